@@ -1,0 +1,51 @@
+"""The kinds of task: how a stream of rewards becomes one number (theory 1)."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import dataclass
+
+from rlcore.errors import SettingError
+
+
+@dataclass(frozen=True, slots=True)
+class Discounted:
+    """Rewards count ``gamma**t`` at time t.
+
+    Parameters
+    ----------
+    gamma
+        The discount factor, ``0 <= gamma < 1``.
+
+    Raises
+    ------
+    SettingError
+        If gamma is not a number in [0, 1).
+
+    Examples
+    --------
+    >>> import rlcore as rl
+    >>> rl.Discounted(0.9)
+    Discounted(gamma=0.9)
+    """
+
+    gamma: float
+
+    def __post_init__(self) -> None:
+        gamma = self.gamma
+        if isinstance(gamma, bool) or not isinstance(gamma, numbers.Real):
+            raise SettingError(f"gamma: expected a number in [0, 1), got {gamma!r}")
+        if not 0.0 <= gamma < 1.0:
+            hint = "; a discount in per cent is divided by 100" if gamma > 1 and math.isfinite(gamma) else ""
+            raise SettingError(f"gamma: expected 0 <= gamma < 1, got {gamma!r}{hint}")
+        object.__setattr__(self, "gamma", float(gamma))
+
+
+def as_discounted(setting: Discounted | float) -> Discounted:
+    """Return the setting; a plain number means ``Discounted(number)``."""
+    if isinstance(setting, Discounted):
+        return setting
+    if isinstance(setting, numbers.Real) and not isinstance(setting, bool):
+        return Discounted(float(setting))
+    raise SettingError(f"setting: expected rlcore.Discounted(gamma) or a number in [0, 1), got {setting!r}")
