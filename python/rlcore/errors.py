@@ -7,15 +7,40 @@ class RlcoreError(Exception):
     """The base of every error that rlcore raises on purpose."""
 
 
-class ModelError(RlcoreError, ValueError):
+class InputError(RlcoreError, ValueError):
+    """Something passed to rlcore is wrong.
+
+    Attributes
+    ----------
+    argument
+        The name of the argument at fault.
+    fault
+        The message without its place.
+    state, action, item
+        Where the fault lies, as indices, where that applies: the state, the position of the action among the
+        state's own, the position in a batch.
+    """
+
+    argument: str | None = None
+    fault: str | None = None
+    state: int | None = None
+    action: int | None = None
+    item: int | None = None
+
+
+class ArgumentError(InputError):
+    """An argument other than the model, the policy or the setting is out of its range."""
+
+
+class ModelError(InputError):
     """The arrays, functions or file do not describe a Markov decision process (theory 1)."""
 
 
-class PolicyError(RlcoreError, ValueError):
-    """The array is not a policy of the model: one probability per pair, one distribution per state."""
+class PolicyError(InputError):
+    """The array is not a policy of the model: one probability per pair, one distribution per state (theory 1)."""
 
 
-class SettingError(RlcoreError, ValueError):
+class SettingError(InputError):
     """The statement does not exist in this setting, or the setting's own numbers are out of range."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from rlcore.errors import SettingError
 
 @dataclass(frozen=True, slots=True)
 class Discounted:
-    """Rewards count ``gamma**t`` at time t.
+    """Rewards at time t count ``gamma**t``.
 
     Parameters
     ----------
@@ -34,12 +33,12 @@ class Discounted:
 
     def __post_init__(self) -> None:
         gamma = self.gamma
-        if isinstance(gamma, bool) or not isinstance(gamma, numbers.Real):
-            raise SettingError(f"gamma: expected a number in [0, 1), got {gamma!r}")
+        if type(gamma) is not float:
+            if isinstance(gamma, bool) or not isinstance(gamma, numbers.Real):
+                raise SettingError(f"gamma: expected a number in [0, 1), got {gamma!r}")
+            object.__setattr__(self, "gamma", float(gamma))
         if not 0.0 <= gamma < 1.0:
-            hint = "; a discount in per cent is divided by 100" if gamma > 1 and math.isfinite(gamma) else ""
-            raise SettingError(f"gamma: expected 0 <= gamma < 1, got {gamma!r}{hint}")
-        object.__setattr__(self, "gamma", float(gamma))
+            raise SettingError(f"gamma: expected 0 <= gamma < 1, got {gamma!r}")
 
 
 def as_discounted(setting: Discounted | float) -> Discounted:

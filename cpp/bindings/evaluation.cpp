@@ -1,0 +1,80 @@
+#include "rlcore/evaluation.hpp"
+
+#include <pybind11/stl.h>
+
+#include "arrays.hpp"
+#include "module.hpp"
+#include "monitor.hpp"
+#include "results.hpp"
+
+namespace rlcore::bindings {
+namespace {
+
+/// A batch of evaluations as Python sees it: every field an array whose leading axes are the batch's.
+struct EvaluationFields {
+  py::object value, action_value, advantage, start_value;
+  py::object value_bound, action_value_bound, advantage_bound, start_value_bound;
+  CertificateFields certificate;
+};
+
+EvaluationFields fields_of(std::vector<Evaluation>& results, const Mdp& mdp, const Shape& lead) {
+  const Shape states{mdp.num_states()};
+  const Shape pairs = pair_shape(mdp);
+  EvaluationFields fields;
+  fields.value = stacked(results, lead, states, [](Evaluation& e) -> auto& { return e.value; });
+  fields.action_value = stacked(results, lead, pairs, [](Evaluation& e) -> auto& { return e.action_value; });
+  fields.advantage = stacked(results, lead, pairs, [](Evaluation& e) -> auto& { return e.advantage; });
+  fields.start_value = py::none();
+  fields.start_value_bound = py::none();
+  if (!mdp.initial().empty()) {
+    fields.start_value = stacked_scalar<double>(results, lead, [](const Evaluation& e) { return *e.start_value; });
+    fields.start_value_bound =
+        stacked_scalar<double>(results, lead, [](const Evaluation& e) { return e.bounds.start_value; });
+  }
+  const auto bound = [&](auto member) {
+    return stacked_scalar<double>(results, lead, [member](const Evaluation& e) { return e.bounds.*member; });
+  };
+  fields.value_bound = bound(&Evaluation::Bounds::value);
+  fields.action_value_bound = bound(&Evaluation::Bounds::action_value);
+  fields.advantage_bound = bound(&Evaluation::Bounds::advantage);
+  fields.certificate = certificate_fields(results, lead, [](const Evaluation& e) -> auto& { return e.certificate; });
+  return fields;
+}
+
+}  // namespace
+
+void bind_evaluation(py::module_& module) {
+  bind_certificate(module);
+
+  py::class_<EvaluationFields>(module, "EvaluationFields", "The fields of rlcore.Evaluation.")
+      .def_readonly("value", &EvaluationFields::value)
+      .def_readonly("action_value", &EvaluationFields::action_value)
+      .def_readonly("advantage", &EvaluationFields::advantage)
+      .def_readonly("start_value", &EvaluationFields::start_value)
+      .def_readonly("value_bound", &EvaluationFields::value_bound)
+      .def_readonly("action_value_bound", &EvaluationFields::action_value_bound)
+      .def_readonly("advantage_bound", &EvaluationFields::advantage_bound)
+      .def_readonly("start_value_bound", &EvaluationFields::start_value_bound)
+      .def_readonly("certificate", &EvaluationFields::certificate);
+
+  module.def(
+      "evaluate",
+      [](const Mdp& mdp, const Array<double>& policies, const std::optional<Array<double>>& rewards, const Shape& lead,
+         double discount, double tolerance, int num_threads, const py::object& progress) {
+        const std::vector<ConstVector> policy_rows = rows_of(policies, mdp.num_pairs());
+        const std::vector<ConstVector> reward_rows =
+            rewards ? rows_of(*rewards, mdp.num_pairs()) : std::vector<ConstVector>{mdp.reward()};
+        Monitor monitor = monitor_for(progress);
+        std::vector<Evaluation> results;
+        {
+          const py::gil_scoped_release no_gil;
+          results = evaluate(mdp, policy_rows, reward_rows, discount, {tolerance, num_threads}, monitor);
+        }
+        return fields_of(results, mdp, lead);
+      },
+      "Evaluates a batch of policies under a batch of rewards.", py::arg("mdp"), py::arg("policies").noconvert(),
+      py::arg("rewards").noconvert(), py::arg("lead"), py::arg("discount"), py::arg("tolerance"),
+      py::arg("num_threads"), py::arg("progress"));
+}
+
+}  // namespace rlcore::bindings

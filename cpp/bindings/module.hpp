@@ -1,0 +1,13 @@
+// The parts of the extension module, each registered by its own file.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace rlcore::bindings {
+
+void bind_errors(pybind11::module_& module);
+void bind_mdp(pybind11::module_& module);
+void bind_evaluation(pybind11::module_& module);
+void bind_occupancy(pybind11::module_& module);
+
+}  // namespace rlcore::bindings

@@ -1,0 +1,62 @@
+// The Markov reward process that a policy makes of a model: P_pi and r_pi (theory 1).
+//
+// It exists in two forms. The *assembled* matrix is merged, rounded and fast: solvers sweep over it.
+// The *stored* numbers, P(s'|s,a) and pi(a|s) as they are, are applied in twofold precision:
+// certificates trust only these.
+#pragma once
+
+#include "rlcore/csr_matrix.hpp"
+#include "rlcore/mdp.hpp"
+#include "rlcore/twofold.hpp"
+
+namespace rlcore {
+
+class Chain {
+ public:
+  /// Borrows both; `policy_sum` is what check_policy returned.
+  Chain(const Mdp& mdp, ConstVector policy, Interval policy_sum);
+
+  Index size() const { return mdp_.num_states(); }
+  const Mdp& mdp() const { return mdp_; }
+  ConstVector policy() const { return policy_; }
+
+  /// Whether every row of P_pi sums to one up to the tolerance of the model: nothing ends.
+  bool conserves() const { return !mdp_.can_end(); }
+
+  /// Encloses 1 - discount * sum_s' P_pi(s'|s) over all states. The inverse of its lower end bounds
+  /// the row sums of (I - discount P_pi)^-1.
+  Interval deficit(double discount) const;
+
+  /// P_pi, rows merged.
+  CsrMatrix transition(Team& team) const;
+
+  /// The transpose of P_pi, never by way of P_pi itself.
+  CsrMatrix transposed_transition(Team& team) const;
+
+  /// sum_a pi(a|s) x(s,a), for r_pi and its kin.
+  TwofoldVector mean_over_actions(ConstVector pair_values, Team& team) const;
+
+  /// residual = b + discount P_pi x - x, rounded once at the end.
+  void residual(double discount, const TwofoldVector& b, const TwofoldVector& x, Vector residual, Team& team) const;
+
+  /// residual = b + discount P_pi^T x - x.
+  void residual_transposed(double discount, const TwofoldVector& b, const TwofoldVector& x, Vector residual,
+                           Team& team) const;
+
+  /// P_pi^T x: where the process is one step later.
+  TwofoldVector step(const TwofoldVector& x, Team& team) const;
+
+  /// Bounds what the arithmetic of one residual can be wrong by beyond its last rounding: per state
+  /// when `scale` is max|b| + max|x|; in sum over all states, transposed, when it is ||b||_1 + ||x||_1.
+  double residual_error(double scale) const;
+  double residual_error_transposed(double scale) const;
+
+ private:
+  void scatter(double discount, const TwofoldVector& x, TwofoldVector& sum, Team& team) const;
+
+  const Mdp& mdp_;
+  ConstVector policy_;
+  Interval policy_sum_;
+};
+
+}  // namespace rlcore

@@ -1,0 +1,144 @@
+#include "rlcore/evaluation.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "rlcore/batch.hpp"
+#include "rlcore/errors.hpp"
+#include "rlcore/format.hpp"
+#include "rlcore/policy.hpp"
+
+namespace rlcore {
+namespace {
+
+void check_reward(const Mdp& mdp, ConstVector reward, Index item) {
+  if (ssize(reward) != mdp.num_pairs()) {
+    throw ModelError("reward", {.item = item},
+                     "expected one number for each of the " + std::to_string(mdp.num_pairs()) + " pairs, got " +
+                         std::to_string(reward.size()));
+  }
+  for (Index state = 0; state < mdp.num_states(); ++state) {
+    for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
+      const double r = reward[static_cast<std::size_t>(pair)];
+      if (std::isfinite(r)) continue;
+      throw ModelError("reward", {state, pair - mdp.first_pair(state), item},
+                       "expected a finite number, got " + format(r));
+    }
+  }
+}
+
+/// The largest low halves: what rounding the twofold Q and A to doubles costs.
+struct Rounding {
+  double action_value = 0.0;
+  double advantage = 0.0;
+};
+
+/// Q(s,a) = r(s,a) + gamma sum_s' P(s'|s,a) V(s') and A = Q - V, from the twofold V: a large constant in
+/// the rewards then costs A no digits (theory 9).
+Rounding action_values(const Mdp& mdp, ConstVector reward, double discount, const TwofoldVector& value,
+                       Evaluation& out, Team& team) {
+  const Column* column = mdp.column();
+  const double* probability = mdp.probability();
+  const double* value_hi = value.hi.data();
+  const double* value_lo = value.lo.data();
+  std::vector<Rounding> partial(static_cast<std::size_t>(num_blocks(mdp.num_states())));
+  team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index block) {
+    Rounding most;
+    for (Index state = first; state < last; ++state) {
+      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
+        TwofoldSum ahead;
+        for (Index entry = mdp.first_entry(pair); entry < mdp.first_entry(pair + 1); ++entry) {
+          ahead.add_product({value_hi[column[entry]], value_lo[column[entry]]}, probability[entry]);
+        }
+        const auto i = static_cast<std::size_t>(pair);
+        const Twofold q = ahead.total() * discount + reward[i];
+        const Twofold a = q - value[state];
+        out.action_value[i] = q.hi;
+        out.advantage[i] = a.hi;
+        most.action_value = std::max(most.action_value, std::fabs(q.lo));
+        most.advantage = std::max(most.advantage, std::fabs(a.lo));
+      }
+    }
+    partial[static_cast<std::size_t>(block)] = most;
+  });
+  Rounding all;
+  for (const Rounding& part : partial) {
+    all.action_value = std::max(all.action_value, part.action_value);
+    all.advantage = std::max(all.advantage, part.advantage);
+  }
+  return all;
+}
+
+double largest(const std::vector<double>& x, Team& team) { return extent_of(x, team).largest(); }
+
+/// Fills in everything that follows from the twofold V and its error bound.
+Evaluation derive(const Mdp& mdp, ConstVector reward, double discount, linear::Solution solution, Team& team) {
+  // Bounds are formed from few numbers, each rounded at most so often.
+  constexpr double kOutward = 1.0 + 32.0 * kUnitRoundoff;
+  Evaluation out;
+  out.certificate = std::move(solution.certificate);
+  out.action_value.resize(static_cast<std::size_t>(mdp.num_pairs()));
+  out.advantage.resize(static_cast<std::size_t>(mdp.num_pairs()));
+  TwofoldVector& value = solution.x;
+  const Rounding rounding = action_values(mdp, reward, discount, value, out, team);
+
+  const double error = out.certificate.error_bound;
+  const double ahead = discount * mdp.row_sum().upper;
+  const double magnitude = largest(value.hi, team) * 2.0 + extent_of(reward, team).largest();
+  const double arithmetic =
+      2.0 * dot_error(mdp.max_row_length()) * magnitude + underflow_error(mdp.max_row_length());
+  out.bounds.value = (error + largest(value.lo, team)) * kOutward;
+  out.bounds.action_value = (ahead * error + rounding.action_value + arithmetic) * kOutward;
+  out.bounds.advantage = ((1.0 + ahead) * error + rounding.advantage + arithmetic) * kOutward;
+
+  if (!mdp.initial().empty()) {
+    TwofoldSum sum;
+    for (Index state = 0; state < mdp.num_states(); ++state) {
+      const double weight = mdp.initial()[static_cast<std::size_t>(state)];
+      if (weight != 0.0) sum.add_product(value[state], weight);
+    }
+    const Twofold eta = sum.total();
+    out.start_value = eta.hi;
+    out.bounds.start_value = ((1.0 + 2.0 * kRowTolerance) * error + std::fabs(eta.lo) +
+                              dot_error(mdp.num_states()) * magnitude + underflow_error(mdp.num_states())) *
+                             kOutward;
+  }
+  out.value = std::move(value.hi);
+  return out;
+}
+
+}  // namespace
+
+std::vector<Evaluation> evaluate(const Mdp& mdp, std::span<const ConstVector> policies,
+                                 std::span<const ConstVector> rewards, double discount, const Options& options,
+                                 Monitor& monitor) {
+  for (std::size_t j = 0; j < rewards.size(); ++j) {
+    if (rewards[j].data() == mdp.reward().data()) continue;  // checked with the model
+    check_reward(mdp, rewards[j], rewards.size() > 1 ? static_cast<Index>(j) : -1);
+  }
+  std::vector<Evaluation> results(policies.size() * rewards.size());
+  for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
+    const Interval sum = check_policy(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1);
+    const Chain chain(mdp, policies[i], sum);
+    std::vector<linear::Solution> solutions;
+    {
+      linear::Resolvent resolvent(chain, discount, team, watch);
+      for (const ConstVector reward : rewards) {
+        solutions.push_back(resolvent.solve(chain.mean_over_actions(reward, team), options.tolerance));
+      }
+    }
+    for (std::size_t j = 0; j < rewards.size(); ++j) {
+      results[i * rewards.size() + j] = derive(mdp, rewards[j], discount, std::move(solutions[j]), team);
+    }
+  });
+  return results;
+}
+
+Evaluation evaluate(const Mdp& mdp, ConstVector policy, double discount, const Options& options) {
+  Monitor monitor;
+  const std::array policies{policy};
+  const std::array rewards{mdp.reward()};
+  return std::move(evaluate(mdp, policies, rewards, discount, options, monitor).front());
+}
+
+}  // namespace rlcore

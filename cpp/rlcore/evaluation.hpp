@@ -1,0 +1,45 @@
+// Policy evaluation: V, Q, A and the start value, each with a proven error bound (theory 2.1-2.3, 2.6).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "rlcore/linear/resolvent.hpp"
+#include "rlcore/mdp.hpp"
+#include "rlcore/monitor.hpp"
+
+namespace rlcore {
+
+struct Options {
+  double tolerance = 1e-9;  // relative error asked for; 0 for the best attainable
+  int num_threads = 0;      // 0: one per core
+};
+
+struct Evaluation {
+  /// Absolute bounds on the error of each field, in the sup norm.
+  struct Bounds {
+    double value = 0.0;
+    double action_value = 0.0;
+    double advantage = 0.0;
+    double start_value = 0.0;
+  };
+
+  std::vector<double> value;         // V, (num_states)
+  std::vector<double> action_value;  // Q, (num_pairs)
+  std::vector<double> advantage;     // A = Q - V, (num_pairs)
+  std::optional<double> start_value;  // eta = rho0^T V, if the model has a start distribution
+  Bounds bounds;
+  linear::Certificate certificate;
+};
+
+/// Evaluates every policy (num_pairs) under every reward (num_pairs); the result for policy i and reward
+/// j stands at i * rewards.size() + j. Throws PolicyError, ModelError, SettingError.
+std::vector<Evaluation> evaluate(const Mdp& mdp, std::span<const ConstVector> policies,
+                                 std::span<const ConstVector> rewards, double discount, const Options& options,
+                                 Monitor& monitor);
+
+/// Evaluates one policy under the model's own reward.
+Evaluation evaluate(const Mdp& mdp, ConstVector policy, double discount, const Options& options = {});
+
+}  // namespace rlcore

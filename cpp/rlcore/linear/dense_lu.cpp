@@ -1,0 +1,48 @@
+// Dense LU with partial pivoting: small chains, whatever their structure.
+#include <Eigen/Dense>
+
+#include "rlcore/linear/method.hpp"
+
+namespace rlcore::linear {
+namespace {
+
+/// Up to here a factorisation costs less than finding out what else would do.
+constexpr Index kLargest = 128;
+
+class DenseLu final : public Method {
+ public:
+  explicit DenseLu(const System& system) : factors_(resolvent_matrix(system)) {}
+
+  Index solve(ConstVector b, Vector x, const Goal&, Monitor&) override {
+    const Eigen::Map<const Eigen::VectorXd> right(b.data(), ssize(b));
+    Eigen::Map<Eigen::VectorXd>(x.data(), ssize(x)) = factors_.solve(right);
+    return 1;
+  }
+
+  bool is_direct() const override { return true; }
+
+ private:
+  static Eigen::MatrixXd resolvent_matrix(const System& system) {
+    const CsrMatrix& m = system.matrix;
+    Eigen::MatrixXd dense = Eigen::MatrixXd::Identity(m.size, m.size);
+    for (Index row = 0; row < m.size; ++row) {
+      const Index begin = m.first[static_cast<std::size_t>(row)];
+      for (Index entry = begin; entry < begin + m.length[static_cast<std::size_t>(row)]; ++entry) {
+        const auto at = static_cast<std::size_t>(entry);
+        dense(row, m.column[at]) -= system.discount * m.value[at];
+      }
+    }
+    return dense;
+  }
+
+  Eigen::PartialPivLU<Eigen::MatrixXd> factors_;
+};
+
+}  // namespace
+
+Candidate make_dense_lu(const System& system, Monitor&) {
+  if (system.size() > kLargest) return {nullptr, "more than " + std::to_string(kLargest) + " states"};
+  return {std::make_unique<DenseLu>(system), {}};
+}
+
+}  // namespace rlcore::linear

@@ -1,0 +1,150 @@
+#include "rlcore/linear/incomplete_lu.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <queue>
+
+namespace rlcore::linear {
+namespace {
+
+/// Rows between two looks at the monitor.
+constexpr Index kRowsPerPoll = 1000;
+
+/// One row being eliminated: dense values, the list of its nonzero columns, and a queue of those left
+/// of the diagonal, which elimination must meet in increasing order.
+class WorkRow {
+ public:
+  explicit WorkRow(Index size) : value_(static_cast<std::size_t>(size)), present_(static_cast<std::size_t>(size)) {}
+
+  void begin(Column diagonal) {
+    for (const Column column : columns_) present_[static_cast<std::size_t>(column)] = 0;
+    columns_.clear();
+    diagonal_ = diagonal;
+  }
+
+  void add(Column column, double value) {
+    const auto at = static_cast<std::size_t>(column);
+    if (present_[at] == 0) {
+      present_[at] = 1;
+      value_[at] = 0.0;
+      columns_.push_back(column);
+      if (column < diagonal_) left_.push(column);
+    }
+    value_[at] += value;
+  }
+
+  bool next_left(Column& column) {
+    if (left_.empty()) return false;
+    column = left_.top();
+    left_.pop();
+    return true;
+  }
+
+  double& operator[](Column column) { return value_[static_cast<std::size_t>(column)]; }
+  const std::vector<Column>& columns() const { return columns_; }
+
+ private:
+  std::vector<double> value_;
+  std::vector<char> present_;
+  std::vector<Column> columns_;
+  std::priority_queue<Column, std::vector<Column>, std::greater<>> left_;
+  Column diagonal_ = 0;
+};
+
+/// Loads row i of I - discount M; returns its mean magnitude, the measure of what is small.
+double load_row(const System& system, Index row, WorkRow& work) {
+  const CsrMatrix& m = system.matrix;
+  const Index begin = m.first[static_cast<std::size_t>(row)];
+  const Index length = m.length[static_cast<std::size_t>(row)];
+  double norm = 1.0;
+  work.begin(static_cast<Column>(row));
+  work.add(static_cast<Column>(row), 1.0);
+  for (Index entry = begin; entry < begin + length; ++entry) {
+    const double value = -system.discount * m.value[static_cast<std::size_t>(entry)];
+    work.add(m.column[static_cast<std::size_t>(entry)], value);
+    norm += std::fabs(value);
+  }
+  return norm / static_cast<double>(length + 1);
+}
+
+/// Keeps the `most` largest of the candidates that exceed `threshold`, in increasing column order.
+void keep_largest(std::vector<Column>& kept, WorkRow& work, double threshold, Index most) {
+  std::erase_if(kept, [&](Column column) { return !(std::fabs(work[column]) > threshold); });
+  if (std::ssize(kept) > most) {
+    const auto larger = [&](Column a, Column b) {
+      const double of_a = std::fabs(work[a]);
+      const double of_b = std::fabs(work[b]);
+      return of_a != of_b ? of_a > of_b : a < b;
+    };
+    std::nth_element(kept.begin(), kept.begin() + most, kept.end(), larger);
+    kept.resize(static_cast<std::size_t>(most));
+  }
+  std::sort(kept.begin(), kept.end());
+}
+
+}  // namespace
+
+IncompleteLu::IncompleteLu(const System& system, double drop, Index fill, Monitor& monitor) {
+  const Index size = system.size();
+  inverse_pivot_.reserve(static_cast<std::size_t>(size));
+  WorkRow work(size);
+  std::vector<Column> lower;
+  std::vector<Column> upper;
+  const auto append = [&](Triangle& triangle, const std::vector<Column>& columns) {
+    for (const Column column : columns) {
+      triangle.column.push_back(column);
+      triangle.value.push_back(work[column]);
+    }
+    triangle.start.push_back(static_cast<Index>(triangle.column.size()));
+  };
+  for (Index row = 0; row < size; ++row) {
+    if (row % kRowsPerPoll == 0) monitor.poll({"incomplete LU", row, 0.0, 0.0});
+    const double threshold = drop * load_row(system, row, work);
+    const Index most = system.matrix.length[static_cast<std::size_t>(row)] + fill;
+    lower.clear();
+    upper.clear();
+    for (Column left = 0; work.next_left(left);) {
+      const double multiplier = work[left] * inverse_pivot_[static_cast<std::size_t>(left)];
+      work[left] = multiplier;
+      if (!(std::fabs(multiplier) > threshold)) continue;
+      lower.push_back(left);
+      for (Index entry = upper_.start[static_cast<std::size_t>(left)];
+           entry < upper_.start[static_cast<std::size_t>(left) + 1]; ++entry) {
+        const auto at = static_cast<std::size_t>(entry);
+        work.add(upper_.column[at], -multiplier * upper_.value[at]);
+      }
+    }
+    for (const Column column : work.columns()) {
+      if (column > row) upper.push_back(column);
+    }
+    keep_largest(lower, work, threshold, most);
+    keep_largest(upper, work, threshold, most);
+    append(lower_, lower);
+    append(upper_, upper);
+    // Dropping cannot make a pivot negative, but rounding near discount 1 could make it vanish.
+    const double pivot = work[static_cast<Column>(row)];
+    inverse_pivot_.push_back(1.0 / std::max(pivot, 1e-15));
+  }
+}
+
+void IncompleteLu::solve(ConstVector b, Vector x) const {
+  const Index size = ssize(b);
+  const auto subtract_row = [](const Triangle& triangle, std::size_t row, const double* known, double sum) {
+    for (Index entry = triangle.start[row]; entry < triangle.start[row + 1]; ++entry) {
+      const auto at = static_cast<std::size_t>(entry);
+      sum -= triangle.value[at] * known[triangle.column[at]];
+    }
+    return sum;
+  };
+  for (Index row = 0; row < size; ++row) {
+    const auto i = static_cast<std::size_t>(row);
+    x[i] = subtract_row(lower_, i, x.data(), b[i]);
+  }
+  for (Index row = size - 1; row >= 0; --row) {
+    const auto i = static_cast<std::size_t>(row);
+    x[i] = subtract_row(upper_, i, x.data(), x[i]) * inverse_pivot_[i];
+  }
+}
+
+}  // namespace rlcore::linear

@@ -1,0 +1,34 @@
+// Incomplete LU factorisation of I - discount M with two thresholds (ILUT, Saad 1994).
+//
+// I - discount M is a diagonally dominant M-matrix by rows or by columns, so no pivoting is needed and
+// every pivot stays positive.
+#pragma once
+
+#include <vector>
+
+#include "rlcore/linear/system.hpp"
+
+namespace rlcore::linear {
+
+class IncompleteLu {
+ public:
+  /// Drops what is smaller than `drop` times its row's norm, and keeps at most `fill` entries a row
+  /// in each factor beyond those the matrix has.
+  IncompleteLu(const System& system, double drop, Index fill, Monitor& monitor);
+
+  /// x = (L U)^-1 b
+  void solve(ConstVector b, Vector x) const;
+
+ private:
+  struct Triangle {
+    std::vector<Index> start{0};
+    std::vector<Column> column;
+    std::vector<double> value;
+  };
+
+  Triangle lower_;  // unit diagonal left out
+  Triangle upper_;  // diagonal left out
+  std::vector<double> inverse_pivot_;
+};
+
+}  // namespace rlcore::linear

@@ -1,0 +1,27 @@
+#include "rlcore/linear/portfolio.hpp"
+
+#include <array>
+
+namespace rlcore::linear {
+
+Candidate make_dense_lu(const System&, Monitor&);
+Candidate make_span_iteration(const System&, Monitor&);
+Candidate make_sparse_lu(const System&, Monitor&);
+Candidate make_ilut_bicgstab(const System&, Monitor&);
+Candidate make_value_iteration(const System&, Monitor&);
+
+std::span<const Entry> portfolio() {
+  // Small chains exactly; random graphs by sweeps, which see at once whether they contract; chains,
+  // queues and cycles by a factorisation that hardly fills; the rest by a preconditioned Krylov
+  // method; and what defeats even that by plain sweeps, slow but sure.
+  static constexpr std::array<Entry, 5> kMethods{{
+      {"dense LU", make_dense_lu},
+      {"span iteration", make_span_iteration},
+      {"sparse LU", make_sparse_lu},
+      {"ILUT-BiCGSTAB", make_ilut_bicgstab},
+      {"value iteration", make_value_iteration},
+  }};
+  return kMethods;
+}
+
+}  // namespace rlcore::linear

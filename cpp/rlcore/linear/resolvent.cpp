@@ -1,0 +1,215 @@
+#include "rlcore/linear/resolvent.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "rlcore/errors.hpp"
+#include "rlcore/extent.hpp"
+#include "rlcore/format.hpp"
+#include "rlcore/linear/portfolio.hpp"
+
+namespace rlcore::linear {
+namespace {
+
+/// A method that does not cut the proven error by this factor gives way to the next one.
+constexpr double kWorthwhile = 0.1;
+
+/// A bound this small beside the answer is lost in the answer's own rounding.
+constexpr double kBelowRounding = kUnitRoundoff / 64.0;
+
+/// Numbers beyond 2^+-300 are brought to size first: their products would over- or underflow.
+constexpr int kMostExponent = 300;
+
+TwofoldVector scaled(const TwofoldVector& x, int exponent) {
+  TwofoldVector y(x.size());
+  for (Index i = 0; i < x.size(); ++i) y.set(i, {std::ldexp(x[i].hi, exponent), std::ldexp(x[i].lo, exponent)});
+  return y;
+}
+
+}  // namespace
+
+/// The system of one direction, assembled once, and the method that is in use for it.
+struct Resolvent::Side {
+  System system;
+  std::unique_ptr<Method> method;
+  std::string_view name;
+  std::size_t next = 0;  // in the portfolio
+
+  /// Makes the next suitable method ready; false when there is none left.
+  bool advance(Monitor& monitor, std::string& story) {
+    method.reset();
+    while (next < portfolio().size()) {
+      const Entry& entry = portfolio()[next++];
+      Candidate candidate = entry.make(system, monitor);
+      if (candidate.method) {
+        method = std::move(candidate.method);
+        name = entry.name;
+        return true;
+      }
+      story += std::string(entry.name) + ": not tried, " + candidate.reason + "\n";
+    }
+    return false;
+  }
+};
+
+/// One run of the refinement: the answer so far, its residual, and what that proves.
+class Resolvent::Refinement {
+ public:
+  Refinement(Resolvent& resolvent, Direction direction, const TwofoldVector& b, double tolerance)
+      : resolvent_(resolvent),
+        side_(resolvent.side(direction)),
+        b_(b),
+        tolerance_(tolerance),
+        residual_(b.hi),
+        correction_(b.hi.size()),
+        x_(b.size()) {
+    const double residual = side_.system.residual_norm(residual_);
+    proof_ = {residual * side_.system.amplification, 0.0, residual};
+  }
+
+  Solution run() {
+    while (true) {
+      if (!side_.method && !side_.advance(resolvent_.monitor_, certificate_.story)) break;
+      const double before = proof_.error;
+      const Index iterations = improve();
+      tell(iterations);
+      if (is_below_rounding()) break;
+      const bool worthwhile = proof_.error <= kWorthwhile * before;
+      const bool polishing = worthwhile && side_.method->is_direct();
+      if (meets_tolerance() && !polishing) break;
+      if (!worthwhile) side_.method.reset();
+    }
+    return conclude();
+  }
+
+ private:
+  /// One correction by the method in use, judged, and taken back if it made things worse.
+  Index improve() {
+    const System& system = side_.system;
+    const Goal goal{tolerance_ / 2.0, system.norm(x_.hi), system.residual_norm(residual_), system.amplification};
+    const Index iterations = side_.method->solve(residual_, correction_, goal, resolvent_.monitor_);
+    if (!extent_of(correction_, resolvent_.team_).finite()) return iterations;
+    const Proof before = proof_;
+    add_correction(1.0);
+    judge();
+    if (!(proof_.error <= before.error)) {
+      add_correction(-1.0);
+      judge();
+    }
+    return iterations;
+  }
+
+  void add_correction(double sign) {
+    for_states([&](Index i) { x_.set(i, x_[i] + sign * correction_[static_cast<std::size_t>(i)]); });
+  }
+
+  void judge() {
+    proof_ = prove(resolvent_.chain_, resolvent_.discount_, side_.system.direction, b_, x_, residual_,
+                   resolvent_.team_);
+  }
+
+  bool is_below_rounding() const { return proof_.error <= kBelowRounding * side_.system.norm(x_.hi); }
+
+  /// The rounding of the answer to doubles counts too.
+  bool meets_tolerance() const {
+    const double norm = side_.system.norm(x_.hi);
+    return proof_.error + kUnitRoundoff * norm <= tolerance_ * norm;
+  }
+
+  void tell(Index iterations) {
+    certificate_.iterations += iterations;
+    certificate_.method = side_.name;
+    const double norm = side_.system.norm(x_.hi);
+    certificate_.story += std::string(side_.name) + ": " + std::to_string(iterations) +
+                          (iterations == 1 ? " solve" : " iterations") + ", proven relative error " +
+                          format(norm > 0.0 ? proof_.error / norm : 0.0) + "\n";
+  }
+
+  Solution conclude() {
+    const double norm = side_.system.norm(x_.hi);
+    if (proof_.shift != 0.0) for_states([&](Index i) { x_.set(i, x_[i] + proof_.shift); });
+    // Each twofold addition is right to 2^-102 of its operands.
+    certificate_.error_bound = proof_.error + 0x1p-100 * (norm + std::fabs(proof_.shift));
+    certificate_.residual = proof_.residual;
+    certificate_.converged = meets_tolerance() || (tolerance_ == 0.0 && std::isfinite(proof_.error));
+    return {std::move(x_), std::move(certificate_)};
+  }
+
+  template <class Body>
+  void for_states(Body&& body) {
+    resolvent_.team_.for_blocks(b_.size(), kBlock, [&](Index first, Index last, Index) {
+      for (Index i = first; i < last; ++i) body(i);
+    });
+  }
+
+  Resolvent& resolvent_;
+  Side& side_;
+  const TwofoldVector& b_;
+  double tolerance_;
+  std::vector<double> residual_;
+  std::vector<double> correction_;
+  TwofoldVector x_;
+  Proof proof_;
+  Certificate certificate_;
+};
+
+Resolvent::Resolvent(const Chain& chain, double discount, Team& team, Monitor& monitor)
+    : chain_(chain), discount_(discount), team_(team), monitor_(monitor) {
+  if (!(discount >= 0.0 && discount < 1.0)) {
+    throw SettingError("gamma", {}, "expected 0 <= gamma < 1, got " + format(discount));
+  }
+  if (!(chain.deficit(discount).lower > 0.0)) {
+    throw SettingError("gamma", {},
+                       "expected gamma times the largest sum of a row below 1, got gamma = " + format(discount) +
+                           " with a sum of " + format(chain.mdp().row_sum().upper) + "; pass normalize=True to MDP");
+  }
+}
+
+Resolvent::~Resolvent() = default;
+
+Solution Resolvent::solve(const TwofoldVector& b, double tolerance) {
+  return solve(Direction::kForward, b, tolerance);
+}
+
+Solution Resolvent::solve_transposed(const TwofoldVector& b, double tolerance) {
+  return solve(Direction::kTransposed, b, tolerance);
+}
+
+Solution Resolvent::solve(Direction direction, const TwofoldVector& b, double tolerance) {
+  const double size = extent_of(b.hi, team_).largest();
+  if (size == 0.0) {
+    Certificate certificate;
+    certificate.converged = true;
+    certificate.method = "zero";
+    return {TwofoldVector(b.size()), std::move(certificate)};
+  }
+  const int exponent = std::ilogb(size);
+  if (std::abs(exponent) <= kMostExponent) return Refinement(*this, direction, b, tolerance).run();
+
+  const TwofoldVector to_size = scaled(b, -exponent);
+  Solution solution = Refinement(*this, direction, to_size, tolerance).run();
+  solution.x = scaled(solution.x, exponent);
+  Certificate& certificate = solution.certificate;
+  certificate.error_bound = std::ldexp(certificate.error_bound, exponent) + std::numeric_limits<double>::min();
+  certificate.residual = std::ldexp(certificate.residual, exponent);
+  certificate.converged = certificate.converged && extent_of(solution.x.hi, team_).finite();
+  return solution;
+}
+
+Resolvent::Side& Resolvent::side(Direction direction) {
+  std::unique_ptr<Side>& side = sides_[direction == Direction::kForward ? 0 : 1];
+  if (!side) {
+    side = std::make_unique<Side>();
+    System& system = side->system;
+    system.matrix =
+        direction == Direction::kForward ? chain_.transition(team_) : chain_.transposed_transition(team_);
+    system.discount = discount_;
+    system.direction = direction;
+    system.conserves = chain_.conserves();
+    system.amplification = 1.0 / chain_.deficit(discount_).lower;
+    system.team = &team_;
+  }
+  return *side;
+}
+
+}  // namespace rlcore::linear

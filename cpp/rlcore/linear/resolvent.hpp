@@ -1,0 +1,58 @@
+// The resolvent X = (I - gamma P_pi)^-1 of a chain: everything in theory 2 is X or its transpose applied
+// to something.
+//
+// Solving is iterative refinement with a judge: a method of the portfolio proposes a correction, the
+// residual of the sum is formed in twofold precision from the numbers of the model, and what it proves
+// decides whether to stop, to refine, or to go on to the next method.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+
+#include "rlcore/chain.hpp"
+#include "rlcore/linear/certificate.hpp"
+#include "rlcore/linear/method.hpp"
+#include "rlcore/monitor.hpp"
+
+namespace rlcore::linear {
+
+/// How an answer was found and what is proven of it.
+struct Certificate {
+  double error_bound = 0.0;  // of the twofold answer: the largest error, or the L1 error, transposed
+  double residual = 0.0;
+  bool converged = false;  // the bound meets the tolerance, the rounding of the answer to doubles included
+  Index iterations = 0;
+  std::string method;
+  std::string story;  // what was tried, a line each
+};
+
+struct Solution {
+  TwofoldVector x;
+  Certificate certificate;
+};
+
+class Resolvent {
+ public:
+  Resolvent(const Chain& chain, double discount, Team& team, Monitor& monitor);
+  ~Resolvent();
+
+  /// X b, or X^T b, with an error of at most `tolerance` relative to max|X b|, or to ||X^T b||_1; a
+  /// tolerance of 0 asks for the best attainable.
+  Solution solve(const TwofoldVector& b, double tolerance);
+  Solution solve_transposed(const TwofoldVector& b, double tolerance);
+
+ private:
+  struct Side;        // the assembled system of one direction and the method in use
+  class Refinement;  // one run
+  Side& side(Direction direction);
+  Solution solve(Direction direction, const TwofoldVector& b, double tolerance);
+
+  const Chain& chain_;
+  double discount_;
+  Team& team_;
+  Monitor& monitor_;
+  std::array<std::unique_ptr<Side>, 2> sides_;
+};
+
+}  // namespace rlcore::linear

@@ -1,0 +1,223 @@
+#include "rlcore/mdp.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "rlcore/errors.hpp"
+#include "rlcore/format.hpp"
+#include "rlcore/twofold.hpp"
+
+namespace rlcore {
+namespace {
+
+void check_size(const char* argument, std::size_t got, Index expected, const char* of_what) {
+  if (static_cast<Index>(got) == expected) return;
+  throw ModelError(argument, {},
+                   "expected " + std::to_string(expected) + " numbers, one for each " + of_what + ", got " +
+                       std::to_string(got));
+}
+
+void check_shapes(const MdpArrays& arrays) {
+  const Index num_pairs = arrays.row_start.size() - 1;
+  if (arrays.num_states < 1) throw ModelError("transition", {}, "expected at least one state, got none");
+  if (arrays.num_states > std::numeric_limits<Column>::max()) {
+    throw ModelError("transition", {}, "expected fewer than 2^31 states, got " + std::to_string(arrays.num_states));
+  }
+  check_size("pair_start", arrays.pair_start.size(), arrays.num_states + 1, "state and one more");
+  check_size("transition", arrays.probability.size(), static_cast<Index>(arrays.column.size()), "stored column");
+  check_size("reward", arrays.reward.size(), num_pairs, "pair");
+  if (!arrays.termination.empty()) check_size("termination", arrays.termination.size(), num_pairs, "pair");
+  if (!arrays.initial.empty()) check_size("initial", arrays.initial.size(), arrays.num_states, "state");
+}
+
+void check_pair_start(const MdpArrays& arrays) {
+  const Index num_pairs = arrays.row_start.size() - 1;
+  const auto start = [&](Index state) { return arrays.pair_start[static_cast<std::size_t>(state)]; };
+  if (start(0) != 0) throw ModelError("pair_start", {}, "expected to begin with 0, got " + std::to_string(start(0)));
+  for (Index state = 0; state < arrays.num_states; ++state) {
+    if (start(state + 1) <= start(state)) {
+      throw ModelError("pair_start", {.state = state},
+                       "expected at least one action, got " + std::to_string(start(state + 1) - start(state)));
+    }
+  }
+  if (start(arrays.num_states) != num_pairs) {
+    throw ModelError("pair_start", {},
+                     "expected to end with the number of pairs, " + std::to_string(num_pairs) + ", got " +
+                         std::to_string(start(arrays.num_states)));
+  }
+}
+
+void check_row_start(const MdpArrays& arrays) {
+  const Offsets& start = arrays.row_start;
+  const Index num_entries = static_cast<Index>(arrays.column.size());
+  bool increasing = start[0] == 0 && start[start.size() - 1] == num_entries;
+  for (Index pair = 0; pair + 1 < start.size(); ++pair) increasing = increasing && start[pair] <= start[pair + 1];
+  if (!increasing) {
+    throw ModelError("transition", {},
+                     "expected row offsets that grow from 0 to the number of entries, " + std::to_string(num_entries) +
+                         "; the sparse matrix is damaged");
+  }
+}
+
+/// What one pass over the rows of a range of states finds.
+struct RowScan {
+  double least_sum = 2.0;
+  double most_sum = 0.0;
+  Index longest_row = 0;
+  bool ends = false;
+};
+
+/// Reads row by row: each fault has its own sentence, and the first in order is the one reported.
+class RowReader {
+ public:
+  explicit RowReader(const MdpArrays& arrays) : arrays_(arrays) {}
+
+  void read_state(Index state, RowScan& scan) const {
+    const Index first = arrays_.pair_start[static_cast<std::size_t>(state)];
+    const Index last = arrays_.pair_start[static_cast<std::size_t>(state) + 1];
+    for (Index pair = first; pair < last; ++pair) read_pair({.state = state, .action = pair - first}, pair, scan);
+  }
+
+ private:
+  void read_pair(Place place, Index pair, RowScan& scan) const {
+    const double sum = row_sum(place, pair);
+    const double ending = termination(place, pair);
+    const double reward = arrays_.reward[static_cast<std::size_t>(pair)];
+    if (!std::isfinite(reward)) throw ModelError("reward", place, "expected a finite number, got " + format(reward));
+    if (!(std::fabs(sum + ending - 1.0) <= kRowTolerance)) bad_sum(place, pair, sum, ending);
+    scan.least_sum = std::min(scan.least_sum, sum);
+    scan.most_sum = std::max(scan.most_sum, sum);
+    scan.longest_row = std::max(scan.longest_row, arrays_.row_start[pair + 1] - arrays_.row_start[pair]);
+    scan.ends = scan.ends || ending > 0.0;
+  }
+
+  double row_sum(Place place, Index pair) const {
+    double sum = 0.0;
+    Index previous = -1;
+    for (Index entry = arrays_.row_start[pair]; entry < arrays_.row_start[pair + 1]; ++entry) {
+      const Index successor = arrays_.column[static_cast<std::size_t>(entry)];
+      const double probability = arrays_.probability[static_cast<std::size_t>(entry)];
+      if (successor <= previous || successor >= arrays_.num_states) bad_column(place, successor);
+      if (!(probability >= 0.0 && std::isfinite(probability))) bad_probability(place, successor, probability);
+      previous = successor;
+      sum += probability;
+    }
+    return sum;
+  }
+
+  double termination(Place place, Index pair) const {
+    if (arrays_.termination.empty()) return 0.0;
+    const double ending = arrays_.termination[static_cast<std::size_t>(pair)];
+    if (!(ending >= 0.0 && ending <= 1.0 + kRowTolerance)) {
+      throw ModelError("termination", place, "expected a probability in [0, 1], got " + format(ending));
+    }
+    return ending;
+  }
+
+  [[noreturn]] void bad_column(Place place, Index successor) const {
+    const bool outside = successor < 0 || successor >= arrays_.num_states;
+    throw ModelError("transition", place,
+                     outside ? "expected successors in 0 .. " + std::to_string(arrays_.num_states - 1) + ", got " +
+                                   std::to_string(successor)
+                             : "expected increasing successors, got " + std::to_string(successor) + " out of order");
+  }
+
+  [[noreturn]] static void bad_probability(Place place, Index successor, double probability) {
+    throw ModelError("transition", place,
+                     "expected a probability in [0, 1] for successor " + std::to_string(successor) + ", got " +
+                         format(probability));
+  }
+
+  [[noreturn]] void bad_sum(Place place, Index pair, double sum, double ending) const {
+    const bool empty = arrays_.row_start[pair] == arrays_.row_start[pair + 1];
+    if (empty && ending == 0.0) {
+      throw ModelError("transition", place,
+                       "expected probabilities that sum to 1, got an empty row; give its successors, or "
+                       "termination = 1 if the process ends there");
+    }
+    throw ModelError("transition", place,
+                     "expected probabilities that sum to 1 within 1e-9" +
+                         std::string(arrays_.termination.empty() ? "" : " together with termination") + ", got " +
+                         format(sum + ending) +
+                         "; correct the row, declare what is missing as termination, or pass normalize=True");
+  }
+
+  const MdpArrays& arrays_;
+};
+
+}  // namespace
+
+bool rows_are_canonical(const MdpArrays& arrays) {
+  check_row_start(arrays);
+  bool canonical = true;
+  for (Index pair = 0; pair + 1 < arrays.row_start.size(); ++pair) {
+    for (Index entry = arrays.row_start[pair] + 1; entry < arrays.row_start[pair + 1]; ++entry) {
+      const auto at = static_cast<std::size_t>(entry);
+      canonical = canonical && arrays.column[at - 1] < arrays.column[at];
+    }
+  }
+  return canonical;
+}
+
+void check_distribution(ConstVector weights, Index num_states, const char* argument, Index item) {
+  if (ssize(weights) != num_states) {
+    throw ModelError(argument, {.item = item},
+                     "expected one probability for each of the " + std::to_string(num_states) + " states, got " +
+                         std::to_string(weights.size()));
+  }
+  double sum = 0.0;
+  for (Index state = 0; state < num_states; ++state) {
+    const double weight = weights[static_cast<std::size_t>(state)];
+    if (!(weight >= 0.0 && std::isfinite(weight))) {
+      throw ModelError(argument, {.state = state, .item = item},
+                       "expected a probability in [0, 1], got " + format(weight));
+    }
+    sum += weight;
+  }
+  if (!(std::fabs(sum - 1.0) <= kRowTolerance)) {
+    throw ModelError(argument, {.item = item},
+                     "expected probabilities that sum to 1 within 1e-9, got a sum of " + format(sum) +
+                         "; divide by the sum");
+  }
+}
+
+Mdp::Mdp(MdpArrays arrays, int num_threads) : arrays_(std::move(arrays)) {
+  check_shapes(arrays_);
+  check_pair_start(arrays_);
+  check_row_start(arrays_);
+  if (!arrays_.initial.empty()) check_distribution(arrays_.initial, arrays_.num_states, "initial");
+
+  const RowReader reader(arrays_);
+  std::vector<RowScan> scans(static_cast<std::size_t>(num_blocks(num_states())));
+  Team team(num_entries() < kParallelEntries ? 1 : num_threads);
+  team.for_blocks(num_states(), kBlock, [&](Index first, Index last, Index block) {
+    RowScan scan;
+    for (Index state = first; state < last; ++state) reader.read_state(state, scan);
+    scans[static_cast<std::size_t>(block)] = scan;
+  });
+
+  RowScan all;
+  for (const RowScan& scan : scans) {
+    all.least_sum = std::min(all.least_sum, scan.least_sum);
+    all.most_sum = std::max(all.most_sum, scan.most_sum);
+    all.longest_row = std::max(all.longest_row, scan.longest_row);
+    all.ends = all.ends || scan.ends;
+  }
+  max_row_length_ = all.longest_row;
+  can_end_ = all.ends;
+  const double rounding = 2.0 * static_cast<double>(max_row_length_) * kUnitRoundoff;
+  row_sum_ = {all.least_sum * (1.0 - rounding), all.most_sum * (1.0 + rounding)};
+
+  Index fewest = num_pairs();
+  for (Index state = 0; state < num_states(); ++state) {
+    const Index actions = first_pair(state + 1) - first_pair(state);
+    fewest = std::min(fewest, actions);
+    max_num_actions_ = std::max(max_num_actions_, actions);
+  }
+  uniform_num_actions_ = fewest == max_num_actions_ ? fewest : 0;
+}
+
+}  // namespace rlcore

@@ -1,0 +1,77 @@
+// A finite Markov decision process (theory 1): borrowed arrays, checked once, immutable.
+#pragma once
+
+#include <memory>
+
+#include "rlcore/parallel.hpp"
+#include "rlcore/types.hpp"
+
+namespace rlcore {
+
+/// How far a row of probabilities may be from summing to one.
+inline constexpr double kRowTolerance = 1e-9;
+
+/// The arrays of a model as its owner holds them. A pair (s, a) is a row; pairs of a state are
+/// neighbours. Row p of the transition matrix holds the entries row_start[p] .. row_start[p+1].
+struct MdpArrays {
+  Index num_states = 0;
+  std::span<const Index> pair_start;  // (num_states + 1)
+  Offsets row_start;                  // (num_pairs + 1)
+  std::span<const Column> column;     // (num_entries), increasing within a row
+  ConstVector probability;            // (num_entries)
+  ConstVector reward;                 // (num_pairs)
+  ConstVector termination;            // (num_pairs), or empty: nothing ends
+  ConstVector initial;                // (num_states), or empty: no start distribution
+  std::shared_ptr<const void> owner;  // keeps the arrays alive
+};
+
+/// What lies between two bounds, both proven.
+struct Interval {
+  double lower = 0.0;
+  double upper = 0.0;
+};
+
+class Mdp {
+ public:
+  /// Reads every array once and checks it; throws ModelError.
+  explicit Mdp(MdpArrays arrays, int num_threads = 0);
+
+  Index num_states() const { return arrays_.num_states; }
+  Index num_pairs() const { return arrays_.row_start.size() - 1; }
+  Index num_entries() const { return static_cast<Index>(arrays_.column.size()); }
+  Index first_pair(Index state) const { return arrays_.pair_start[static_cast<std::size_t>(state)]; }
+  Index first_entry(Index pair) const { return arrays_.row_start[pair]; }
+  const Column* column() const { return arrays_.column.data(); }
+  const double* probability() const { return arrays_.probability.data(); }
+  ConstVector reward() const { return arrays_.reward; }
+  ConstVector termination() const { return arrays_.termination; }
+  ConstVector initial() const { return arrays_.initial; }
+
+  /// The number of actions if every state has the same, else 0.
+  Index uniform_num_actions() const { return uniform_num_actions_; }
+  Index max_num_actions() const { return max_num_actions_; }
+  Index max_row_length() const { return max_row_length_; }
+
+  /// Whether some pair ends the process with positive probability.
+  bool can_end() const { return can_end_; }
+
+  /// Encloses sum_s' P(s'|s,a) of every pair, rounding of the summation included.
+  Interval row_sum() const { return row_sum_; }
+
+ private:
+  MdpArrays arrays_;
+  Index uniform_num_actions_ = 0;
+  Index max_num_actions_ = 0;
+  Index max_row_length_ = 0;
+  bool can_end_ = false;
+  Interval row_sum_;
+};
+
+/// Whether the columns of every row increase, in one pass; unsorted or repeated ones must be
+/// brought into order before an Mdp is made. Throws ModelError on a column outside [0, num_states).
+bool rows_are_canonical(const MdpArrays& arrays);
+
+/// Checks that `weights` (num_states) is a distribution over states; throws ModelError.
+void check_distribution(ConstVector weights, Index num_states, const char* argument, Index item = -1);
+
+}  // namespace rlcore

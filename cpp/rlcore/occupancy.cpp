@@ -1,0 +1,164 @@
+#include "rlcore/occupancy.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "rlcore/batch.hpp"
+#include "rlcore/errors.hpp"
+#include "rlcore/policy.hpp"
+
+namespace rlcore {
+namespace {
+
+/// Bounds are formed from sums of at most `terms` numbers, each rounded at most so often.
+double outward(Index terms) { return 1.0 + (static_cast<double>(terms) + 32.0) * kUnitRoundoff; }
+
+/// Visits are not negative: what rounding left below zero is set to zero, which brings it nearer.
+void clip(TwofoldVector& x) {
+  for (Index i = 0; i < x.size(); ++i) {
+    if (x[i].hi < 0.0) x.set(i, {});
+  }
+}
+
+/// d = (1 - gamma) rho and d(s) pi(a|s), from the twofold rho.
+Occupancy derive(const Chain& chain, double discount, linear::Solution solution, Team& team) {
+  const Mdp& mdp = chain.mdp();
+  TwofoldVector& visits = solution.x;
+  clip(visits);
+  Occupancy out;
+  out.state.resize(static_cast<std::size_t>(mdp.num_states()));
+  out.pair.resize(static_cast<std::size_t>(mdp.num_pairs()));
+  const Twofold weight = two_sum(1.0, -discount);  // 1 - gamma exactly
+  struct Rounding {
+    double state = 0.0;
+    double pair = 0.0;
+  };
+  std::vector<Rounding> partial(static_cast<std::size_t>(num_blocks(mdp.num_states())));
+  team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index block) {
+    Rounding sum;
+    for (Index state = first; state < last; ++state) {
+      const Twofold d = visits[state] * weight;
+      out.state[static_cast<std::size_t>(state)] = d.hi;
+      sum.state += std::fabs(d.lo);
+      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
+        const auto i = static_cast<std::size_t>(pair);
+        const Twofold together = d * chain.policy()[i];
+        out.pair[i] = together.hi;
+        sum.pair += std::fabs(together.lo);
+      }
+    }
+    partial[static_cast<std::size_t>(block)] = sum;
+  });
+  Rounding rounding;
+  for (const Rounding& part : partial) {
+    rounding.state += part.state;
+    rounding.pair += part.pair;
+  }
+
+  const double error = solution.certificate.error_bound;
+  const double total = extent_of(visits.hi, team).l1;
+  const double scaled = (error + 0x1p-96 * total) * weight.hi + underflow_error(mdp.num_pairs());
+  out.bounds.visits = (error + extent_of(visits.lo, team).l1) * outward(mdp.num_states());
+  out.bounds.state = (scaled + rounding.state) * outward(mdp.num_states());
+  out.bounds.pair = (scaled * (1.0 + 2.0 * kRowTolerance) + rounding.pair) * outward(mdp.num_pairs());
+  out.certificate = std::move(solution.certificate);
+  out.visits = std::move(visits.hi);
+  return out;
+}
+
+TwofoldVector twofold(ConstVector x) {
+  TwofoldVector y(ssize(x));
+  std::copy(x.begin(), x.end(), y.hi.begin());
+  return y;
+}
+
+void check_states(const Mdp& mdp, std::span<const Index> states) {
+  for (const Index state : states) {
+    if (state >= 0 && state < mdp.num_states()) continue;
+    throw ModelError("states", {},
+                     "expected states in 0 .. " + std::to_string(mdp.num_states() - 1) + ", got " +
+                         std::to_string(state));
+  }
+}
+
+}  // namespace
+
+std::vector<Occupancy> occupancy(const Mdp& mdp, std::span<const ConstVector> policies,
+                                 std::span<const ConstVector> initials, double discount, const Options& options,
+                                 Monitor& monitor) {
+  for (std::size_t j = 0; j < initials.size(); ++j) {
+    check_distribution(initials[j], mdp.num_states(), "initial", initials.size() > 1 ? static_cast<Index>(j) : -1);
+  }
+  std::vector<Occupancy> results(policies.size() * initials.size());
+  for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
+    const Interval sum = check_policy(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1);
+    const Chain chain(mdp, policies[i], sum);
+    std::vector<linear::Solution> solutions;
+    {
+      linear::Resolvent resolvent(chain, discount, team, watch);
+      for (const ConstVector initial : initials) {
+        solutions.push_back(resolvent.solve_transposed(twofold(initial), options.tolerance));
+      }
+    }
+    for (std::size_t j = 0; j < initials.size(); ++j) {
+      results[i * initials.size() + j] = derive(chain, discount, std::move(solutions[j]), team);
+    }
+  });
+  return results;
+}
+
+StateRows state_distribution(const Mdp& mdp, ConstVector policy, ConstVector initial, Index steps,
+                             const Options& options, Monitor& monitor) {
+  check_distribution(initial, mdp.num_states(), "initial");
+  const Chain chain(mdp, policy, check_policy(mdp, policy));
+  Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
+  StateRows out;
+  out.rows.reserve(static_cast<std::size_t>((steps + 1) * mdp.num_states()));
+  TwofoldVector now = twofold(initial);
+  // Each step is wrong by its own arithmetic, and carries on what came before: K does not enlarge the
+  // L1 norm by more than the model's own tolerance.
+  const double growth = std::max(1.0, 1.0 - chain.deficit(1.0).lower);
+  double error = 0.0;
+  for (Index t = 0;; ++t) {
+    out.rows.insert(out.rows.end(), now.hi.begin(), now.hi.end());
+    out.bounds.push_back((error + extent_of(now.lo, team).l1) * outward(mdp.num_states()));
+    if (t == steps) break;
+    monitor.poll({"state distribution", t, 0.0, 0.0});
+    error = (error * growth + chain.residual_error_transposed(extent_of(now.hi, team).l1)) * outward(0);
+    now = chain.step(now, team);
+  }
+  out.certificate.error_bound = *std::max_element(out.bounds.begin(), out.bounds.end());
+  out.certificate.converged = true;
+  out.certificate.iterations = steps;
+  out.certificate.method = "exact steps";
+  return out;
+}
+
+StateRows successor_representation(const Mdp& mdp, ConstVector policy, double discount,
+                                   std::span<const Index> states, const Options& options, Monitor& monitor) {
+  check_states(mdp, states);
+  const Chain chain(mdp, policy, check_policy(mdp, policy));
+  Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
+  linear::Resolvent resolvent(chain, discount, team, monitor);
+  StateRows out;
+  out.certificate.converged = true;
+  out.rows.reserve(states.size() * static_cast<std::size_t>(mdp.num_states()));
+  for (const Index state : states) {
+    TwofoldVector start(mdp.num_states());
+    start.set(state, {1.0, 0.0});
+    linear::Solution row = resolvent.solve_transposed(start, options.tolerance);
+    clip(row.x);
+    linear::Certificate& proof = row.certificate;
+    out.rows.insert(out.rows.end(), row.x.hi.begin(), row.x.hi.end());
+    out.bounds.push_back((proof.error_bound + extent_of(row.x.lo, team).l1) * outward(mdp.num_states()));
+    out.certificate.error_bound = std::max(out.certificate.error_bound, out.bounds.back());
+    out.certificate.residual = std::max(out.certificate.residual, proof.residual);
+    out.certificate.converged = out.certificate.converged && proof.converged;
+    out.certificate.iterations += proof.iterations;
+    out.certificate.method = proof.method;
+    out.certificate.story += proof.story;
+  }
+  return out;
+}
+
+}  // namespace rlcore

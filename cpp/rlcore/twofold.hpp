@@ -1,0 +1,121 @@
+// Twofold (double-double) arithmetic: a number as an unevaluated sum hi + lo of two doubles, worth
+// about 32 digits. Certificates stand on it. Sources: Dekker 1971; Ogita, Rump & Oishi 2005.
+//
+// The exact error of a product comes from Dekker's splitting, not from fma: the bits are then the
+// same on every machine. Splitting overflows above 2^996; callers scale (linear/resolvent.cpp).
+#pragma once
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "rlcore/types.hpp"
+
+namespace rlcore {
+
+/// Half the distance from 1 to the next double: the relative error of one rounding.
+inline constexpr double kUnitRoundoff = std::numeric_limits<double>::epsilon() / 2;
+
+struct Twofold {
+  double hi = 0.0;
+  double lo = 0.0;
+
+  double rounded() const { return hi + lo; }
+};
+
+/// a + b exactly (Knuth).
+inline Twofold two_sum(double a, double b) {
+  const double sum = a + b;
+  const double from_b = sum - a;
+  return {sum, (a - (sum - from_b)) + (b - from_b)};
+}
+
+/// a + b exactly if |a| >= |b| or a = 0 (Dekker).
+inline Twofold quick_two_sum(double a, double b) {
+  const double sum = a + b;
+  return {sum, b - (sum - a)};
+}
+
+/// a * b exactly, unless it under- or overflows (Dekker, Veltkamp).
+inline Twofold two_product(double a, double b) {
+  constexpr double kSplitter = 134217729.0;  // 2^27 + 1
+  const double wide_a = kSplitter * a;
+  const double wide_b = kSplitter * b;
+  const double a_hi = wide_a - (wide_a - a);
+  const double b_hi = wide_b - (wide_b - b);
+  const double a_lo = a - a_hi;
+  const double b_lo = b - b_hi;
+  const double product = a * b;
+  return {product, ((a_hi * b_hi - product) + a_hi * b_lo + a_lo * b_hi) + a_lo * b_lo};
+}
+
+/// The error of each operator below is at most 2^-102 of the operands' magnitudes.
+inline Twofold operator+(Twofold a, Twofold b) {
+  const Twofold high = two_sum(a.hi, b.hi);
+  const Twofold low = two_sum(a.lo, b.lo);
+  const Twofold partial = quick_two_sum(high.hi, high.lo + low.hi);
+  return quick_two_sum(partial.hi, partial.lo + low.lo);
+}
+
+inline Twofold operator-(Twofold a) { return {-a.hi, -a.lo}; }
+inline Twofold operator-(Twofold a, Twofold b) { return a + (-b); }
+inline Twofold operator+(Twofold a, double b) { return a + Twofold{b, 0.0}; }
+inline Twofold operator-(Twofold a, double b) { return a + Twofold{-b, 0.0}; }
+
+inline Twofold operator*(Twofold a, double b) {
+  const Twofold product = two_product(a.hi, b);
+  return quick_two_sum(product.hi, product.lo + a.lo * b);
+}
+
+inline Twofold operator*(Twofold a, Twofold b) {
+  const Twofold product = two_product(a.hi, b.hi);
+  return quick_two_sum(product.hi, product.lo + (a.hi * b.lo + a.lo * b.hi));
+}
+
+/// A sum of n products in twofold precision (Dot2). The error of `total` is at most
+/// dot_error(n) times the sum of the products' magnitudes.
+class TwofoldSum {
+ public:
+  void add_product(Twofold a, double b) {
+    const Twofold product = two_product(a.hi, b);
+    const Twofold sum = two_sum(sum_, product.hi);
+    sum_ = sum.hi;
+    rest_ += (product.lo + sum.lo) + a.lo * b;
+  }
+  Twofold total() const { return two_sum(sum_, rest_); }
+
+ private:
+  double sum_ = 0.0;
+  double rest_ = 0.0;
+};
+
+/// Each term leaves three small numbers of at most u times the running magnitude, and rounding
+/// their running sum costs 3n u of it: 3n(n + 2)u^2 in all, with room for a few operators more.
+inline double dot_error(Index num_terms) {
+  const double n = static_cast<double>(num_terms);
+  const double twice = (2.0 * n + 16.0) * kUnitRoundoff;
+  return twice * twice;
+}
+
+/// What underflow can add to a sum of n products, whatever their size.
+inline double underflow_error(Index num_terms) {
+  return 64.0 * (static_cast<double>(num_terms) + 8.0) * std::numeric_limits<double>::min();
+}
+
+/// A vector of twofold numbers, its halves stored apart.
+struct TwofoldVector {
+  std::vector<double> hi;
+  std::vector<double> lo;
+
+  TwofoldVector() = default;
+  explicit TwofoldVector(Index size) : hi(static_cast<std::size_t>(size)), lo(static_cast<std::size_t>(size)) {}
+
+  Index size() const { return static_cast<Index>(hi.size()); }
+  Twofold operator[](Index i) const { return {hi[static_cast<std::size_t>(i)], lo[static_cast<std::size_t>(i)]}; }
+  void set(Index i, Twofold value) {
+    hi[static_cast<std::size_t>(i)] = value.hi;
+    lo[static_cast<std::size_t>(i)] = value.lo;
+  }
+};
+
+}  // namespace rlcore

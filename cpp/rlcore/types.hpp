@@ -1,0 +1,41 @@
+// The plain words that every other header uses: indices, spans, row offsets.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace rlcore {
+
+using Index = std::int64_t;   // counts and positions: states, pairs, stored entries
+using Column = std::int32_t;  // a successor state as it is stored in a row
+
+using Vector = std::span<double>;
+using ConstVector = std::span<const double>;
+
+inline Index ssize(ConstVector v) { return static_cast<Index>(v.size()); }
+
+/// Uninitialised storage: its pages cost memory only once they are written.
+template <class T>
+std::unique_ptr<T[]> uninitialised(Index count) {
+  return std::make_unique_for_overwrite<T[]>(static_cast<std::size_t>(count));
+}
+
+/// Where each row begins, as the caller stored it: 32-bit or 64-bit, borrowed either way.
+class Offsets {
+ public:
+  Offsets() = default;
+  Offsets(const std::int32_t* offsets, Index size) : narrow_(offsets), size_(size) {}
+  Offsets(const std::int64_t* offsets, Index size) : wide_(offsets), size_(size) {}
+
+  Index operator[](Index i) const { return wide_ != nullptr ? wide_[i] : narrow_[i]; }
+  Index size() const { return size_; }
+
+ private:
+  const std::int32_t* narrow_ = nullptr;
+  const std::int64_t* wide_ = nullptr;
+  Index size_ = 0;
+};
+
+}  // namespace rlcore

@@ -1,0 +1,53 @@
+"""Exact, certified answers about policies on finite Markov decision processes."""
+
+from importlib.metadata import version as _version
+
+from rlcore import gallery
+from rlcore.errors import ArgumentError, ConvergenceError, InputError, ModelError, PolicyError, RlcoreError, SettingError
+from rlcore.evaluation import evaluate
+from rlcore.io.gymnasium import from_gymnasium
+from rlcore.mdp import MDP
+from rlcore.occupancy import occupancy, state_distribution, successor_representation
+from rlcore.policy import (
+    deterministic_policy,
+    epsilon_greedy_policy,
+    greedy_policy,
+    mixture_policy,
+    random_policy,
+    softmax_policy,
+    uniform_policy,
+)
+from rlcore.results import CertifiedArray, Certificate, Evaluation, Occupancy, Progress
+from rlcore.settings import Discounted
+
+__version__ = _version("rlcore")
+
+__all__ = [
+    "MDP",
+    "ArgumentError",
+    "Certificate",
+    "CertifiedArray",
+    "ConvergenceError",
+    "Discounted",
+    "Evaluation",
+    "InputError",
+    "ModelError",
+    "Occupancy",
+    "PolicyError",
+    "Progress",
+    "RlcoreError",
+    "SettingError",
+    "deterministic_policy",
+    "epsilon_greedy_policy",
+    "evaluate",
+    "from_gymnasium",
+    "gallery",
+    "greedy_policy",
+    "mixture_policy",
+    "occupancy",
+    "random_policy",
+    "softmax_policy",
+    "state_distribution",
+    "successor_representation",
+    "uniform_policy",
+]

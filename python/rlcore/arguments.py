@@ -1,0 +1,93 @@
+"""Arguments that many functions share, brought to the one form that the core takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rlcore.errors import ArgumentError, InputError
+from rlcore.results import FloatArray, Progress
+
+if TYPE_CHECKING:
+    from rlcore.mdp import MDP
+
+MOST_THREADS = 256
+
+
+def as_floats(array: ArrayLike, argument: str, error: type[InputError]) -> FloatArray:
+    """Return a C-contiguous float64 array, the same object if it is one already."""
+    if type(array) is np.ndarray and array.dtype == np.float64 and array.flags.c_contiguous:
+        return array
+    try:
+        found = np.asarray(array)
+    except (TypeError, ValueError) as cause:
+        raise error(f"{argument}: expected an array of numbers, got {type(array).__name__}: {cause}") from None
+    if found.dtype.kind not in "fiub":
+        raise error(f"{argument}: expected real numbers, got dtype {found.dtype}")
+    return np.ascontiguousarray(found, dtype=np.float64)
+
+
+def as_batch(
+    array: ArrayLike, shape: tuple[int, ...], argument: str, error: type[InputError]
+) -> tuple[FloatArray, tuple[int, ...]]:
+    """Return the numbers and the leading shape: () for one item, (B,) for a batch of them."""
+    found = as_floats(array, argument, error)
+    if found.shape == shape:
+        return found, ()
+    if found.ndim == 1 and found.size == _size(shape):
+        return found, ()
+    if found.ndim == len(shape) + 1 and found.shape[1:] == shape:
+        if found.shape[0] == 0:
+            raise error(f"{argument}: expected at least one item in the batch, got shape {found.shape}")
+        return found, (found.shape[0],)
+    flat = "" if len(shape) == 1 else f", flat ({_size(shape)},)"
+    batch = ", ".join(["B", *map(str, shape)])
+    raise error(f"{argument}: expected shape {shape}{flat} or a batch ({batch}), got {found.shape}")
+
+
+def as_tolerance(tol: float) -> float:
+    """Check a relative tolerance; 0 asks for the best attainable."""
+    if not (isinstance(tol, (float, int, np.floating, np.integer)) and 0.0 <= tol < 1.0):
+        raise ArgumentError(f"tol: expected a relative error in [0, 1), got {tol!r}; 0 asks for the best attainable")
+    return float(tol)
+
+
+def as_num_threads(num_threads: int | None) -> int:
+    """Check a number of threads; None means one per core, which the core calls 0."""
+    if num_threads is None:
+        return 0
+    if isinstance(num_threads, bool) or not isinstance(num_threads, int | np.integer):
+        raise ArgumentError(f"num_threads: expected a whole number or None, got {num_threads!r}")
+    if not 1 <= num_threads <= MOST_THREADS:
+        raise ArgumentError(f"num_threads: expected 1 to {MOST_THREADS}, or None for one per core, got {num_threads}")
+    return int(num_threads)
+
+
+def as_callback(progress: Callable[[Progress], object] | None) -> Callable[..., object] | None:
+    """Return what the core calls: it hands over the parts of a `Progress`."""
+    if progress is None:
+        return None
+    if not callable(progress):
+        raise ArgumentError(f"progress: expected a callable that takes a rlcore.Progress, got {progress!r}")
+    report = progress
+    return lambda *parts: report(Progress(*parts))
+
+
+def as_mdp(mdp: Any) -> MDP:
+    """Check that the first argument is a model."""
+    from rlcore.mdp import MDP
+
+    if isinstance(mdp, MDP):
+        return mdp
+    hint = "; use rlcore.from_gymnasium(env)" if hasattr(mdp, "unwrapped") else ""
+    raise ArgumentError(f"mdp: expected a rlcore.MDP, got {type(mdp).__name__}{hint}")
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size

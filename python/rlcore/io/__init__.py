@@ -1,0 +1,1 @@
+"""Models in and out of rlcore: the arrays, environments and files that people have."""

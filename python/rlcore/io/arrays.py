@@ -1,0 +1,189 @@
+"""From arrays over states and actions to arrays over pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import ArrayLike, NDArray
+
+from rlcore.arguments import as_floats
+from rlcore.errors import ModelError
+from rlcore.results import FloatArray
+
+LAYOUTS = ("SAS", "ASS")
+
+
+class PairArrays(NamedTuple):
+    """What `rlcore.MDP` takes."""
+
+    transition: Any
+    reward: FloatArray
+    pair_start: NDArray[np.int64]
+    pair_action: NDArray[np.int64] | None
+    termination: FloatArray | None
+
+
+def pair_arrays(
+    P: Any, r: Any, layout: str | None, termination: ArrayLike | None, mask: ArrayLike | None
+) -> PairArrays:
+    """Return the admissible pairs of a model that is given for all states and actions."""
+    blocks = _transition_blocks(P, layout)
+    rows, num_states, num_actions = blocks.rows, blocks.num_states, blocks.num_actions
+    reward = _expected_reward(r, blocks)
+    ending = None if termination is None else _table(termination, "termination", num_states, num_actions)
+    if mask is None:
+        pair_start = np.arange(0, num_states * num_actions + 1, num_actions, dtype=np.int64)
+        return PairArrays(rows, reward.ravel(), pair_start, None, None if ending is None else ending.ravel())
+    admissible = _admissible(mask, num_states, num_actions)
+    pairs = np.flatnonzero(admissible)
+    pair_start = np.concatenate([[0], np.cumsum(admissible.sum(axis=1))]).astype(np.int64)
+    return PairArrays(
+        rows[pairs],
+        reward.ravel()[pairs],
+        pair_start,
+        (pairs % num_actions).astype(np.int64),
+        None if ending is None else ending.ravel()[pairs],
+    )
+
+
+class _Blocks(NamedTuple):
+    rows: Any  # (S * A, S), pairs in order, dense or sparse
+    num_states: int
+    num_actions: int
+    layout: str
+
+
+def _transition_blocks(P: Any, layout: str | None) -> _Blocks:
+    _check_layout_name(layout)
+    if _is_sequence_of_sparse(P):
+        return _sparse_blocks(P, layout)
+    if scipy.sparse.issparse(P):
+        raise ModelError(
+            "P: expected a dense array over states and actions or a sequence of sparse matrices, one for each action, "
+            "got one sparse matrix; rows for pairs go to rlcore.MDP(transition, reward, pair_start=...)"
+        )
+    dense = as_floats(P, "P", ModelError)
+    if dense.ndim != 3:
+        raise ModelError(f"P: expected shape (S, A, S) or (A, S, S), got {dense.shape}")
+    layout = _resolved_layout(dense.shape, layout)
+    if layout == "ASS":
+        dense = dense.transpose(1, 0, 2)
+    num_states, num_actions, successors = dense.shape
+    if successors != num_states or min(num_states, num_actions) < 1:
+        expected = "(S, A, S)" if layout == "SAS" else "(A, S, S)"
+        raise ModelError(f"P: expected shape {expected} for layout {layout!r}, got {np.shape(P)}")
+    return _Blocks(dense.reshape(num_states * num_actions, num_states), num_states, num_actions, layout)
+
+
+def _check_layout_name(layout: str | None) -> None:
+    if layout is None or layout in LAYOUTS:
+        return
+    near = get_close_matches(str(layout).upper(), LAYOUTS, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ModelError(f"layout: expected 'SAS' (state, action, successor) or 'ASS', got {layout!r}{hint}")
+
+
+def _resolved_layout(shape: tuple[int, ...], layout: str | None) -> str:
+    if layout is not None:
+        return layout
+    fits = [name for name, ok in zip(LAYOUTS, (shape[0] == shape[2], shape[1] == shape[2]), strict=True) if ok]
+    if len(fits) == 1:
+        return fits[0]
+    if not fits:
+        raise ModelError(f"P: expected shape (S, A, S) or (A, S, S), got {shape}")
+    raise ModelError(
+        f"layout: shape {shape} can be read as (S, A, S) and as (A, S, S); pass layout='SAS' or layout='ASS'"
+    )
+
+
+def _is_sequence_of_sparse(P: Any) -> bool:
+    if isinstance(P, np.ndarray) and P.dtype != object:
+        return False
+    return isinstance(P, Sequence | np.ndarray) and len(P) > 0 and any(scipy.sparse.issparse(block) for block in P)
+
+
+def _sparse_blocks(P: Any, layout: str | None) -> _Blocks:
+    if layout == "SAS":
+        raise ModelError("layout: a sequence of sparse matrices is one for each action, layout='ASS'; got 'SAS'")
+    matrices = [scipy.sparse.csr_array(block) for block in P]
+    num_actions, num_states = len(matrices), matrices[0].shape[1]
+    for action, matrix in enumerate(matrices):
+        if matrix.shape != (num_states, num_states):
+            raise ModelError(f"P[{action}]: expected shape {(num_states, num_states)}, got {matrix.shape}")
+    return _Blocks(_interleaved(matrices), num_states, num_actions, "ASS")
+
+
+def _interleaved(matrices: Sequence[Any]) -> Any:
+    """Stack rows so that those of a state are neighbours."""
+    num_actions, num_states = len(matrices), matrices[0].shape[0]
+    stacked = scipy.sparse.vstack(matrices, format="csr")
+    order = np.arange(num_actions * num_states).reshape(num_actions, num_states).T.ravel()
+    return scipy.sparse.csr_array(stacked[order])
+
+
+def _expected_reward(r: Any, blocks: _Blocks) -> FloatArray:
+    """r(s), r(s,a), or sum_s' P(s'|s,a) r(s,a,s'), as (S, A)."""
+    num_states, num_actions = blocks.num_states, blocks.num_actions
+    if _is_sequence_of_sparse(r):
+        matrices = [scipy.sparse.csr_array(block) for block in r]
+        if len(matrices) != num_actions or any(m.shape != (num_states, num_states) for m in matrices):
+            raise ModelError(f"r: expected {num_actions} matrices of shape {(num_states, num_states)}, like P")
+        rewards = _interleaved(matrices)
+        averaged = scipy.sparse.csr_array(blocks.rows).multiply(rewards).sum(axis=1)
+        return np.asarray(averaged, dtype=np.float64).reshape(num_states, num_actions)
+    rewards = as_floats(r, "r", ModelError)
+    if rewards.shape == (num_states,):
+        return np.repeat(rewards, num_actions).reshape(num_states, num_actions)
+    if rewards.shape == (num_states, num_actions):
+        return rewards
+    full = (num_states, num_actions, num_states) if blocks.layout == "SAS" else (num_actions, num_states, num_states)
+    if rewards.shape == full:
+        by_pair = rewards if blocks.layout == "SAS" else rewards.transpose(1, 0, 2)
+        return _mean_over_successors(blocks.rows, by_pair.reshape(blocks.rows.shape)).reshape(num_states, num_actions)
+    raise ModelError(
+        f"r: expected shape {(num_states,)}, {(num_states, num_actions)} or {full} (like P), got {rewards.shape}"
+        + _transposed_hint(rewards.shape, num_states, num_actions)
+    )
+
+
+def _mean_over_successors(rows: Any, rewards: FloatArray) -> FloatArray:
+    # What is paid on transitions that cannot happen does not count, be it infinite or missing.
+    if scipy.sparse.issparse(rows):
+        entries = rows.tocoo()
+        paid = entries.data * rewards[entries.row, entries.col]
+        return np.bincount(entries.row, weights=paid, minlength=rows.shape[0])
+    with np.errstate(invalid="ignore"):
+        return np.where(rows > 0.0, rows * rewards, 0.0).sum(axis=1)
+
+
+def _transposed_hint(shape: tuple[int, ...], num_states: int, num_actions: int) -> str:
+    return "; transpose it to (S, A)" if shape == (num_actions, num_states) else ""
+
+
+def _table(array: ArrayLike, argument: str, num_states: int, num_actions: int) -> FloatArray:
+    table = as_floats(array, argument, ModelError)
+    if table.shape == (num_states,):
+        return np.repeat(table, num_actions).reshape(num_states, num_actions)
+    if table.shape != (num_states, num_actions):
+        raise ModelError(
+            f"{argument}: expected shape {(num_states, num_actions)} or {(num_states,)}, got {table.shape}"
+            + _transposed_hint(table.shape, num_states, num_actions)
+        )
+    return table
+
+
+def _admissible(mask: ArrayLike, num_states: int, num_actions: int) -> NDArray[np.bool_]:
+    admissible = np.asarray(mask)
+    if admissible.dtype.kind != "b" or admissible.shape != (num_states, num_actions):
+        raise ModelError(
+            f"mask: expected booleans of shape {(num_states, num_actions)}, "
+            f"got dtype {admissible.dtype}, shape {admissible.shape}"
+        )
+    empty = np.flatnonzero(~admissible.any(axis=1))
+    if empty.size:
+        raise ModelError(f"mask: expected at least one admissible action in every state, got none in state {empty[0]}")
+    return admissible

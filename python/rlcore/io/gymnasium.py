@@ -1,0 +1,2 @@
+"""Placeholder while being written."""
+def from_gymnasium(*a, **k): raise NotImplementedError

@@ -1,0 +1,271 @@
+"""Policies: plain arrays of ``mdp.pair_shape``, one distribution over actions per state (theory 1)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rlcore.arguments import as_batch, as_mdp
+from rlcore.errors import PolicyError
+from rlcore.mdp import MDP
+from rlcore.results import Evaluation, FloatArray
+
+
+def uniform_policy(mdp: MDP) -> FloatArray:
+    """Return the policy that takes every admissible action with the same probability.
+
+    Parameters
+    ----------
+    mdp
+        The model.
+
+    Returns
+    -------
+    ndarray
+        Shape ``mdp.pair_shape``.
+
+    Examples
+    --------
+    >>> import rlcore as rl
+    >>> rl.uniform_policy(rl.gallery.forest())[0]
+    array([0.5, 0.5])
+    """
+    mdp = as_mdp(mdp)
+    return _spread(1.0 / np.diff(mdp.pair_start), mdp).reshape(mdp.pair_shape)
+
+
+def deterministic_policy(mdp: MDP, actions: ArrayLike) -> FloatArray:
+    """Return the policy that takes one given action in each state.
+
+    Parameters
+    ----------
+    mdp
+        The model.
+    actions
+        The number of the action for each state, as in ``mdp.pair_action``, shape (S,).
+
+    Returns
+    -------
+    ndarray
+        Shape ``mdp.pair_shape``.
+
+    Raises
+    ------
+    PolicyError
+        If an action is not admissible in its state.
+
+    Examples
+    --------
+    >>> import rlcore as rl
+    >>> rl.deterministic_policy(rl.gallery.forest(), [0, 0, 1])
+    array([[1., 0.],
+           [1., 0.],
+           [0., 1.]])
+    """
+    mdp = as_mdp(mdp)
+    chosen = np.asarray(actions)
+    if chosen.shape != (mdp.num_states,) or chosen.dtype.kind not in "iu":
+        raise PolicyError(
+            f"actions: expected {mdp.num_states} whole numbers, one action for each state, "
+            f"got dtype {chosen.dtype}, shape {chosen.shape}"
+        )
+    policy = (mdp.pair_action == chosen[mdp.pair_state]).astype(np.float64)
+    missing = np.flatnonzero(np.add.reduceat(policy, mdp.pair_start[:-1]) == 0.0)
+    if missing.size:
+        state = int(missing[0])
+        error = PolicyError(f"actions, state {state}: expected an admissible action, got {chosen[state]}")
+        error.argument, error.state = "actions", state
+        error.fault = f"expected an admissible action, got {chosen[state]}"
+        raise mdp.located(error)
+    return policy.reshape(mdp.pair_shape)
+
+
+def greedy_policy(mdp: MDP, q: ArrayLike | Evaluation, tolerance: float = 0.0) -> FloatArray:
+    """Return the policy that takes, in each state, the lowest action that is as good as the best.
+
+    Parameters
+    ----------
+    mdp
+        The model.
+    q
+        Action values of shape ``mdp.pair_shape``, or the `Evaluation` that holds them.
+    tolerance
+        How far below the best an action counts as good. An `Evaluation` brings its own: twice the proven error of
+        its Q, so that ties fall the same way on every machine.
+
+    Returns
+    -------
+    ndarray
+        Shape ``mdp.pair_shape``.
+
+    Raises
+    ------
+    PolicyError
+        If q has the wrong shape or is not finite.
+
+    Examples
+    --------
+    >>> import rlcore as rl
+    >>> rl.greedy_policy(rl.gallery.forest(), [[1, 2], [3, 0], [5, 5]])
+    array([[0., 1.],
+           [1., 0.],
+           [1., 0.]])
+    """
+    mdp = as_mdp(mdp)
+    if isinstance(q, Evaluation):
+        tolerance = max(tolerance, 2.0 * float(np.max(q.certificate.bounds["action_value"])))
+        q = q.action_value
+    values = _pair_values(mdp, q, "q")
+    best = np.maximum.reduceat(values, mdp.pair_start[:-1])
+    good = np.flatnonzero(values >= _spread(best, mdp) - tolerance)
+    _, first = np.unique(mdp.pair_state[good], return_index=True)
+    policy = np.zeros(mdp.num_pairs)
+    policy[good[first]] = 1.0
+    return policy.reshape(mdp.pair_shape)
+
+
+def epsilon_greedy_policy(mdp: MDP, q: ArrayLike | Evaluation, epsilon: float) -> FloatArray:
+    """Return the policy that is greedy, except that with probability epsilon it takes any action evenly.
+
+    Parameters
+    ----------
+    mdp
+        The model.
+    q
+        Action values of shape ``mdp.pair_shape``, or the `Evaluation` that holds them.
+    epsilon
+        In [0, 1].
+
+    Returns
+    -------
+    ndarray
+        Shape ``mdp.pair_shape``.
+
+    Raises
+    ------
+    PolicyError
+        If q has the wrong shape, or epsilon is not in [0, 1].
+
+    Examples
+    --------
+    >>> import rlcore as rl
+    >>> rl.epsilon_greedy_policy(rl.gallery.forest(), [[1, 2], [3, 0], [5, 5]], 0.2)[0]
+    array([0.1, 0.9])
+    """
+    return mixture_policy(greedy_policy(mdp, q), uniform_policy(mdp), epsilon)
+
+
+def softmax_policy(mdp: MDP, theta: ArrayLike) -> FloatArray:
+    """Return the policy pi(a|s) proportional to exp(theta(s,a)).
+
+    Parameters
+    ----------
+    mdp
+        The model.
+    theta
+        Preferences of shape ``mdp.pair_shape``, finite.
+
+    Returns
+    -------
+    ndarray
+        Shape ``mdp.pair_shape``.
+
+    Raises
+    ------
+    PolicyError
+        If theta has the wrong shape or is not finite.
+
+    Examples
+    --------
+    >>> import rlcore as rl
+    >>> rl.softmax_policy(rl.gallery.forest(), [[0, 0], [1000, 0], [0, 1]]).round(3)
+    array([[0.5  , 0.5  ],
+           [1.   , 0.   ],
+           [0.269, 0.731]])
+    """
+    mdp = as_mdp(mdp)
+    preferences = _pair_values(mdp, theta, "theta")
+    first = mdp.pair_start[:-1]
+    weight = np.exp(preferences - _spread(np.maximum.reduceat(preferences, first), mdp))
+    return (weight / _spread(np.add.reduceat(weight, first), mdp)).reshape(mdp.pair_shape)
+
+
+def mixture_policy(p: ArrayLike, q: ArrayLike, a: float) -> FloatArray:
+    """Return (1 - a) p + a q: in every state, q with probability a and p otherwise.
+
+    Parameters
+    ----------
+    p, q
+        Policies of the same shape.
+    a
+        In [0, 1].
+
+    Returns
+    -------
+    ndarray
+        The shape of p and q.
+
+    Raises
+    ------
+    PolicyError
+        If the shapes differ, or a is not in [0, 1].
+
+    Examples
+    --------
+    >>> import rlcore as rl
+    >>> rl.mixture_policy([[1.0, 0.0]], [[0.0, 1.0]], 0.25)
+    array([[0.75, 0.25]])
+    """
+    first, second = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
+    if first.shape != second.shape:
+        raise PolicyError(f"q: expected the shape of p, {first.shape}, got {second.shape}")
+    if not 0.0 <= a <= 1.0:
+        raise PolicyError(f"a: expected a weight in [0, 1], got {a!r}")
+    mixture: FloatArray = (1.0 - a) * first + a * second
+    return mixture
+
+
+def random_policy(mdp: MDP, seed: int | np.random.Generator | None = None) -> FloatArray:
+    """Return a policy drawn evenly from all policies: each state's distribution from the flat Dirichlet.
+
+    Parameters
+    ----------
+    mdp
+        The model.
+    seed
+        A whole number or a generator; the same number gives the same policy.
+
+    Returns
+    -------
+    ndarray
+        Shape ``mdp.pair_shape``.
+
+    Examples
+    --------
+    >>> import rlcore as rl
+    >>> mdp = rl.gallery.forest()
+    >>> bool((rl.random_policy(mdp, 1) == rl.random_policy(mdp, 1)).all())
+    True
+    """
+    mdp = as_mdp(mdp)
+    weight = np.random.default_rng(seed).standard_exponential(mdp.num_pairs)
+    return (weight / _spread(np.add.reduceat(weight, mdp.pair_start[:-1]), mdp)).reshape(mdp.pair_shape)
+
+
+def _spread(per_state: FloatArray, mdp: MDP) -> FloatArray:
+    """Give every pair the number of its state."""
+    return np.repeat(per_state, np.diff(mdp.pair_start))
+
+
+def _pair_values(mdp: MDP, array: ArrayLike, argument: str) -> FloatArray:
+    values, lead = as_batch(array, mdp.pair_shape, argument, PolicyError)
+    if lead:
+        raise PolicyError(f"{argument}: expected shape {mdp.pair_shape}, got a batch of shape {values.shape}")
+    if not np.isfinite(values).all():
+        pair = int(np.flatnonzero(~np.isfinite(values.ravel()))[0])
+        error = PolicyError(f"{argument}, pair {pair}: expected finite numbers, got {values.ravel()[pair]}")
+        error.argument, error.state = argument, int(mdp.pair_state[pair])
+        error.action = pair - int(mdp.pair_start[error.state])
+        error.fault = f"expected finite numbers, got {values.ravel()[pair]}"
+        raise mdp.located(error)
+    return values.ravel()
