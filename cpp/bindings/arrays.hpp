@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "rlcore/storage.hpp"
 #include "rlcore/types.hpp"
 
 namespace rlcore::bindings {
@@ -48,13 +49,12 @@ inline py::array read_only(py::array array) {
 }
 
 /// An array that takes over a vector.
-template <class T>
-py::array owning_array(std::vector<T>&& data, const std::vector<py::ssize_t>& shape) {
-  auto owned = std::make_unique<std::vector<T>>(std::move(data));
-  T* values = owned->data();
-  const py::capsule owner(owned.get(), [](void* held) { delete static_cast<std::vector<T>*>(held); });
+inline py::array owning_array(Doubles&& data, const std::vector<py::ssize_t>& shape) {
+  auto owned = std::make_unique<Doubles>(std::move(data));
+  const double* values = owned->data();
+  const py::capsule owner(owned.get(), [](void* held) { delete static_cast<Doubles*>(held); });
   owned.release();
-  return read_only(py::array_t<T>(shape, values, owner));
+  return read_only(py::array_t<double>(shape, values, owner));
 }
 
 /// One field of every result of a batch, stacked: shape `lead` + `tail`.
@@ -67,9 +67,9 @@ py::object stacked(std::vector<Result>& results, const std::vector<py::ssize_t>&
   py::array_t<double> all(shape);
   double* out = all.mutable_data();
   for (Result& result : results) {
-    std::vector<double>& values = field(result);
+    Doubles& values = field(result);
     out = std::copy(values.begin(), values.end(), out);
-    std::vector<double>().swap(values);
+    Doubles().swap(values);
   }
   return read_only(std::move(all));
 }

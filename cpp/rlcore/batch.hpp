@@ -21,13 +21,13 @@ void for_policies(const Mdp& mdp, std::size_t count, int num_threads, Monitor& m
   // enough for an interrupt to be heard between them.
   constexpr std::size_t kPortion = 64;
   Team team(num_threads);
-  for (std::size_t portion = 0; portion < count; portion += kPortion * static_cast<std::size_t>(team.size())) {
+  for (std::size_t portion = 0; portion < count; portion += kPortion * at(team.size())) {
     monitor.poll({"batch of policies", static_cast<Index>(portion), 0.0, 0.0});
-    const std::size_t rest = std::min(count - portion, kPortion * static_cast<std::size_t>(team.size()));
+    const std::size_t rest = std::min(count - portion, kPortion * at(team.size()));
     team.for_blocks(static_cast<Index>(rest), 1, [&](Index offset, Index, Index) {
       Team alone(1);
       Monitor silent;
-      body(portion + static_cast<std::size_t>(offset), alone, silent);
+      body(portion + at(offset), alone, silent);
     });
   }
 }

@@ -1,7 +1,10 @@
 #include "rlcore/chain.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "rlcore/twofold_rows.hpp"
 
 namespace rlcore {
 
@@ -16,14 +19,14 @@ Interval Chain::deficit(double discount) const {
 }
 
 TwofoldVector Chain::mean_over_actions(ConstVector pair_values, Team& team) const {
-  TwofoldVector mean(size());
+  TwofoldVector mean = twofold_vector(size());
   team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
     for (Index state = first; state < last; ++state) {
       TwofoldSum sum;
       for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
-        sum.add_product({pair_values[static_cast<std::size_t>(pair)]}, policy_[static_cast<std::size_t>(pair)]);
+        sum.add_product({pair_values[at(pair)]}, policy_[at(pair)]);
       }
-      mean.set(state, sum.total());
+      mean[at(state)] = sum.total();
     }
   });
   return mean;
@@ -31,80 +34,61 @@ TwofoldVector Chain::mean_over_actions(ConstVector pair_values, Team& team) cons
 
 void Chain::residual(double discount, const TwofoldVector& b, const TwofoldVector& x, Vector residual,
                      Team& team) const {
-  const Column* column = mdp_.column();
-  const double* probability = mdp_.probability();
-  const double* x_hi = x.hi.data();
-  const double* x_lo = x.lo.data();
+  const TwofoldRows& rows = twofold_rows();
   team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
     for (Index state = first; state < last; ++state) {
       TwofoldSum over_actions;
       for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
-        const double weight = policy_[static_cast<std::size_t>(pair)];
+        const double weight = policy_[at(pair)];
         if (weight == 0.0) continue;
-        TwofoldSum over_successors;
-        for (Index entry = mdp_.first_entry(pair); entry < mdp_.first_entry(pair + 1); ++entry) {
-          const Column successor = column[entry];
-          over_successors.add_product({x_hi[successor], x_lo[successor]}, probability[entry]);
-        }
-        over_actions.add_product(over_successors.total(), weight);
+        over_actions.add_product(rows.dot(mdp_.row(pair), x.data()), weight);
       }
       const Twofold ahead = over_actions.total() * discount;
-      residual[static_cast<std::size_t>(state)] = (b[state] + (ahead - x[state])).rounded();
+      residual[at(state)] = (b[at(state)] + (ahead - x[at(state)])).rounded();
     }
   });
 }
 
-/// Every member owns a range of destinations and reads all rows for the entries that fall in it, so
-/// that each sum is formed in the order of the pairs, whoever forms it.
-void Chain::scatter(double discount, const TwofoldVector& x, TwofoldVector& sum, Team& team) const {
-  const Column* column = mdp_.column();
-  const double* probability = mdp_.probability();
-  double* high = sum.hi.data();
-  double* rest = sum.lo.data();
-  team.run([&](int member) {
-    const Index begin = size() * member / team.size();
-    const Index end = size() * (member + 1) / team.size();
-    for (Index state = 0; state < size(); ++state) {
-      if (x.hi[static_cast<std::size_t>(state)] == 0.0 && x.lo[static_cast<std::size_t>(state)] == 0.0) continue;
-      const Twofold visits = x[state] * discount;
+/// The states are dealt with in a few parts, each with sums of its own: how many depends on the model alone,
+/// so that each number is summed in the same order for every team.
+TwofoldVector Chain::arrivals(double discount, const TwofoldVector& x, Team& team) const {
+  constexpr Index kMostParts = 4;
+  const TwofoldRows& rows = twofold_rows();
+  const Index num_parts = std::min(kMostParts, num_blocks(size()));
+  std::vector<TwofoldVector> parts(at(num_parts));
+  team.for_blocks(num_parts, 1, [&](Index part, Index, Index) {
+    TwofoldVector& sum = parts[at(part)] = twofold_vector(size());
+    for (Index state = size() * part / num_parts; state < size() * (part + 1) / num_parts; ++state) {
+      const Twofold visits = x[at(state)] * discount;
+      if (visits.hi == 0.0) continue;
       for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
-        const double chosen = policy_[static_cast<std::size_t>(pair)];
-        if (chosen == 0.0) continue;
-        const Twofold weight = visits * chosen;
-        const Column* const row_end = column + mdp_.first_entry(pair + 1);
-        const Column* entry = column + mdp_.first_entry(pair);
-        if (team.size() > 1) entry = std::lower_bound(entry, row_end, static_cast<Column>(begin));
-        for (; entry < row_end && *entry < end; ++entry) {
-          const Twofold product = two_product(weight.hi, probability[entry - column]);
-          const Twofold partial = two_sum(high[*entry], product.hi);
-          high[*entry] = partial.hi;
-          rest[*entry] += (product.lo + partial.lo) + weight.lo * probability[entry - column];
-        }
+        const double chosen = policy_[at(pair)];
+        if (chosen != 0.0) rows.scatter(visits * chosen, mdp_.row(pair), sum.data());
       }
     }
   });
+  TwofoldVector& total = parts.front();
+  team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
+    for (auto i = at(first); i < at(last); ++i) {
+      total[i] = two_sum(total[i].hi, total[i].lo);
+      for (Index part = 1; part < num_parts; ++part) {
+        const Twofold more = parts[at(part)][i];
+        total[i] = total[i] + two_sum(more.hi, more.lo);
+      }
+    }
+  });
+  return std::move(total);
 }
 
 void Chain::residual_transposed(double discount, const TwofoldVector& b, const TwofoldVector& x, Vector residual,
                                 Team& team) const {
-  TwofoldVector arrived(size());
-  scatter(discount, x, arrived, team);
+  const TwofoldVector arrived = arrivals(discount, x, team);
   team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
-    for (Index state = first; state < last; ++state) {
-      const Twofold sum = arrived[state];
-      residual[static_cast<std::size_t>(state)] = (b[state] + (two_sum(sum.hi, sum.lo) - x[state])).rounded();
-    }
+    for (auto i = at(first); i < at(last); ++i) residual[i] = (b[i] + (arrived[i] - x[i])).rounded();
   });
 }
 
-TwofoldVector Chain::step(const TwofoldVector& x, Team& team) const {
-  TwofoldVector next(size());
-  scatter(1.0, x, next, team);
-  team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
-    for (Index state = first; state < last; ++state) next.set(state, two_sum(next[state].hi, next[state].lo));
-  });
-  return next;
-}
+TwofoldVector Chain::step(const TwofoldVector& x, Team& team) const { return arrivals(1.0, x, team); }
 
 double Chain::residual_error(double scale) const {
   const Index terms = mdp_.max_row_length() + mdp_.max_num_actions();

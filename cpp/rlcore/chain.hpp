@@ -52,7 +52,8 @@ class Chain {
   double residual_error_transposed(double scale) const;
 
  private:
-  void scatter(double discount, const TwofoldVector& x, TwofoldVector& sum, Team& team) const;
+  /// discount P_pi^T x
+  TwofoldVector arrivals(double discount, const TwofoldVector& x, Team& team) const;
 
   const Mdp& mdp_;
   ConstVector policy_;

@@ -1,5 +1,6 @@
 // P_pi and its transpose as merged matrices.
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "rlcore/chain.hpp"
@@ -7,76 +8,175 @@
 namespace rlcore {
 namespace {
 
-/// Collects the entries of one row, summing those that share a column.
+using Positions = std::vector<Index, LargeAllocator<Index>>;
+
+/// Collects the entries of one row after the other, summing those of a row that share a column.
 class RowMerger {
  public:
-  RowMerger(Index num_columns, Column* columns, double* values)
-      : place_(static_cast<std::size_t>(num_columns), -1), columns_(columns), values_(values) {}
+  explicit RowMerger(CsrMatrix& matrix)
+      : place_(at(matrix.size), -1), column_(matrix.column.data()), value_(matrix.value.data()) {}
 
-  /// Later entries go from `begin` on. Places before it belong to earlier rows.
+  /// The next row's entries go from `begin` on, behind all rows before it.
   void begin_row(Index begin) { begin_ = end_ = begin; }
 
-  void add(Column column, double value) {
-    Index& place = place_[static_cast<std::size_t>(column)];
-    if (place >= begin_) {
-      values_[place] += value;
-    } else {
-      place = end_;
-      columns_[end_] = column;
-      values_[end_] = value;
-      ++end_;
+  void add(const Row& row, double weight) {
+    for (Index k = 0; k < row.length; ++k) {
+      prefetch(&place_[at(row.upcoming(k))]);
+      Index& place = place_[at(row.column[k])];
+      const double value = weight * row.probability[k];
+      if (place >= begin_) {
+        value_[place] += value;
+      } else {
+        place = end_;
+        column_[end_] = row.column[k];
+        value_[end_] = value;
+        ++end_;
+      }
     }
   }
 
   Index end() const { return end_; }
 
  private:
-  std::vector<Index> place_;  // where each column was last written
-  Column* columns_;
-  double* values_;
+  Positions place_;  // where each column was last written; before begin_ it belongs to an earlier row
+  Column* column_;
+  double* value_;
   Index begin_ = 0;
   Index end_ = 0;
 };
 
-/// Calls body(pair, weight) for the actions that the policy takes.
+/// Calls body(row, weight) for the actions that the policy takes in a state.
 template <class Body>
-void for_chosen_pairs(const Chain& chain, Index state, Body&& body) {
+void for_chosen_rows(const Chain& chain, Index state, Body&& body) {
   for (Index pair = chain.mdp().first_pair(state); pair < chain.mdp().first_pair(state + 1); ++pair) {
-    const double weight = chain.policy()[static_cast<std::size_t>(pair)];
-    if (weight != 0.0) body(pair, weight);
+    const double weight = chain.policy()[at(pair)];
+    if (weight != 0.0) body(chain.mdp().row(pair), weight);
   }
 }
 
-/// How many entries the chosen rows of each block have before merging, summed up: where blocks begin.
+/// Where the blocks of P_pi begin when no rows merge: the sums of the chosen rows' lengths.
 std::vector<Index> block_starts(const Chain& chain, Team& team) {
-  std::vector<Index> start(static_cast<std::size_t>(num_blocks(chain.size())) + 1, 0);
+  std::vector<Index> start(at(num_blocks(chain.size())) + 1, 0);
   team.for_blocks(chain.size(), kBlock, [&](Index first, Index last, Index block) {
     Index entries = 0;
     for (Index state = first; state < last; ++state) {
-      for_chosen_pairs(chain, state, [&](Index pair, double) {
-        entries += chain.mdp().first_entry(pair + 1) - chain.mdp().first_entry(pair);
-      });
+      for_chosen_rows(chain, state, [&](const Row& row, double) { entries += row.length; });
     }
-    start[static_cast<std::size_t>(block) + 1] = entries;
+    start[at(block + 1)] = entries;
   });
   for (std::size_t block = 1; block < start.size(); ++block) start[block] += start[block - 1];
   return start;
 }
 
-/// Calls body(state, column, weight, entry) for every entry that lands in [begin, end), rows in order.
-template <class Body>
-void for_entries_into(const Chain& chain, Index begin, Index end, Body&& body) {
-  const Column* column = chain.mdp().column();
-  const bool everywhere = begin == 0 && end == chain.size();
-  for (Index state = 0; state < chain.size(); ++state) {
-    for_chosen_pairs(chain, state, [&](Index pair, double weight) {
-      const Column* const row_end = column + chain.mdp().first_entry(pair + 1);
-      const Column* entry = column + chain.mdp().first_entry(pair);
-      if (!everywhere) entry = std::lower_bound(entry, row_end, static_cast<Column>(begin));
-      for (; entry < row_end && *entry < end; ++entry) body(state, *entry, weight, entry - column);
+/// The transpose by distribution: entries are first dealt out to buckets of neighbouring columns, each of
+/// which is written in sequence; then every bucket is put in order on its own, in cache. Filling the columns
+/// directly would touch distant memory for every entry.
+///
+/// Chunks of states and buckets are fixed by the model, so entries come in the same order for every team.
+class Transposer {
+ public:
+  Transposer(const Chain& chain, Team& team)
+      : chain_(chain), team_(team), num_buckets_(num_blocks(chain.size())), num_chunks_(std::min<Index>(16, num_buckets_)) {}
+
+  CsrMatrix transpose() {
+    count();
+    CsrMatrix matrix(chain_.size(), bucket_start_.back());
+    place_in_bucket_ = Buffer<std::uint16_t>(bucket_start_.back());
+    team_.for_blocks(num_chunks_, 1, [&](Index chunk, Index, Index) { deal(chunk, matrix); });
+    std::vector<Index> entries(at(num_buckets_));
+    team_.for_blocks(num_buckets_, 1, [&](Index bucket, Index, Index) { entries[at(bucket)] = arrange(bucket, matrix); });
+    for (const Index of_bucket : entries) matrix.num_entries += of_bucket;
+    return matrix;
+  }
+
+ private:
+  /// Calls body(state, row, weight) for the chosen rows of a chunk.
+  template <class Body>
+  void for_rows_of_chunk(Index chunk, Body&& body) const {
+    const Index end = chain_.size() * (chunk + 1) / num_chunks_;
+    for (Index state = chain_.size() * chunk / num_chunks_; state < end; ++state) {
+      for_chosen_rows(chain_, state,
+                      [&](const Row& row, double weight) { body(static_cast<Column>(state), row, weight); });
+    }
+  }
+
+  /// How many entries each chunk has for each bucket, and so where everything goes.
+  void count() {
+    cursor_.assign(at(num_chunks_), std::vector<Index>(at(num_buckets_), 0));
+    team_.for_blocks(num_chunks_, 1, [&](Index chunk, Index, Index) {
+      std::vector<Index>& entries = cursor_[at(chunk)];
+      for_rows_of_chunk(chunk, [&](Column, const Row& row, double) {
+        for (Index k = 0; k < row.length; ++k) ++entries[at(row.column[k] / kBlock)];
+      });
+    });
+    bucket_start_.assign(at(num_buckets_ + 1), 0);
+    Index place = 0;
+    for (Index bucket = 0; bucket < num_buckets_; ++bucket) {
+      for (std::vector<Index>& cursor : cursor_) place += std::exchange(cursor[at(bucket)], place);
+      bucket_start_[at(bucket + 1)] = place;
+    }
+  }
+
+  /// Writes a chunk's entries to the buckets, in the matrix's own arrays.
+  void deal(Index chunk, CsrMatrix& matrix) {
+    std::vector<Index>& cursor = cursor_[at(chunk)];
+    for_rows_of_chunk(chunk, [&](Column state, const Row& row, double weight) {
+      for (Index k = 0; k < row.length; ++k) {
+        const Column column = row.column[k];
+        const Index place = cursor[at(column / kBlock)]++;
+        matrix.column[place] = state;
+        matrix.value[place] = weight * row.probability[k];
+        place_in_bucket_[place] = static_cast<std::uint16_t>(column % kBlock);
+      }
     });
   }
-}
+
+  /// Sorts a bucket by column and merges; returns how many entries are left. Entries come state by state, so
+  /// those that merge follow each other within their column.
+  Index arrange(Index bucket, CsrMatrix& matrix) {
+    const Index begin = bucket_start_[at(bucket)];
+    const Index entries = bucket_start_[at(bucket + 1)] - begin;
+    const std::vector<Column> state(matrix.column.data() + begin, matrix.column.data() + begin + entries);
+    const std::vector<double> value(matrix.value.data() + begin, matrix.value.data() + begin + entries);
+    const std::uint16_t* const row_of = place_in_bucket_.data() + begin;
+
+    const Index first_row = bucket * kBlock;
+    const Index num_rows = std::min(kBlock, chain_.size() - first_row);
+    std::vector<Column> last_state(at(num_rows), -1);
+    std::vector<Index> next(at(num_rows), 0);
+    for (std::size_t k = 0; k < state.size(); ++k) {
+      next[row_of[k]] += last_state[row_of[k]] != state[k];
+      last_state[row_of[k]] = state[k];
+    }
+    Index place = begin;
+    for (Index row = 0; row < num_rows; ++row) {
+      matrix.first[first_row + row] = place;
+      matrix.length[first_row + row] = static_cast<std::int32_t>(next[at(row)]);
+      place += std::exchange(next[at(row)], place);
+    }
+    std::fill(last_state.begin(), last_state.end(), -1);
+    for (std::size_t k = 0; k < state.size(); ++k) {
+      Index& to = next[row_of[k]];
+      if (last_state[row_of[k]] == state[k]) {
+        matrix.value[to - 1] += value[k];
+      } else {
+        matrix.column[to] = last_state[row_of[k]] = state[k];
+        matrix.value[to++] = value[k];
+      }
+    }
+    return place - begin;
+  }
+
+  static_assert(kBlock <= 65536);
+
+  const Chain& chain_;
+  Team& team_;
+  Index num_buckets_;
+  Index num_chunks_;
+  std::vector<Index> bucket_start_;          // before merging
+  std::vector<std::vector<Index>> cursor_;   // by chunk and bucket: where the next entry goes
+  Buffer<std::uint16_t> place_in_bucket_;
+};
 
 }  // namespace
 
@@ -86,70 +186,24 @@ CsrMatrix Chain::transition(Team& team) const {
   std::vector<Index> entries(start.size(), 0);
   std::atomic<Index> next{0};
   team.run([&](int) {
-    RowMerger merger(size(), matrix.column.get(), matrix.value.get());
-    // Blocks are taken in increasing order, so what an earlier one left in the merger lies before.
-    for (Index block = next++; block + 1 < static_cast<Index>(start.size()); block = next++) {
-      Index begin = start[static_cast<std::size_t>(block)];
+    RowMerger merger(matrix);
+    // Each member takes blocks in increasing order, as the merger asks for.
+    for (Index block = next++; block < num_blocks(size()); block = next++) {
+      Index begin = start[at(block)];
       for (Index state = block * kBlock; state < std::min((block + 1) * kBlock, size()); ++state) {
         merger.begin_row(begin);
-        for_chosen_pairs(*this, state, [&](Index pair, double weight) {
-          for (Index entry = mdp_.first_entry(pair); entry < mdp_.first_entry(pair + 1); ++entry) {
-            merger.add(mdp_.column()[entry], weight * mdp_.probability()[entry]);
-          }
-        });
-        matrix.first[static_cast<std::size_t>(state)] = begin;
-        matrix.length[static_cast<std::size_t>(state)] = static_cast<std::int32_t>(merger.end() - begin);
+        for_chosen_rows(*this, state, [&](const Row& row, double weight) { merger.add(row, weight); });
+        matrix.first[state] = begin;
+        matrix.length[state] = static_cast<std::int32_t>(merger.end() - begin);
         begin = merger.end();
       }
-      entries[static_cast<std::size_t>(block)] = begin - start[static_cast<std::size_t>(block)];
+      entries[at(block)] = begin - start[at(block)];
     }
   });
   for (const Index count : entries) matrix.num_entries += count;
   return matrix;
 }
 
-CsrMatrix Chain::transposed_transition(Team& team) const {
-  // First count, for each state, how many predecessors' rows enter it; then fill. Pairs come state by
-  // state, so entries to merge are always the last two of their row.
-  std::vector<std::int32_t> count(static_cast<std::size_t>(size()), 0);
-  const auto range_begin = [&](int member) { return size() * member / team.size(); };
-  {
-    std::vector<Column> last_from(static_cast<std::size_t>(size()), -1);
-    team.run([&](int member) {
-      for_entries_into(*this, range_begin(member), range_begin(member + 1),
-                       [&](Index state, Column successor, double, Index) {
-                         Column& last = last_from[static_cast<std::size_t>(successor)];
-                         count[static_cast<std::size_t>(successor)] += last != state;
-                         last = static_cast<Column>(state);
-                       });
-    });
-  }
-  Index total = 0;
-  for (const std::int32_t entries : count) total += entries;
-  CsrMatrix matrix(size(), total);
-  matrix.num_entries = total;
-  Index begin = 0;
-  for (Index row = 0; row < size(); ++row) {
-    matrix.first[static_cast<std::size_t>(row)] = begin;
-    matrix.length[static_cast<std::size_t>(row)] = 0;
-    begin += count[static_cast<std::size_t>(row)];
-  }
-  team.run([&](int member) {
-    for_entries_into(*this, range_begin(member), range_begin(member + 1),
-                     [&](Index state, Column successor, double weight, Index entry) {
-                       const auto row = static_cast<std::size_t>(successor);
-                       const double value = weight * mdp_.probability()[entry];
-                       Index place = matrix.first[row] + matrix.length[row];
-                       if (matrix.length[row] > 0 && matrix.column[static_cast<std::size_t>(place - 1)] == state) {
-                         matrix.value[static_cast<std::size_t>(place - 1)] += value;
-                       } else {
-                         matrix.column[static_cast<std::size_t>(place)] = static_cast<Column>(state);
-                         matrix.value[static_cast<std::size_t>(place)] = value;
-                         ++matrix.length[row];
-                       }
-                     });
-  });
-  return matrix;
-}
+CsrMatrix Chain::transposed_transition(Team& team) const { return Transposer(*this, team).transpose(); }
 
 }  // namespace rlcore

@@ -1,9 +1,8 @@
 // A square sparse matrix by rows, as the solvers read it.
 #pragma once
 
-#include <memory>
-
 #include "rlcore/parallel.hpp"
+#include "rlcore/storage.hpp"
 #include "rlcore/types.hpp"
 
 namespace rlcore {
@@ -13,25 +12,21 @@ namespace rlcore {
 struct CsrMatrix {
   Index size = 0;
   Index num_entries = 0;
-  std::unique_ptr<Index[]> first;
-  std::unique_ptr<std::int32_t[]> length;
-  std::unique_ptr<Column[]> column;
-  std::unique_ptr<double[]> value;
+  Buffer<Index> first;
+  Buffer<std::int32_t> length;
+  Buffer<Column> column;
+  Buffer<double> value;
 
   CsrMatrix() = default;
   CsrMatrix(Index rows, Index capacity)
-      : size(rows),
-        first(uninitialised<Index>(rows)),
-        length(uninitialised<std::int32_t>(rows)),
-        column(uninitialised<Column>(capacity)),
-        value(uninitialised<double>(capacity)) {}
+      : size(rows), first(rows), length(rows), column(capacity), value(capacity) {}
 
   /// (M x)(row)
   double row_product(Index row, const double* x) const {
-    const Index begin = first[static_cast<std::size_t>(row)];
-    const Index end = begin + length[static_cast<std::size_t>(row)];
-    const Column* columns = column.get();
-    const double* values = value.get();
+    const Index begin = first[row];
+    const Index end = begin + length[row];
+    const Column* columns = column.data();
+    const double* values = value.data();
     double sum = 0.0;
     for (Index entry = begin; entry < end; ++entry) sum += values[entry] * x[columns[entry]];
     return sum;

@@ -7,6 +7,7 @@
 #include "rlcore/errors.hpp"
 #include "rlcore/format.hpp"
 #include "rlcore/policy.hpp"
+#include "rlcore/twofold_rows.hpp"
 
 namespace rlcore {
 namespace {
@@ -19,7 +20,7 @@ void check_reward(const Mdp& mdp, ConstVector reward, Index item) {
   }
   for (Index state = 0; state < mdp.num_states(); ++state) {
     for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
-      const double r = reward[static_cast<std::size_t>(pair)];
+      const double r = reward[at(pair)];
       if (std::isfinite(r)) continue;
       throw ModelError("reward", {state, pair - mdp.first_pair(state), item},
                        "expected a finite number, got " + format(r));
@@ -37,29 +38,22 @@ struct Rounding {
 /// the rewards then costs A no digits (theory 9).
 Rounding action_values(const Mdp& mdp, ConstVector reward, double discount, const TwofoldVector& value,
                        Evaluation& out, Team& team) {
-  const Column* column = mdp.column();
-  const double* probability = mdp.probability();
-  const double* value_hi = value.hi.data();
-  const double* value_lo = value.lo.data();
-  std::vector<Rounding> partial(static_cast<std::size_t>(num_blocks(mdp.num_states())));
+  const TwofoldRows& rows = twofold_rows();
+  std::vector<Rounding> partial(at(num_blocks(mdp.num_states())));
   team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index block) {
     Rounding most;
     for (Index state = first; state < last; ++state) {
       for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
-        TwofoldSum ahead;
-        for (Index entry = mdp.first_entry(pair); entry < mdp.first_entry(pair + 1); ++entry) {
-          ahead.add_product({value_hi[column[entry]], value_lo[column[entry]]}, probability[entry]);
-        }
-        const auto i = static_cast<std::size_t>(pair);
-        const Twofold q = ahead.total() * discount + reward[i];
-        const Twofold a = q - value[state];
+        const std::size_t i = at(pair);
+        const Twofold q = rows.dot(mdp.row(pair), value.data()) * discount + reward[i];
+        const Twofold a = q - value[at(state)];
         out.action_value[i] = q.hi;
         out.advantage[i] = a.hi;
         most.action_value = std::max(most.action_value, std::fabs(q.lo));
         most.advantage = std::max(most.advantage, std::fabs(a.lo));
       }
     }
-    partial[static_cast<std::size_t>(block)] = most;
+    partial[at(block)] = most;
   });
   Rounding all;
   for (const Rounding& part : partial) {
@@ -69,33 +63,31 @@ Rounding action_values(const Mdp& mdp, ConstVector reward, double discount, cons
   return all;
 }
 
-double largest(const std::vector<double>& x, Team& team) { return extent_of(x, team).largest(); }
-
 /// Fills in everything that follows from the twofold V and its error bound.
 Evaluation derive(const Mdp& mdp, ConstVector reward, double discount, linear::Solution solution, Team& team) {
   // Bounds are formed from few numbers, each rounded at most so often.
   constexpr double kOutward = 1.0 + 32.0 * kUnitRoundoff;
   Evaluation out;
   out.certificate = std::move(solution.certificate);
-  out.action_value.resize(static_cast<std::size_t>(mdp.num_pairs()));
-  out.advantage.resize(static_cast<std::size_t>(mdp.num_pairs()));
-  TwofoldVector& value = solution.x;
+  out.action_value.resize(at(mdp.num_pairs()));
+  out.advantage.resize(at(mdp.num_pairs()));
+  const TwofoldVector& value = solution.x;
   const Rounding rounding = action_values(mdp, reward, discount, value, out, team);
 
   const double error = out.certificate.error_bound;
   const double ahead = discount * mdp.row_sum().upper;
-  const double magnitude = largest(value.hi, team) * 2.0 + extent_of(reward, team).largest();
+  const double magnitude = extent_of(value, team).largest() * 2.0 + extent_of(reward, team).largest();
   const double arithmetic =
       2.0 * dot_error(mdp.max_row_length()) * magnitude + underflow_error(mdp.max_row_length());
-  out.bounds.value = (error + largest(value.lo, team)) * kOutward;
+  out.bounds.value = (error + rounding_of(value, team).largest()) * kOutward;
   out.bounds.action_value = (ahead * error + rounding.action_value + arithmetic) * kOutward;
   out.bounds.advantage = ((1.0 + ahead) * error + rounding.advantage + arithmetic) * kOutward;
 
   if (!mdp.initial().empty()) {
     TwofoldSum sum;
     for (Index state = 0; state < mdp.num_states(); ++state) {
-      const double weight = mdp.initial()[static_cast<std::size_t>(state)];
-      if (weight != 0.0) sum.add_product(value[state], weight);
+      const double weight = mdp.initial()[at(state)];
+      if (weight != 0.0) sum.add_product(value[at(state)], weight);
     }
     const Twofold eta = sum.total();
     out.start_value = eta.hi;
@@ -103,7 +95,7 @@ Evaluation derive(const Mdp& mdp, ConstVector reward, double discount, linear::S
                               dot_error(mdp.num_states()) * magnitude + underflow_error(mdp.num_states())) *
                              kOutward;
   }
-  out.value = std::move(value.hi);
+  out.value = rounded(value);
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "rlcore/parallel.hpp"
+#include "rlcore/twofold.hpp"
 #include "rlcore/types.hpp"
 
 namespace rlcore {
@@ -33,16 +34,39 @@ struct Extent {
   bool finite() const { return std::isfinite(l1); }
 };
 
-inline Extent extent_of(ConstVector x, Team& team) {
-  std::vector<Extent> partial(static_cast<std::size_t>(num_blocks(ssize(x))));
-  team.for_blocks(ssize(x), kBlock, [&](Index first, Index last, Index block) {
+/// The extent of number(i) for i in [0, count).
+template <class Number>
+Extent extent_over(Index count, Team& team, Number&& number) {
+  std::vector<Extent> partial(at(num_blocks(count)));
+  team.for_blocks(count, kBlock, [&](Index first, Index last, Index block) {
     Extent part;
-    for (Index i = first; i < last; ++i) part.include(x[static_cast<std::size_t>(i)]);
-    partial[static_cast<std::size_t>(block)] = part;
+    for (Index i = first; i < last; ++i) part.include(number(at(i)));
+    partial[at(block)] = part;
   });
   Extent all;
   for (const Extent& part : partial) all.include(part);
   return all;
+}
+
+inline Extent extent_of(ConstVector x, Team& team) {
+  return extent_over(ssize(x), team, [&](std::size_t i) { return x[i]; });
+}
+
+/// Of the high parts; the low parts are below their rounding.
+inline Extent extent_of(const TwofoldVector& x, Team& team) {
+  return extent_over(std::ssize(x), team, [&](std::size_t i) { return x[i].hi; });
+}
+
+/// Of the low parts: what rounding a twofold vector to doubles loses.
+inline Extent rounding_of(const TwofoldVector& x, Team& team) {
+  return extent_over(std::ssize(x), team, [&](std::size_t i) { return x[i].lo; });
+}
+
+/// Rounds a twofold vector to doubles.
+inline Doubles rounded(const TwofoldVector& x) {
+  Doubles y(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) y[i] = x[i].hi;
+  return y;
 }
 
 }  // namespace rlcore

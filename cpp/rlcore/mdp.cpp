@@ -35,7 +35,7 @@ void check_shapes(const MdpArrays& arrays) {
 
 void check_pair_start(const MdpArrays& arrays) {
   const Index num_pairs = arrays.row_start.size() - 1;
-  const auto start = [&](Index state) { return arrays.pair_start[static_cast<std::size_t>(state)]; };
+  const auto start = [&](Index state) { return arrays.pair_start[at(state)]; };
   if (start(0) != 0) throw ModelError("pair_start", {}, "expected to begin with 0, got " + std::to_string(start(0)));
   for (Index state = 0; state < arrays.num_states; ++state) {
     if (start(state + 1) <= start(state)) {
@@ -76,8 +76,8 @@ class RowReader {
   explicit RowReader(const MdpArrays& arrays) : arrays_(arrays) {}
 
   void read_state(Index state, RowScan& scan) const {
-    const Index first = arrays_.pair_start[static_cast<std::size_t>(state)];
-    const Index last = arrays_.pair_start[static_cast<std::size_t>(state) + 1];
+    const Index first = arrays_.pair_start[at(state)];
+    const Index last = arrays_.pair_start[at(state) + 1];
     for (Index pair = first; pair < last; ++pair) read_pair({.state = state, .action = pair - first}, pair, scan);
   }
 
@@ -85,7 +85,7 @@ class RowReader {
   void read_pair(Place place, Index pair, RowScan& scan) const {
     const double sum = row_sum(place, pair);
     const double ending = termination(place, pair);
-    const double reward = arrays_.reward[static_cast<std::size_t>(pair)];
+    const double reward = arrays_.reward[at(pair)];
     if (!std::isfinite(reward)) throw ModelError("reward", place, "expected a finite number, got " + format(reward));
     if (!(std::fabs(sum + ending - 1.0) <= kRowTolerance)) bad_sum(place, pair, sum, ending);
     scan.least_sum = std::min(scan.least_sum, sum);
@@ -98,8 +98,8 @@ class RowReader {
     double sum = 0.0;
     Index previous = -1;
     for (Index entry = arrays_.row_start[pair]; entry < arrays_.row_start[pair + 1]; ++entry) {
-      const Index successor = arrays_.column[static_cast<std::size_t>(entry)];
-      const double probability = arrays_.probability[static_cast<std::size_t>(entry)];
+      const Index successor = arrays_.column[at(entry)];
+      const double probability = arrays_.probability[at(entry)];
       if (successor <= previous || successor >= arrays_.num_states) bad_column(place, successor);
       if (!(probability >= 0.0 && std::isfinite(probability))) bad_probability(place, successor, probability);
       previous = successor;
@@ -110,7 +110,7 @@ class RowReader {
 
   double termination(Place place, Index pair) const {
     if (arrays_.termination.empty()) return 0.0;
-    const double ending = arrays_.termination[static_cast<std::size_t>(pair)];
+    const double ending = arrays_.termination[at(pair)];
     if (!(ending >= 0.0 && ending <= 1.0 + kRowTolerance)) {
       throw ModelError("termination", place, "expected a probability in [0, 1], got " + format(ending));
     }
@@ -155,8 +155,8 @@ bool rows_are_canonical(const MdpArrays& arrays) {
   bool canonical = true;
   for (Index pair = 0; pair + 1 < arrays.row_start.size(); ++pair) {
     for (Index entry = arrays.row_start[pair] + 1; entry < arrays.row_start[pair + 1]; ++entry) {
-      const auto at = static_cast<std::size_t>(entry);
-      canonical = canonical && arrays.column[at - 1] < arrays.column[at];
+      const std::size_t i = at(entry);
+      canonical = canonical && arrays.column[i - 1] < arrays.column[i];
     }
   }
   return canonical;
@@ -170,7 +170,7 @@ void check_distribution(ConstVector weights, Index num_states, const char* argum
   }
   double sum = 0.0;
   for (Index state = 0; state < num_states; ++state) {
-    const double weight = weights[static_cast<std::size_t>(state)];
+    const double weight = weights[at(state)];
     if (!(weight >= 0.0 && std::isfinite(weight))) {
       throw ModelError(argument, {.state = state, .item = item},
                        "expected a probability in [0, 1], got " + format(weight));
@@ -191,12 +191,12 @@ Mdp::Mdp(MdpArrays arrays, int num_threads) : arrays_(std::move(arrays)) {
   if (!arrays_.initial.empty()) check_distribution(arrays_.initial, arrays_.num_states, "initial");
 
   const RowReader reader(arrays_);
-  std::vector<RowScan> scans(static_cast<std::size_t>(num_blocks(num_states())));
+  std::vector<RowScan> scans(at(num_blocks(num_states())));
   Team team(num_entries() < kParallelEntries ? 1 : num_threads);
   team.for_blocks(num_states(), kBlock, [&](Index first, Index last, Index block) {
     RowScan scan;
     for (Index state = first; state < last; ++state) reader.read_state(state, scan);
-    scans[static_cast<std::size_t>(block)] = scan;
+    scans[at(block)] = scan;
   });
 
   RowScan all;

@@ -1,9 +1,11 @@
 // A finite Markov decision process (theory 1): borrowed arrays, checked once, immutable.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 
 #include "rlcore/parallel.hpp"
+#include "rlcore/storage.hpp"
 #include "rlcore/types.hpp"
 
 namespace rlcore {
@@ -31,6 +33,25 @@ struct Interval {
   double upper = 0.0;
 };
 
+/// A row P(.|s,a): successors in increasing order, and their probabilities.
+struct Row {
+  const Column* column = nullptr;
+  const double* probability = nullptr;
+  Index length = 0;
+  Index ahead = 0;  // column[length + ahead - 1] may still be read: it belongs to a later row
+
+  /// The column that will be needed soon after entry k.
+  Column upcoming(Index k) const { return column[k + ahead]; }
+
+  /// The part of the row with successors in [begin, end).
+  Row between(Index begin, Index end) const {
+    const Column* const row_end = column + length;
+    const Column* const from = std::lower_bound(column, row_end, begin);
+    const Column* const to = std::lower_bound(from, row_end, end);
+    return {from, probability + (from - column), to - from, std::min(kLookahead, row_end + ahead - to)};
+  }
+};
+
 class Mdp {
  public:
   /// Reads every array once and checks it; throws ModelError.
@@ -39,10 +60,14 @@ class Mdp {
   Index num_states() const { return arrays_.num_states; }
   Index num_pairs() const { return arrays_.row_start.size() - 1; }
   Index num_entries() const { return static_cast<Index>(arrays_.column.size()); }
-  Index first_pair(Index state) const { return arrays_.pair_start[static_cast<std::size_t>(state)]; }
+  Index first_pair(Index state) const { return arrays_.pair_start[at(state)]; }
   Index first_entry(Index pair) const { return arrays_.row_start[pair]; }
-  const Column* column() const { return arrays_.column.data(); }
-  const double* probability() const { return arrays_.probability.data(); }
+  Row row(Index pair) const {
+    const Index first = first_entry(pair);
+    const Index last = first_entry(pair + 1);
+    return {arrays_.column.data() + first, arrays_.probability.data() + first, last - first,
+            std::min(kLookahead, num_entries() - last)};
+  }
   ConstVector reward() const { return arrays_.reward; }
   ConstVector termination() const { return arrays_.termination; }
   ConstVector initial() const { return arrays_.initial; }

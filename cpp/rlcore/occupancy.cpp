@@ -15,8 +15,8 @@ double outward(Index terms) { return 1.0 + (static_cast<double>(terms) + 32.0) *
 
 /// Visits are not negative: what rounding left below zero is set to zero, which brings it nearer.
 void clip(TwofoldVector& x) {
-  for (Index i = 0; i < x.size(); ++i) {
-    if (x[i].hi < 0.0) x.set(i, {});
+  for (Twofold& visits : x) {
+    if (visits.hi < 0.0) visits = {};
   }
 }
 
@@ -26,28 +26,28 @@ Occupancy derive(const Chain& chain, double discount, linear::Solution solution,
   TwofoldVector& visits = solution.x;
   clip(visits);
   Occupancy out;
-  out.state.resize(static_cast<std::size_t>(mdp.num_states()));
-  out.pair.resize(static_cast<std::size_t>(mdp.num_pairs()));
+  out.state.resize(at(mdp.num_states()));
+  out.pair.resize(at(mdp.num_pairs()));
   const Twofold weight = two_sum(1.0, -discount);  // 1 - gamma exactly
   struct Rounding {
     double state = 0.0;
     double pair = 0.0;
   };
-  std::vector<Rounding> partial(static_cast<std::size_t>(num_blocks(mdp.num_states())));
+  std::vector<Rounding> partial(at(num_blocks(mdp.num_states())));
   team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index block) {
     Rounding sum;
     for (Index state = first; state < last; ++state) {
-      const Twofold d = visits[state] * weight;
-      out.state[static_cast<std::size_t>(state)] = d.hi;
+      const Twofold d = visits[at(state)] * weight;
+      out.state[at(state)] = d.hi;
       sum.state += std::fabs(d.lo);
       for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
-        const auto i = static_cast<std::size_t>(pair);
+        const auto i = at(pair);
         const Twofold together = d * chain.policy()[i];
         out.pair[i] = together.hi;
         sum.pair += std::fabs(together.lo);
       }
     }
-    partial[static_cast<std::size_t>(block)] = sum;
+    partial[at(block)] = sum;
   });
   Rounding rounding;
   for (const Rounding& part : partial) {
@@ -56,20 +56,25 @@ Occupancy derive(const Chain& chain, double discount, linear::Solution solution,
   }
 
   const double error = solution.certificate.error_bound;
-  const double total = extent_of(visits.hi, team).l1;
+  const double total = extent_of(visits, team).l1;
   const double scaled = (error + 0x1p-96 * total) * weight.hi + underflow_error(mdp.num_pairs());
-  out.bounds.visits = (error + extent_of(visits.lo, team).l1) * outward(mdp.num_states());
+  out.bounds.visits = (error + rounding_of(visits, team).l1) * outward(mdp.num_states());
   out.bounds.state = (scaled + rounding.state) * outward(mdp.num_states());
   out.bounds.pair = (scaled * (1.0 + 2.0 * kRowTolerance) + rounding.pair) * outward(mdp.num_pairs());
   out.certificate = std::move(solution.certificate);
-  out.visits = std::move(visits.hi);
+  out.visits = rounded(visits);
   return out;
 }
 
 TwofoldVector twofold(ConstVector x) {
-  TwofoldVector y(ssize(x));
-  std::copy(x.begin(), x.end(), y.hi.begin());
+  TwofoldVector y(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) y[i].hi = x[i];
   return y;
+}
+
+/// Adds a row, rounded to doubles.
+void append(Doubles& rows, const TwofoldVector& row) {
+  for (const Twofold& number : row) rows.push_back(number.hi);
 }
 
 void check_states(const Mdp& mdp, std::span<const Index> states) {
@@ -113,18 +118,18 @@ StateRows state_distribution(const Mdp& mdp, ConstVector policy, ConstVector ini
   const Chain chain(mdp, policy, check_policy(mdp, policy));
   Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
   StateRows out;
-  out.rows.reserve(static_cast<std::size_t>((steps + 1) * mdp.num_states()));
+  out.rows.reserve(at((steps + 1) * mdp.num_states()));
   TwofoldVector now = twofold(initial);
   // Each step is wrong by its own arithmetic, and carries on what came before: K does not enlarge the
   // L1 norm by more than the model's own tolerance.
   const double growth = std::max(1.0, 1.0 - chain.deficit(1.0).lower);
   double error = 0.0;
   for (Index t = 0;; ++t) {
-    out.rows.insert(out.rows.end(), now.hi.begin(), now.hi.end());
-    out.bounds.push_back((error + extent_of(now.lo, team).l1) * outward(mdp.num_states()));
+    append(out.rows, now);
+    out.bounds.push_back((error + rounding_of(now, team).l1) * outward(mdp.num_states()));
     if (t == steps) break;
     monitor.poll({"state distribution", t, 0.0, 0.0});
-    error = (error * growth + chain.residual_error_transposed(extent_of(now.hi, team).l1)) * outward(0);
+    error = (error * growth + chain.residual_error_transposed(extent_of(now, team).l1)) * outward(0);
     now = chain.step(now, team);
   }
   out.certificate.error_bound = *std::max_element(out.bounds.begin(), out.bounds.end());
@@ -142,15 +147,15 @@ StateRows successor_representation(const Mdp& mdp, ConstVector policy, double di
   linear::Resolvent resolvent(chain, discount, team, monitor);
   StateRows out;
   out.certificate.converged = true;
-  out.rows.reserve(states.size() * static_cast<std::size_t>(mdp.num_states()));
+  out.rows.reserve(states.size() * at(mdp.num_states()));
   for (const Index state : states) {
-    TwofoldVector start(mdp.num_states());
-    start.set(state, {1.0, 0.0});
+    TwofoldVector start = twofold_vector(mdp.num_states());
+    start[at(state)].hi = 1.0;
     linear::Solution row = resolvent.solve_transposed(start, options.tolerance);
     clip(row.x);
     linear::Certificate& proof = row.certificate;
-    out.rows.insert(out.rows.end(), row.x.hi.begin(), row.x.hi.end());
-    out.bounds.push_back((proof.error_bound + extent_of(row.x.lo, team).l1) * outward(mdp.num_states()));
+    append(out.rows, row.x);
+    out.bounds.push_back((proof.error_bound + rounding_of(row.x, team).l1) * outward(mdp.num_states()));
     out.certificate.error_bound = std::max(out.certificate.error_bound, out.bounds.back());
     out.certificate.residual = std::max(out.certificate.residual, proof.residual);
     out.certificate.converged = out.certificate.converged && proof.converged;

@@ -17,9 +17,9 @@ struct Occupancy {
     double pair = 0.0;
   };
 
-  std::vector<double> visits;  // rho, (num_states)
-  std::vector<double> state;   // d = (1 - gamma) rho
-  std::vector<double> pair;    // d(s) pi(a|s), (num_pairs)
+  Doubles visits;  // rho, (num_states)
+  Doubles state;   // d = (1 - gamma) rho
+  Doubles pair;    // d(s) pi(a|s), (num_pairs)
   Bounds bounds;
   linear::Certificate certificate;
 };
@@ -32,8 +32,8 @@ std::vector<Occupancy> occupancy(const Mdp& mdp, std::span<const ConstVector> po
 
 /// Rows of a matrix of states with a bound on each row's error in the L1 norm.
 struct StateRows {
-  std::vector<double> rows;    // (num_rows, num_states)
-  std::vector<double> bounds;  // (num_rows)
+  Doubles rows;    // (num_rows, num_states)
+  Doubles bounds;  // (num_rows)
   linear::Certificate certificate;
 };
 

@@ -41,8 +41,8 @@ void wait_while_equal(const std::atomic<std::uint32_t>& value, std::uint32_t old
 
 Team::Team(int num_threads) {
   const int size = std::min(num_threads > 0 ? num_threads : available_cores(), kMostThreads);
-  failures_.resize(static_cast<std::size_t>(size));
-  workers_.reserve(static_cast<std::size_t>(size - 1));
+  failures_.resize(at(size));
+  workers_.reserve(at(size - 1));
   try {
     for (int member = 1; member < size; ++member) workers_.emplace_back([this, member] { work(member); });
   } catch (const std::system_error&) {
@@ -99,7 +99,7 @@ void Team::perform(int member) {
   try {
     task_.call(task_.context, member);
   } catch (...) {
-    failures_[static_cast<std::size_t>(member)] = std::current_exception();
+    failures_[at(member)] = std::current_exception();
   }
 }
 

@@ -22,7 +22,7 @@ Interval check_policy(const Mdp& mdp, ConstVector policy, Index item) {
     const Index last = mdp.first_pair(state + 1);
     double sum = 0.0;
     for (Index pair = first; pair < last; ++pair) {
-      const double probability = policy[static_cast<std::size_t>(pair)];
+      const double probability = policy[at(pair)];
       if (!(probability >= 0.0 && std::isfinite(probability))) {
         throw PolicyError("policy", {state, pair - first, item},
                           "expected a probability in [0, 1], got " + format(probability));

@@ -1,14 +1,16 @@
 // Twofold (double-double) arithmetic: a number as an unevaluated sum hi + lo of two doubles, worth
 // about 32 digits. Certificates stand on it. Sources: Dekker 1971; Ogita, Rump & Oishi 2005.
 //
-// The exact error of a product comes from Dekker's splitting, not from fma: the bits are then the
-// same on every machine. Splitting overflows above 2^996; callers scale (linear/resolvent.cpp).
+// The exact error of a product comes from Dekker's splitting, or from fma where a kernel was compiled for it
+// (twofold_rows.cpp): both are exact, so the bits are the same on every machine. Splitting overflows above
+// 2^996; callers scale (linear/resolvent.cpp).
 #pragma once
 
 #include <cmath>
 #include <limits>
 #include <vector>
 
+#include "rlcore/storage.hpp"
 #include "rlcore/types.hpp"
 
 namespace rlcore {
@@ -102,20 +104,8 @@ inline double underflow_error(Index num_terms) {
   return 64.0 * (static_cast<double>(num_terms) + 8.0) * std::numeric_limits<double>::min();
 }
 
-/// A vector of twofold numbers, its halves stored apart.
-struct TwofoldVector {
-  std::vector<double> hi;
-  std::vector<double> lo;
+using TwofoldVector = std::vector<Twofold, LargeAllocator<Twofold>>;
 
-  TwofoldVector() = default;
-  explicit TwofoldVector(Index size) : hi(static_cast<std::size_t>(size)), lo(static_cast<std::size_t>(size)) {}
-
-  Index size() const { return static_cast<Index>(hi.size()); }
-  Twofold operator[](Index i) const { return {hi[static_cast<std::size_t>(i)], lo[static_cast<std::size_t>(i)]}; }
-  void set(Index i, Twofold value) {
-    hi[static_cast<std::size_t>(i)] = value.hi;
-    lo[static_cast<std::size_t>(i)] = value.lo;
-  }
-};
+inline TwofoldVector twofold_vector(Index size) { return TwofoldVector(at(size)); }
 
 }  // namespace rlcore

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 
 namespace rlcore {
@@ -14,13 +13,10 @@ using Column = std::int32_t;  // a successor state as it is stored in a row
 using Vector = std::span<double>;
 using ConstVector = std::span<const double>;
 
-inline Index ssize(ConstVector v) { return static_cast<Index>(v.size()); }
+/// A position as containers index it.
+inline std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
-/// Uninitialised storage: its pages cost memory only once they are written.
-template <class T>
-std::unique_ptr<T[]> uninitialised(Index count) {
-  return std::make_unique_for_overwrite<T[]>(static_cast<std::size_t>(count));
-}
+inline Index ssize(ConstVector v) { return static_cast<Index>(v.size()); }
 
 /// Where each row begins, as the caller stored it: 32-bit or 64-bit, borrowed either way.
 class Offsets {

@@ -38,8 +38,8 @@ Proof prove_occupancies(const Extent& residual, double rounding, Interval w, Ind
 Proof prove(const Chain& chain, double discount, Direction direction, const TwofoldVector& b,
             const TwofoldVector& x, Vector residual, Team& team) {
   const Interval w = chain.deficit(discount);
-  const Extent of_b = extent_of(b.hi, team);
-  const Extent of_x = extent_of(x.hi, team);
+  const Extent of_b = extent_of(b, team);
+  const Extent of_x = extent_of(x, team);
   Proof proof;
   bool finite = of_b.finite() && of_x.finite();
   if (direction == Direction::kForward) {

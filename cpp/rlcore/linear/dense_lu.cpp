@@ -26,10 +26,10 @@ class DenseLu final : public Method {
     const CsrMatrix& m = system.matrix;
     Eigen::MatrixXd dense = Eigen::MatrixXd::Identity(m.size, m.size);
     for (Index row = 0; row < m.size; ++row) {
-      const Index begin = m.first[static_cast<std::size_t>(row)];
-      for (Index entry = begin; entry < begin + m.length[static_cast<std::size_t>(row)]; ++entry) {
-        const auto at = static_cast<std::size_t>(entry);
-        dense(row, m.column[at]) -= system.discount * m.value[at];
+      const Index begin = m.first[row];
+      for (Index entry = begin; entry < begin + m.length[row]; ++entry) {
+        const std::size_t i = at(entry);
+        dense(row, m.column[i]) -= system.discount * m.value[i];
       }
     }
     return dense;

@@ -26,15 +26,15 @@ class IlutBicgstab final : public Method {
     Team& team = *system_.team;
     // The preconditioner's own answer is the first guess.
     preconditioner_.solve(b, x);
-    std::vector<double> residual(size);
+    Doubles residual(size);
     system_.residual(b, x, residual);
-    const std::vector<double> shadow = residual;
-    std::vector<double> direction(size), image(size), correction(size), half_image(size);
+    const Doubles shadow = residual;
+    Doubles direction(size), image(size), correction(size), half_image(size);
     double rho = 1.0;
     double alpha = 1.0;
     double omega = 1.0;
     double best = system_.residual_norm(residual);
-    std::vector<double> best_x(x.begin(), x.end());
+    Doubles best_x(x.begin(), x.end());
     Index iteration = 0;
     Index best_at = 0;
     while (iteration < kMostIterations && iteration - best_at < kStagnation && !goal.met(best, system_.norm(x))) {
@@ -72,7 +72,7 @@ class IlutBicgstab final : public Method {
   template <class Formula>
   void update(Vector y, Formula&& formula) const {
     system_.team->for_blocks(ssize(y), kBlock, [&](Index first, Index last, Index) {
-      for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(last); ++i) y[i] = formula(i);
+      for (auto i = at(first); i < at(last); ++i) y[i] = formula(i);
     });
   }
 

@@ -15,23 +15,23 @@ constexpr Index kRowsPerPoll = 1000;
 /// of the diagonal, which elimination must meet in increasing order.
 class WorkRow {
  public:
-  explicit WorkRow(Index size) : value_(static_cast<std::size_t>(size)), present_(static_cast<std::size_t>(size)) {}
+  explicit WorkRow(Index size) : value_(at(size)), present_(at(size)) {}
 
   void begin(Column diagonal) {
-    for (const Column column : columns_) present_[static_cast<std::size_t>(column)] = 0;
+    for (const Column column : columns_) present_[at(column)] = 0;
     columns_.clear();
     diagonal_ = diagonal;
   }
 
   void add(Column column, double value) {
-    const auto at = static_cast<std::size_t>(column);
-    if (present_[at] == 0) {
-      present_[at] = 1;
-      value_[at] = 0.0;
+    const std::size_t i = at(column);
+    if (present_[i] == 0) {
+      present_[i] = 1;
+      value_[i] = 0.0;
       columns_.push_back(column);
       if (column < diagonal_) left_.push(column);
     }
-    value_[at] += value;
+    value_[i] += value;
   }
 
   bool next_left(Column& column) {
@@ -41,11 +41,11 @@ class WorkRow {
     return true;
   }
 
-  double& operator[](Column column) { return value_[static_cast<std::size_t>(column)]; }
+  double& operator[](Column column) { return value_[at(column)]; }
   const std::vector<Column>& columns() const { return columns_; }
 
  private:
-  std::vector<double> value_;
+  Doubles value_;
   std::vector<char> present_;
   std::vector<Column> columns_;
   std::priority_queue<Column, std::vector<Column>, std::greater<>> left_;
@@ -55,14 +55,14 @@ class WorkRow {
 /// Loads row i of I - discount M; returns its mean magnitude, the measure of what is small.
 double load_row(const System& system, Index row, WorkRow& work) {
   const CsrMatrix& m = system.matrix;
-  const Index begin = m.first[static_cast<std::size_t>(row)];
-  const Index length = m.length[static_cast<std::size_t>(row)];
+  const Index begin = m.first[row];
+  const Index length = m.length[row];
   double norm = 1.0;
   work.begin(static_cast<Column>(row));
   work.add(static_cast<Column>(row), 1.0);
   for (Index entry = begin; entry < begin + length; ++entry) {
-    const double value = -system.discount * m.value[static_cast<std::size_t>(entry)];
-    work.add(m.column[static_cast<std::size_t>(entry)], value);
+    const double value = -system.discount * m.value[entry];
+    work.add(m.column[entry], value);
     norm += std::fabs(value);
   }
   return norm / static_cast<double>(length + 1);
@@ -78,7 +78,7 @@ void keep_largest(std::vector<Column>& kept, WorkRow& work, double threshold, In
       return of_a != of_b ? of_a > of_b : a < b;
     };
     std::nth_element(kept.begin(), kept.begin() + most, kept.end(), larger);
-    kept.resize(static_cast<std::size_t>(most));
+    kept.resize(at(most));
   }
   std::sort(kept.begin(), kept.end());
 }
@@ -87,7 +87,7 @@ void keep_largest(std::vector<Column>& kept, WorkRow& work, double threshold, In
 
 IncompleteLu::IncompleteLu(const System& system, double drop, Index fill, Monitor& monitor) {
   const Index size = system.size();
-  inverse_pivot_.reserve(static_cast<std::size_t>(size));
+  inverse_pivot_.reserve(at(size));
   WorkRow work(size);
   std::vector<Column> lower;
   std::vector<Column> upper;
@@ -101,18 +101,18 @@ IncompleteLu::IncompleteLu(const System& system, double drop, Index fill, Monito
   for (Index row = 0; row < size; ++row) {
     if (row % kRowsPerPoll == 0) monitor.poll({"incomplete LU", row, 0.0, 0.0});
     const double threshold = drop * load_row(system, row, work);
-    const Index most = system.matrix.length[static_cast<std::size_t>(row)] + fill;
+    const Index most = system.matrix.length[row] + fill;
     lower.clear();
     upper.clear();
     for (Column left = 0; work.next_left(left);) {
-      const double multiplier = work[left] * inverse_pivot_[static_cast<std::size_t>(left)];
+      const double multiplier = work[left] * inverse_pivot_[at(left)];
       work[left] = multiplier;
       if (!(std::fabs(multiplier) > threshold)) continue;
       lower.push_back(left);
-      for (Index entry = upper_.start[static_cast<std::size_t>(left)];
-           entry < upper_.start[static_cast<std::size_t>(left) + 1]; ++entry) {
-        const auto at = static_cast<std::size_t>(entry);
-        work.add(upper_.column[at], -multiplier * upper_.value[at]);
+      for (Index entry = upper_.start[at(left)];
+           entry < upper_.start[at(left) + 1]; ++entry) {
+        const std::size_t i = at(entry);
+        work.add(upper_.column[i], -multiplier * upper_.value[i]);
       }
     }
     for (const Column column : work.columns()) {
@@ -132,17 +132,17 @@ void IncompleteLu::solve(ConstVector b, Vector x) const {
   const Index size = ssize(b);
   const auto subtract_row = [](const Triangle& triangle, std::size_t row, const double* known, double sum) {
     for (Index entry = triangle.start[row]; entry < triangle.start[row + 1]; ++entry) {
-      const auto at = static_cast<std::size_t>(entry);
-      sum -= triangle.value[at] * known[triangle.column[at]];
+      const std::size_t i = at(entry);
+      sum -= triangle.value[i] * known[triangle.column[i]];
     }
     return sum;
   };
   for (Index row = 0; row < size; ++row) {
-    const auto i = static_cast<std::size_t>(row);
+    const auto i = at(row);
     x[i] = subtract_row(lower_, i, x.data(), b[i]);
   }
   for (Index row = size - 1; row >= 0; --row) {
-    const auto i = static_cast<std::size_t>(row);
+    const auto i = at(row);
     x[i] = subtract_row(upper_, i, x.data(), x[i]) * inverse_pivot_[i];
   }
 }

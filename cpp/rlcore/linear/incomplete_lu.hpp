@@ -23,12 +23,12 @@ class IncompleteLu {
   struct Triangle {
     std::vector<Index> start{0};
     std::vector<Column> column;
-    std::vector<double> value;
+    Doubles value;
   };
 
   Triangle lower_;  // unit diagonal left out
   Triangle upper_;  // diagonal left out
-  std::vector<double> inverse_pivot_;
+  Doubles inverse_pivot_;
 };
 
 }  // namespace rlcore::linear

@@ -22,7 +22,7 @@ constexpr int kMostExponent = 300;
 
 TwofoldVector scaled(const TwofoldVector& x, int exponent) {
   TwofoldVector y(x.size());
-  for (Index i = 0; i < x.size(); ++i) y.set(i, {std::ldexp(x[i].hi, exponent), std::ldexp(x[i].lo, exponent)});
+  for (std::size_t i = 0; i < x.size(); ++i) y[i] = {std::ldexp(x[i].hi, exponent), std::ldexp(x[i].lo, exponent)};
   return y;
 }
 
@@ -60,8 +60,8 @@ class Resolvent::Refinement {
         side_(resolvent.side(direction)),
         b_(b),
         tolerance_(tolerance),
-        residual_(b.hi),
-        correction_(b.hi.size()),
+        residual_(rounded(b)),
+        correction_(b.size()),
         x_(b.size()) {
     const double residual = side_.system.residual_norm(residual_);
     proof_ = {residual * side_.system.amplification, 0.0, residual};
@@ -86,7 +86,7 @@ class Resolvent::Refinement {
   /// One correction by the method in use, judged, and taken back if it made things worse.
   Index improve() {
     const System& system = side_.system;
-    const Goal goal{tolerance_ / 2.0, system.norm(x_.hi), system.residual_norm(residual_), system.amplification};
+    const Goal goal{tolerance_ / 2.0, system.norm(x_), system.residual_norm(residual_), system.amplification};
     const Index iterations = side_.method->solve(residual_, correction_, goal, resolvent_.monitor_);
     if (!extent_of(correction_, resolvent_.team_).finite()) return iterations;
     const Proof before = proof_;
@@ -100,7 +100,7 @@ class Resolvent::Refinement {
   }
 
   void add_correction(double sign) {
-    for_states([&](Index i) { x_.set(i, x_[i] + sign * correction_[static_cast<std::size_t>(i)]); });
+    for_states([&](std::size_t i) { x_[i] = x_[i] + sign * correction_[i]; });
   }
 
   void judge() {
@@ -108,26 +108,26 @@ class Resolvent::Refinement {
                    resolvent_.team_);
   }
 
-  bool is_below_rounding() const { return proof_.error <= kBelowRounding * side_.system.norm(x_.hi); }
+  bool is_below_rounding() const { return proof_.error <= kBelowRounding * side_.system.norm(x_); }
 
   /// The rounding of the answer to doubles counts too.
   bool meets_tolerance() const {
-    const double norm = side_.system.norm(x_.hi);
+    const double norm = side_.system.norm(x_);
     return proof_.error + kUnitRoundoff * norm <= tolerance_ * norm;
   }
 
   void tell(Index iterations) {
     certificate_.iterations += iterations;
     certificate_.method = side_.name;
-    const double norm = side_.system.norm(x_.hi);
+    const double norm = side_.system.norm(x_);
     certificate_.story += std::string(side_.name) + ": " + std::to_string(iterations) +
                           (iterations == 1 ? " solve" : " iterations") + ", proven relative error " +
                           format(norm > 0.0 ? proof_.error / norm : 0.0) + "\n";
   }
 
   Solution conclude() {
-    const double norm = side_.system.norm(x_.hi);
-    if (proof_.shift != 0.0) for_states([&](Index i) { x_.set(i, x_[i] + proof_.shift); });
+    const double norm = side_.system.norm(x_);
+    if (proof_.shift != 0.0) for_states([&](std::size_t i) { x_[i] = x_[i] + proof_.shift; });
     // Each twofold addition is right to 2^-102 of its operands.
     certificate_.error_bound = proof_.error + 0x1p-100 * (norm + std::fabs(proof_.shift));
     certificate_.residual = proof_.residual;
@@ -137,8 +137,8 @@ class Resolvent::Refinement {
 
   template <class Body>
   void for_states(Body&& body) {
-    resolvent_.team_.for_blocks(b_.size(), kBlock, [&](Index first, Index last, Index) {
-      for (Index i = first; i < last; ++i) body(i);
+    resolvent_.team_.for_blocks(std::ssize(b_), kBlock, [&](Index first, Index last, Index) {
+      for (Index i = first; i < last; ++i) body(at(i));
     });
   }
 
@@ -146,8 +146,8 @@ class Resolvent::Refinement {
   Side& side_;
   const TwofoldVector& b_;
   double tolerance_;
-  std::vector<double> residual_;
-  std::vector<double> correction_;
+  Doubles residual_;
+  Doubles correction_;
   TwofoldVector x_;
   Proof proof_;
   Certificate certificate_;
@@ -176,7 +176,7 @@ Solution Resolvent::solve_transposed(const TwofoldVector& b, double tolerance) {
 }
 
 Solution Resolvent::solve(Direction direction, const TwofoldVector& b, double tolerance) {
-  const double size = extent_of(b.hi, team_).largest();
+  const double size = extent_of(b, team_).largest();
   if (size == 0.0) {
     Certificate certificate;
     certificate.converged = true;
@@ -192,7 +192,7 @@ Solution Resolvent::solve(Direction direction, const TwofoldVector& b, double to
   Certificate& certificate = solution.certificate;
   certificate.error_bound = std::ldexp(certificate.error_bound, exponent) + std::numeric_limits<double>::min();
   certificate.residual = std::ldexp(certificate.residual, exponent);
-  certificate.converged = certificate.converged && extent_of(solution.x.hi, team_).finite();
+  certificate.converged = certificate.converged && extent_of(solution.x, team_).finite();
   return solution;
 }
 

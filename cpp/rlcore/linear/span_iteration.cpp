@@ -29,11 +29,11 @@ class SpanIteration final : public Method {
   SpanIteration(const System& system, bool probing) : system_(system), probing_(probing) {}
 
   Index solve(ConstVector b, Vector x, const Goal& goal, Monitor& monitor) override {
-    std::vector<double> next(x.size());
+    Doubles next(x.size());
     Vector current = x;
     Vector following = next;
     start(b, current);
-    std::vector<double> history;
+    Doubles history;
     bool going = true;
     while (going) {
       const System::Sweep sweep = system_.sweep(b, current, following);
@@ -86,12 +86,12 @@ class SpanIteration final : public Method {
     for (double& value : x) value += constant;
   }
 
-  bool worth_going_on(const std::vector<double>& history, const Goal& goal, double answer) const {
+  bool worth_going_on(const Doubles& history, const Goal& goal, double answer) const {
     return probing_ ? contracts_in_time(history, goal, answer) : still_contracts(history);
   }
 
   /// Extrapolates the contraction of the last few sweeps to the goal.
-  bool contracts_in_time(const std::vector<double>& history, const Goal& goal, double answer) const {
+  bool contracts_in_time(const Doubles& history, const Goal& goal, double answer) const {
     if (std::ssize(history) < kProbe) return true;
     const double rate = std::pow(history.back() / history[history.size() - 5], 0.25);
     if (!(rate < 1.0)) return false;
@@ -101,7 +101,7 @@ class SpanIteration final : public Method {
   }
 
   /// Plain sweeps go on as long as a thousand of them gain anything above rounding noise.
-  bool still_contracts(const std::vector<double>& history) const {
+  bool still_contracts(const Doubles& history) const {
     constexpr std::size_t kWindow = 1000;
     if (history.size() <= kWindow) return true;
     if (std::ssize(history) >= kMostSweeps) return false;

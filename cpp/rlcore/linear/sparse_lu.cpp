@@ -25,13 +25,13 @@ constexpr double kWorkPerColumn = 1500;  // what the bookkeeping of a column cos
 SparseMatrix resolvent_matrix(const System& system) {
   const CsrMatrix& m = system.matrix;
   std::vector<Eigen::Triplet<double, Column>> entries;
-  entries.reserve(static_cast<std::size_t>(m.num_entries + m.size));
+  entries.reserve(at(m.num_entries + m.size));
   for (Index row = 0; row < m.size; ++row) {
     entries.emplace_back(static_cast<Column>(row), static_cast<Column>(row), 1.0);
-    const Index begin = m.first[static_cast<std::size_t>(row)];
-    for (Index entry = begin; entry < begin + m.length[static_cast<std::size_t>(row)]; ++entry) {
-      const auto at = static_cast<std::size_t>(entry);
-      entries.emplace_back(static_cast<Column>(row), m.column[at], -system.discount * m.value[at]);
+    const Index begin = m.first[row];
+    for (Index entry = begin; entry < begin + m.length[row]; ++entry) {
+      const std::size_t i = at(entry);
+      entries.emplace_back(static_cast<Column>(row), m.column[i], -system.discount * m.value[i]);
     }
   }
   SparseMatrix matrix(m.size, m.size);
@@ -44,24 +44,24 @@ SparseMatrix resolvent_matrix(const System& system) {
 bool factor_is_small(const SparseMatrix& symmetric, double most_fill) {
   const auto size = static_cast<Column>(symmetric.cols());
   const double most_entries = most_fill * static_cast<double>(symmetric.nonZeros()) / 2.0;
-  std::vector<Column> parent(static_cast<std::size_t>(size), -1);
-  std::vector<Column> visited_by(static_cast<std::size_t>(size), -1);
-  std::vector<double> count(static_cast<std::size_t>(size), 1.0);
+  std::vector<Column> parent(at(size), -1);
+  std::vector<Column> visited_by(at(size), -1);
+  Doubles count(at(size), 1.0);
   double entries = static_cast<double>(size);
   double work = kWorkPerColumn * static_cast<double>(size);
   for (Column row = 0; row < size; ++row) {
-    visited_by[static_cast<std::size_t>(row)] = row;
+    visited_by[at(row)] = row;
     for (SparseMatrix::InnerIterator entry(symmetric, row); entry; ++entry) {
       if (entry.row() >= row) continue;
       // Each column on the tree's path up to the row gets one entry in this row.
-      for (auto node = static_cast<std::size_t>(entry.row()); visited_by[node] != row;) {
+      for (auto node = at(entry.row()); visited_by[node] != row;) {
         visited_by[node] = row;
         if (parent[node] < 0) parent[node] = row;
         entries += 1.0;
         work += 2.0 * count[node];
         count[node] += 1.0;
         if (entries > most_entries || work > kMostWork) return false;
-        node = static_cast<std::size_t>(parent[node]);
+        node = at(parent[node]);
       }
     }
   }

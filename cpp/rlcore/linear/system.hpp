@@ -36,10 +36,14 @@ struct System {
   void apply(ConstVector x, Vector y) const;
 
   /// The norm in which an error counts: the largest value, or the total mass, transposed.
-  double norm(ConstVector x) const;
+  double norm(ConstVector x) const { return norm(extent_of(x, *team)); }
+  double norm(const TwofoldVector& x) const { return norm(extent_of(x, *team)); }
 
   /// The part of a residual that cannot be mended by a constant shift, in that norm.
   double residual_norm(ConstVector r) const;
+
+ private:
+  double norm(const Extent& x) const { return direction == Direction::kTransposed ? x.l1 : x.largest(); }
 };
 
 /// dot(x, y), summed block by block in a fixed order.
