@@ -33,8 +33,9 @@ class Chain {
   /// The transpose of P_pi, never by way of P_pi itself.
   CsrMatrix transposed_transition(Team& team) const;
 
-  /// sum_a pi(a|s) x(s,a), for r_pi and its kin.
+  /// sum_a pi(a|s) x(s,a), for r_pi and its kin; and a bound on each one's error when |x| <= scale.
   TwofoldVector mean_over_actions(ConstVector pair_values, Team& team) const;
+  double mean_error(double scale) const;
 
   /// residual = b + discount P_pi x - x, rounded once at the end.
   void residual(double discount, const TwofoldVector& b, const TwofoldVector& x, Vector residual, Team& team) const;

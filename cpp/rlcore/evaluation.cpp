@@ -4,26 +4,22 @@
 #include <cmath>
 
 #include "rlcore/batch.hpp"
-#include "rlcore/errors.hpp"
-#include "rlcore/format.hpp"
 #include "rlcore/policy.hpp"
 #include "rlcore/twofold_rows.hpp"
 
 namespace rlcore {
 namespace {
 
-void check_reward(const Mdp& mdp, ConstVector reward, Index item) {
+void check_rewards(const Mdp& mdp, ConstVector reward, Index item) {
   if (ssize(reward) != mdp.num_pairs()) {
     throw ModelError("reward", {.item = item},
                      "expected one number for each of the " + std::to_string(mdp.num_pairs()) + " pairs, got " +
                          std::to_string(reward.size()));
   }
   for (Index state = 0; state < mdp.num_states(); ++state) {
-    for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
-      const double r = reward[at(pair)];
-      if (std::isfinite(r)) continue;
-      throw ModelError("reward", {state, pair - mdp.first_pair(state), item},
-                       "expected a finite number, got " + format(r));
+    const Index first = mdp.first_pair(state);
+    for (Index pair = first; pair < mdp.first_pair(state + 1); ++pair) {
+      check_reward(reward[at(pair)], {state, pair - first, item});
     }
   }
 }
@@ -77,8 +73,11 @@ Evaluation derive(const Mdp& mdp, ConstVector reward, double discount, linear::S
   const double error = out.certificate.error_bound;
   const double ahead = discount * mdp.row_sum().upper;
   const double magnitude = extent_of(value, team).largest() * 2.0 + extent_of(reward, team).largest();
-  const double arithmetic =
-      2.0 * dot_error(mdp.max_row_length()) * magnitude + underflow_error(mdp.max_row_length());
+  // Sums of zeros are exact.
+  const auto arithmetic_of = [magnitude](Index terms) {
+    return magnitude == 0.0 ? 0.0 : 2.0 * dot_error(terms) * magnitude + underflow_error(terms);
+  };
+  const double arithmetic = arithmetic_of(mdp.max_row_length());
   out.bounds.value = (error + rounding_of(value, team).largest()) * kOutward;
   out.bounds.action_value = (ahead * error + rounding.action_value + arithmetic) * kOutward;
   out.bounds.advantage = ((1.0 + ahead) * error + rounding.advantage + arithmetic) * kOutward;
@@ -91,9 +90,8 @@ Evaluation derive(const Mdp& mdp, ConstVector reward, double discount, linear::S
     }
     const Twofold eta = sum.total();
     out.start_value = eta.hi;
-    out.bounds.start_value = ((1.0 + 2.0 * kRowTolerance) * error + std::fabs(eta.lo) +
-                              dot_error(mdp.num_states()) * magnitude + underflow_error(mdp.num_states())) *
-                             kOutward;
+    out.bounds.start_value =
+        ((1.0 + 2.0 * kRowTolerance) * error + std::fabs(eta.lo) + arithmetic_of(mdp.num_states())) * kOutward;
   }
   out.value = rounded(value);
   return out;
@@ -106,7 +104,7 @@ std::vector<Evaluation> evaluate(const Mdp& mdp, std::span<const ConstVector> po
                                  Monitor& monitor) {
   for (std::size_t j = 0; j < rewards.size(); ++j) {
     if (rewards[j].data() == mdp.reward().data()) continue;  // checked with the model
-    check_reward(mdp, rewards[j], rewards.size() > 1 ? static_cast<Index>(j) : -1);
+    check_rewards(mdp, rewards[j], rewards.size() > 1 ? static_cast<Index>(j) : -1);
   }
   std::vector<Evaluation> results(policies.size() * rewards.size());
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
@@ -116,7 +114,9 @@ std::vector<Evaluation> evaluate(const Mdp& mdp, std::span<const ConstVector> po
     {
       linear::Resolvent resolvent(chain, discount, team, watch);
       for (const ConstVector reward : rewards) {
-        solutions.push_back(resolvent.solve(chain.mean_over_actions(reward, team), options.tolerance));
+        const double scale = extent_of(reward, team).largest();
+        solutions.push_back(
+            resolvent.solve({chain.mean_over_actions(reward, team), chain.mean_error(scale)}, options.tolerance));
       }
     }
     for (std::size_t j = 0; j < rewards.size(); ++j) {

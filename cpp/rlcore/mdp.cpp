@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "rlcore/errors.hpp"
 #include "rlcore/format.hpp"
 #include "rlcore/twofold.hpp"
 
@@ -85,8 +84,7 @@ class RowReader {
   void read_pair(Place place, Index pair, RowScan& scan) const {
     const double sum = row_sum(place, pair);
     const double ending = termination(place, pair);
-    const double reward = arrays_.reward[at(pair)];
-    if (!std::isfinite(reward)) throw ModelError("reward", place, "expected a finite number, got " + format(reward));
+    check_reward(arrays_.reward[at(pair)], place);
     if (!(std::fabs(sum + ending - 1.0) <= kRowTolerance)) bad_sum(place, pair, sum, ending);
     scan.least_sum = std::min(scan.least_sum, sum);
     scan.most_sum = std::max(scan.most_sum, sum);
@@ -160,6 +158,13 @@ bool rows_are_canonical(const MdpArrays& arrays) {
     }
   }
   return canonical;
+}
+
+void check_reward(double reward, Place place) {
+  if (!std::isfinite(reward)) throw ModelError("reward", place, "expected a finite number, got " + format(reward));
+  if (std::fabs(reward) > kLargestReward) {
+    throw ModelError("reward", place, "expected at most 1e200 in magnitude, got " + format(reward) + "; rescale");
+  }
 }
 
 void check_distribution(ConstVector weights, Index num_states, const char* argument, Index item) {

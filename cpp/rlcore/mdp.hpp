@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "rlcore/errors.hpp"
 #include "rlcore/parallel.hpp"
 #include "rlcore/storage.hpp"
 #include "rlcore/types.hpp"
@@ -12,6 +13,9 @@ namespace rlcore {
 
 /// How far a row of probabilities may be from summing to one.
 inline constexpr double kRowTolerance = 1e-9;
+
+/// Larger rewards could overflow in twofold products.
+inline constexpr double kLargestReward = 1e200;
 
 /// The arrays of a model as its owner holds them. A pair (s, a) is a row; pairs of a state are
 /// neighbours. Row p of the transition matrix holds the entries row_start[p] .. row_start[p+1].
@@ -95,6 +99,9 @@ class Mdp {
 /// Whether the columns of every row increase, in one pass; unsorted or repeated ones must be
 /// brought into order before an Mdp is made. Throws ModelError on a column outside [0, num_states).
 bool rows_are_canonical(const MdpArrays& arrays);
+
+/// Checks the reward of a pair; throws ModelError.
+void check_reward(double reward, Place place);
 
 /// Checks that `weights` (num_states) is a distribution over states; throws ModelError.
 void check_distribution(ConstVector weights, Index num_states, const char* argument, Index item = -1);

@@ -102,7 +102,7 @@ std::vector<Occupancy> occupancy(const Mdp& mdp, std::span<const ConstVector> po
     {
       linear::Resolvent resolvent(chain, discount, team, watch);
       for (const ConstVector initial : initials) {
-        solutions.push_back(resolvent.solve_transposed(twofold(initial), options.tolerance));
+        solutions.push_back(resolvent.solve_transposed({twofold(initial)}, options.tolerance));
       }
     }
     for (std::size_t j = 0; j < initials.size(); ++j) {
@@ -151,7 +151,7 @@ StateRows successor_representation(const Mdp& mdp, ConstVector policy, double di
   for (const Index state : states) {
     TwofoldVector start = twofold_vector(mdp.num_states());
     start[at(state)].hi = 1.0;
-    linear::Solution row = resolvent.solve_transposed(start, options.tolerance);
+    linear::Solution row = resolvent.solve_transposed({std::move(start)}, options.tolerance);
     clip(row.x);
     linear::Certificate& proof = row.certificate;
     append(out.rows, row.x);

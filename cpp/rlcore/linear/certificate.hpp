@@ -17,11 +17,18 @@ struct Proof {
   double error = 0.0;     // the proven bound after adding `shift`: per state, or in sum, transposed
   double shift = 0.0;     // the constant to add to every value; 0 for occupancies
   double residual = 0.0;  // the largest residual, or its sum, transposed
+  double floor = 0.0;     // the part of `error` that is due to arithmetic: no better x could lower it
+};
+
+/// A right-hand side, and how far each of its entries (their sum, transposed) may be from what is meant.
+struct RightSide {
+  TwofoldVector value;
+  double error = 0.0;
 };
 
 /// Forms the residual of x in twofold precision and derives the proof. A residual that is not finite
 /// proves nothing: the error is then infinite.
-Proof prove(const Chain& chain, double discount, Direction direction, const TwofoldVector& b,
-            const TwofoldVector& x, Vector residual, Team& team);
+Proof prove(const Chain& chain, double discount, Direction direction, const RightSide& b, const TwofoldVector& x,
+            Vector residual, Team& team);
 
 }  // namespace rlcore::linear

@@ -42,6 +42,7 @@ class WorkRow {
   }
 
   double& operator[](Column column) { return value_[at(column)]; }
+  const double* values() const { return value_.data(); }
   const std::vector<Column>& columns() const { return columns_; }
 
  private:
@@ -85,47 +86,50 @@ void keep_largest(std::vector<Column>& kept, WorkRow& work, double threshold, In
 
 }  // namespace
 
-IncompleteLu::IncompleteLu(const System& system, double drop, Index fill, Monitor& monitor) {
-  const Index size = system.size();
-  inverse_pivot_.reserve(at(size));
-  WorkRow work(size);
+void IncompleteLu::Triangle::append(const std::vector<Column>& columns, const double* values) {
+  for (const Column kept : columns) {
+    column.push_back(kept);
+    value.push_back(values[kept]);
+  }
+  start.push_back(static_cast<Index>(column.size()));
+}
+
+std::optional<IncompleteLu> IncompleteLu::factorise(const System& system, double drop, Index fill, double most_work,
+                                                    Monitor& monitor) {
+  IncompleteLu factors;
+  WorkRow work(system.size());
   std::vector<Column> lower;
   std::vector<Column> upper;
-  const auto append = [&](Triangle& triangle, const std::vector<Column>& columns) {
-    for (const Column column : columns) {
-      triangle.column.push_back(column);
-      triangle.value.push_back(work[column]);
-    }
-    triangle.start.push_back(static_cast<Index>(triangle.column.size()));
-  };
-  for (Index row = 0; row < size; ++row) {
+  double multiplications = 0.0;
+  for (Index row = 0; row < system.size(); ++row) {
     if (row % kRowsPerPoll == 0) monitor.poll({"incomplete LU", row, 0.0, 0.0});
     const double threshold = drop * load_row(system, row, work);
-    const Index most = system.matrix.length[row] + fill;
     lower.clear();
     upper.clear();
     for (Column left = 0; work.next_left(left);) {
-      const double multiplier = work[left] * inverse_pivot_[at(left)];
+      const double multiplier = work[left] * factors.inverse_pivot_[at(left)];
       work[left] = multiplier;
       if (!(std::fabs(multiplier) > threshold)) continue;
       lower.push_back(left);
-      for (Index entry = upper_.start[at(left)];
-           entry < upper_.start[at(left) + 1]; ++entry) {
-        const std::size_t i = at(entry);
-        work.add(upper_.column[i], -multiplier * upper_.value[i]);
+      const Index end = factors.upper_.start[at(left + 1)];
+      for (Index entry = factors.upper_.start[at(left)]; entry < end; ++entry) {
+        work.add(factors.upper_.column[at(entry)], -multiplier * factors.upper_.value[at(entry)]);
+        multiplications += 1.0;
       }
     }
+    if (multiplications > most_work * static_cast<double>(row + kRowsPerPoll)) return std::nullopt;
     for (const Column column : work.columns()) {
       if (column > row) upper.push_back(column);
     }
+    const Index most = system.matrix.length[row] + fill;
     keep_largest(lower, work, threshold, most);
     keep_largest(upper, work, threshold, most);
-    append(lower_, lower);
-    append(upper_, upper);
+    factors.lower_.append(lower, work.values());
+    factors.upper_.append(upper, work.values());
     // Dropping cannot make a pivot negative, but rounding near discount 1 could make it vanish.
-    const double pivot = work[static_cast<Column>(row)];
-    inverse_pivot_.push_back(1.0 / std::max(pivot, 1e-15));
+    factors.inverse_pivot_.push_back(1.0 / std::max(work[static_cast<Column>(row)], 1e-15));
   }
+  return factors;
 }
 
 void IncompleteLu::solve(ConstVector b, Vector x) const {

@@ -8,17 +8,19 @@ Candidate make_dense_lu(const System&, Monitor&);
 Candidate make_span_iteration(const System&, Monitor&);
 Candidate make_sparse_lu(const System&, Monitor&);
 Candidate make_ilut_bicgstab(const System&, Monitor&);
+Candidate make_bicgstab(const System&, Monitor&);
 Candidate make_value_iteration(const System&, Monitor&);
 
 std::span<const Entry> portfolio() {
   // Small chains exactly; random graphs by sweeps, which see at once whether they contract; chains,
-  // queues and cycles by a factorisation that hardly fills; the rest by a preconditioned Krylov
-  // method; and what defeats even that by plain sweeps, slow but sure.
-  static constexpr std::array<Entry, 5> kMethods{{
+  // queues and cycles by a factorisation that hardly fills; what is local by a preconditioned Krylov
+  // method, what is not by a plain one; and what defeats even that by plain sweeps, slow but sure.
+  static constexpr std::array<Entry, 6> kMethods{{
       {"dense LU", make_dense_lu},
       {"span iteration", make_span_iteration},
       {"sparse LU", make_sparse_lu},
       {"ILUT-BiCGSTAB", make_ilut_bicgstab},
+      {"BiCGSTAB", make_bicgstab},
       {"value iteration", make_value_iteration},
   }};
   return kMethods;

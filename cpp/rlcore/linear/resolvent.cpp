@@ -28,66 +28,64 @@ TwofoldVector scaled(const TwofoldVector& x, int exponent) {
 
 }  // namespace
 
-/// The system of one direction, assembled once, and the method that is in use for it.
+/// The system of one direction, assembled once, and the methods that were made ready for it. Every solve
+/// begins with the first method again, so that an answer does not depend on those before it.
 struct Resolvent::Side {
   System system;
-  std::unique_ptr<Method> method;
-  std::string_view name;
-  std::size_t next = 0;  // in the portfolio
+  std::vector<Candidate> candidates;  // of the portfolio, as far as it was asked for
 
-  /// Makes the next suitable method ready; false when there is none left.
-  bool advance(Monitor& monitor, std::string& story) {
-    method.reset();
-    while (next < portfolio().size()) {
-      const Entry& entry = portfolio()[next++];
-      Candidate candidate = entry.make(system, monitor);
-      if (candidate.method) {
-        method = std::move(candidate.method);
-        name = entry.name;
-        return true;
-      }
-      story += std::string(entry.name) + ": not tried, " + candidate.reason + "\n";
-    }
-    return false;
+  const Candidate& candidate(std::size_t i, Monitor& monitor) {
+    while (candidates.size() <= i) candidates.push_back(portfolio()[candidates.size()].make(system, monitor));
+    return candidates[i];
   }
 };
 
 /// One run of the refinement: the answer so far, its residual, and what that proves.
 class Resolvent::Refinement {
  public:
-  Refinement(Resolvent& resolvent, Direction direction, const TwofoldVector& b, double tolerance)
+  Refinement(Resolvent& resolvent, Direction direction, const RightSide& b, double tolerance)
       : resolvent_(resolvent),
         side_(resolvent.side(direction)),
         b_(b),
         tolerance_(tolerance),
-        residual_(rounded(b)),
-        correction_(b.size()),
-        x_(b.size()) {
-    const double residual = side_.system.residual_norm(residual_);
-    proof_ = {residual * side_.system.amplification, 0.0, residual};
+        residual_(rounded(b.value)),
+        correction_(b.value.size()),
+        x_(b.value.size()) {
+    const double residual = side_.system.norm(residual_);
+    proof_ = {residual * side_.system.amplification, 0.0, residual, 0.0};
   }
 
   Solution run() {
-    while (true) {
-      if (!side_.method && !side_.advance(resolvent_.monitor_, certificate_.story)) break;
-      const double before = proof_.error;
-      const Index iterations = improve();
-      tell(iterations);
-      if (is_below_rounding()) break;
-      const bool worthwhile = proof_.error <= kWorthwhile * before;
-      const bool polishing = worthwhile && side_.method->is_direct();
-      if (meets_tolerance() && !polishing) break;
-      if (!worthwhile) side_.method.reset();
+    for (std::size_t i = 0; i < portfolio().size() && !finished_; ++i) {
+      const Candidate& candidate = side_.candidate(i, resolvent_.monitor_);
+      if (candidate.method) {
+        refine(portfolio()[i].name, *candidate.method);
+      } else {
+        certificate_.story += std::string(portfolio()[i].name) + ": not tried, " + candidate.reason + "\n";
+      }
     }
     return conclude();
   }
 
  private:
-  /// One correction by the method in use, judged, and taken back if it made things worse.
-  Index improve() {
+  /// Corrections by one method until nothing is left to gain, or it does not help enough.
+  void refine(std::string_view name, Method& method) {
+    while (true) {
+      const double before = proof_.error;
+      const Index iterations = improve(method);
+      tell(name, iterations);
+      const bool worthwhile = proof_.error <= kWorthwhile * before;
+      const bool polishing = worthwhile && method.is_direct();
+      finished_ = is_best_attainable() || (meets_tolerance() && !polishing);
+      if (finished_ || !worthwhile) return;
+    }
+  }
+
+  /// One correction, judged, and taken back if it made things worse.
+  Index improve(Method& method) {
     const System& system = side_.system;
     const Goal goal{tolerance_ / 2.0, system.norm(x_), system.residual_norm(residual_), system.amplification};
-    const Index iterations = side_.method->solve(residual_, correction_, goal, resolvent_.monitor_);
+    const Index iterations = method.solve(residual_, correction_, goal, resolvent_.monitor_);
     if (!extent_of(correction_, resolvent_.team_).finite()) return iterations;
     const Proof before = proof_;
     add_correction(1.0);
@@ -108,7 +106,9 @@ class Resolvent::Refinement {
                    resolvent_.team_);
   }
 
-  bool is_below_rounding() const { return proof_.error <= kBelowRounding * side_.system.norm(x_); }
+  bool is_best_attainable() const {
+    return proof_.error <= kBelowRounding * side_.system.norm(x_) || proof_.error <= 4.0 * proof_.floor;
+  }
 
   /// The rounding of the answer to doubles counts too.
   bool meets_tolerance() const {
@@ -116,11 +116,11 @@ class Resolvent::Refinement {
     return proof_.error + kUnitRoundoff * norm <= tolerance_ * norm;
   }
 
-  void tell(Index iterations) {
+  void tell(std::string_view name, Index iterations) {
     certificate_.iterations += iterations;
-    certificate_.method = side_.name;
+    certificate_.method = name;
     const double norm = side_.system.norm(x_);
-    certificate_.story += std::string(side_.name) + ": " + std::to_string(iterations) +
+    certificate_.story += std::string(name) + ": " + std::to_string(iterations) +
                           (iterations == 1 ? " solve" : " iterations") + ", proven relative error " +
                           format(norm > 0.0 ? proof_.error / norm : 0.0) + "\n";
   }
@@ -137,20 +137,21 @@ class Resolvent::Refinement {
 
   template <class Body>
   void for_states(Body&& body) {
-    resolvent_.team_.for_blocks(std::ssize(b_), kBlock, [&](Index first, Index last, Index) {
+    resolvent_.team_.for_blocks(std::ssize(b_.value), kBlock, [&](Index first, Index last, Index) {
       for (Index i = first; i < last; ++i) body(at(i));
     });
   }
 
   Resolvent& resolvent_;
   Side& side_;
-  const TwofoldVector& b_;
+  const RightSide& b_;
   double tolerance_;
   Doubles residual_;
   Doubles correction_;
   TwofoldVector x_;
   Proof proof_;
   Certificate certificate_;
+  bool finished_ = false;
 };
 
 Resolvent::Resolvent(const Chain& chain, double discount, Team& team, Monitor& monitor)
@@ -167,33 +168,35 @@ Resolvent::Resolvent(const Chain& chain, double discount, Team& team, Monitor& m
 
 Resolvent::~Resolvent() = default;
 
-Solution Resolvent::solve(const TwofoldVector& b, double tolerance) {
-  return solve(Direction::kForward, b, tolerance);
-}
+Solution Resolvent::solve(const RightSide& b, double tolerance) { return solve(Direction::kForward, b, tolerance); }
 
-Solution Resolvent::solve_transposed(const TwofoldVector& b, double tolerance) {
+Solution Resolvent::solve_transposed(const RightSide& b, double tolerance) {
   return solve(Direction::kTransposed, b, tolerance);
 }
 
-Solution Resolvent::solve(Direction direction, const TwofoldVector& b, double tolerance) {
-  const double size = extent_of(b, team_).largest();
-  if (size == 0.0) {
-    Certificate certificate;
-    certificate.converged = true;
-    certificate.method = "zero";
-    return {TwofoldVector(b.size()), std::move(certificate)};
-  }
+Solution Resolvent::solve(Direction direction, const RightSide& b, double tolerance) {
+  const double size = extent_of(b.value, team_).largest();
+  if (size == 0.0) return zero(b);
   const int exponent = std::ilogb(size);
   if (std::abs(exponent) <= kMostExponent) return Refinement(*this, direction, b, tolerance).run();
 
-  const TwofoldVector to_size = scaled(b, -exponent);
+  const RightSide to_size{scaled(b.value, -exponent), std::ldexp(b.error, -exponent)};
   Solution solution = Refinement(*this, direction, to_size, tolerance).run();
   solution.x = scaled(solution.x, exponent);
   Certificate& certificate = solution.certificate;
   certificate.error_bound = std::ldexp(certificate.error_bound, exponent) + std::numeric_limits<double>::min();
   certificate.residual = std::ldexp(certificate.residual, exponent);
-  certificate.converged = certificate.converged && extent_of(solution.x, team_).finite();
   return solution;
+}
+
+/// (I - K)^-1 0 = 0, but for what may be missing in b.
+Solution Resolvent::zero(const RightSide& b) const {
+  Certificate certificate;
+  certificate.error_bound = b.error / chain_.deficit(discount_).lower;
+  certificate.residual = b.error;
+  certificate.converged = true;
+  certificate.method = "zero";
+  return {TwofoldVector(b.value.size()), std::move(certificate)};
 }
 
 Resolvent::Side& Resolvent::side(Direction direction) {

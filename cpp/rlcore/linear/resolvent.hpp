@@ -39,14 +39,15 @@ class Resolvent {
 
   /// X b, or X^T b, with an error of at most `tolerance` relative to max|X b|, or to ||X^T b||_1; a
   /// tolerance of 0 asks for the best attainable.
-  Solution solve(const TwofoldVector& b, double tolerance);
-  Solution solve_transposed(const TwofoldVector& b, double tolerance);
+  Solution solve(const RightSide& b, double tolerance);
+  Solution solve_transposed(const RightSide& b, double tolerance);
 
  private:
-  struct Side;        // the assembled system of one direction and the method in use
+  struct Side;        // the assembled system of one direction and its methods
   class Refinement;  // one run
   Side& side(Direction direction);
-  Solution solve(Direction direction, const TwofoldVector& b, double tolerance);
+  Solution solve(Direction direction, const RightSide& b, double tolerance);
+  Solution zero(const RightSide& b) const;
 
   const Chain& chain_;
   double discount_;

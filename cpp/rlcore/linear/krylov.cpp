@@ -1,6 +1,7 @@
-// BiCGSTAB (van der Vorst 1992), preconditioned from the right by an incomplete LU factorisation.
+// BiCGSTAB (van der Vorst 1992): plain, and preconditioned from the right by an incomplete LU factorisation.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "rlcore/linear/incomplete_lu.hpp"
@@ -16,16 +17,19 @@ constexpr Index kMostIterations = 2000;
 /// Iterations without a new best residual after which the solve has stagnated.
 constexpr Index kStagnation = 100;
 
-class IlutBicgstab final : public Method {
+/// Multiplications a row at which an incomplete factorisation is given up. Grids take a few hundred.
+constexpr double kMostWork = 4000.0;
+
+class Bicgstab final : public Method {
  public:
-  IlutBicgstab(const System& system, Monitor& monitor)
-      : system_(system), preconditioner_(system, kDrop, kFill, monitor) {}
+  Bicgstab(const System& system, std::optional<IncompleteLu> preconditioner)
+      : system_(system), preconditioner_(std::move(preconditioner)) {}
 
   Index solve(ConstVector b, Vector x, const Goal& goal, Monitor& monitor) override {
     const std::size_t size = b.size();
     Team& team = *system_.team;
     // The preconditioner's own answer is the first guess.
-    preconditioner_.solve(b, x);
+    precondition(b, x);
     Doubles residual(size);
     system_.residual(b, x, residual);
     const Doubles shadow = residual;
@@ -43,19 +47,19 @@ class IlutBicgstab final : public Method {
       const double beta = (rho_next / rho) * (alpha / omega);
       rho = rho_next;
       update(direction, [&](std::size_t i) { return residual[i] + beta * (direction[i] - omega * image[i]); });
-      preconditioner_.solve(direction, correction);
+      precondition(direction, correction);
       system_.apply(correction, image);
       alpha = rho / dot(shadow, image, team);
       update(residual, [&](std::size_t i) { return residual[i] - alpha * image[i]; });
       update(x, [&](std::size_t i) { return x[i] + alpha * correction[i]; });
-      preconditioner_.solve(residual, correction);
+      precondition(residual, correction);
       system_.apply(correction, half_image);
       const double square = dot(half_image, half_image, team);
       omega = square > 0.0 ? dot(half_image, residual, team) / square : 0.0;
       update(x, [&](std::size_t i) { return x[i] + omega * correction[i]; });
       update(residual, [&](std::size_t i) { return residual[i] - omega * half_image[i]; });
       const double now = system_.residual_norm(residual);
-      monitor.poll({"ILUT-BiCGSTAB", iteration, goal.error(now, system_.norm(x)), goal.tolerance});
+      monitor.poll({preconditioner_ ? "ILUT-BiCGSTAB" : "BiCGSTAB", iteration, goal.error(now, system_.norm(x)), goal.tolerance});
       if (!std::isfinite(now)) break;  // a breakdown: the best answer stands
       if (now < best) {
         best = now;
@@ -69,6 +73,14 @@ class IlutBicgstab final : public Method {
   }
 
  private:
+  void precondition(ConstVector b, Vector x) const {
+    if (preconditioner_) {
+      preconditioner_->solve(b, x);
+    } else {
+      std::copy(b.begin(), b.end(), x.begin());
+    }
+  }
+
   template <class Formula>
   void update(Vector y, Formula&& formula) const {
     system_.team->for_blocks(ssize(y), kBlock, [&](Index first, Index last, Index) {
@@ -77,13 +89,19 @@ class IlutBicgstab final : public Method {
   }
 
   const System& system_;
-  IncompleteLu preconditioner_;
+  std::optional<IncompleteLu> preconditioner_;
 };
 
 }  // namespace
 
 Candidate make_ilut_bicgstab(const System& system, Monitor& monitor) {
-  return {std::make_unique<IlutBicgstab>(system, monitor), {}};
+  std::optional<IncompleteLu> factors = IncompleteLu::factorise(system, kDrop, kFill, kMostWork, monitor);
+  if (!factors) return {nullptr, "its factors would fill"};
+  return {std::make_unique<Bicgstab>(system, std::move(factors)), {}};
+}
+
+Candidate make_bicgstab(const System& system, Monitor&) {
+  return {std::make_unique<Bicgstab>(system, std::nullopt), {}};
 }
 
 }  // namespace rlcore::linear
