@@ -1,0 +1,117 @@
+// Small models for the C++ tests, owned by the struct that holds their arrays.
+#pragma once
+
+#include <algorithm>
+#include <random>
+#include <vector>
+
+#include "rlcore/mdp.hpp"
+
+namespace rlcore::tests {
+
+struct Model {
+  std::vector<Index> pair_start{0};
+  std::vector<std::int64_t> row_start{0};
+  std::vector<Column> column;
+  std::vector<double> probability;
+  std::vector<double> reward;
+  std::vector<double> termination;
+  std::vector<double> initial;
+
+  void add_entry(Index successor, double p) {
+    column.push_back(static_cast<Column>(successor));
+    probability.push_back(p);
+  }
+  void end_pair(double r) {
+    row_start.push_back(static_cast<std::int64_t>(column.size()));
+    reward.push_back(r);
+  }
+  void end_state() { pair_start.push_back(static_cast<Index>(reward.size())); }
+
+  Index num_states() const { return static_cast<Index>(pair_start.size()) - 1; }
+
+  MdpArrays arrays() const {
+    return {
+        .num_states = num_states(),
+        .pair_start = pair_start,
+        .row_start = Offsets(row_start.data(), static_cast<Index>(row_start.size())),
+        .column = column,
+        .probability = probability,
+        .reward = reward,
+        .termination = termination,
+        .initial = initial,
+        .owner = {},
+    };
+  }
+  Mdp mdp() const { return Mdp(arrays()); }
+
+  std::vector<double> uniform_policy() const {
+    std::vector<double> policy;
+    for (std::size_t s = 0; s + 1 < pair_start.size(); ++s) {
+      const auto actions = static_cast<std::size_t>(pair_start[s + 1] - pair_start[s]);
+      policy.insert(policy.end(), actions, 1.0 / static_cast<double>(actions));
+    }
+    return policy;
+  }
+};
+
+/// Forest management: wait, or cut; the forest burns with probability p.
+inline Model forest(double p = 0.1) {
+  Model model;
+  for (Index age = 0; age < 3; ++age) {
+    const Index older = std::min<Index>(age + 1, 2);
+    model.add_entry(0, p);
+    model.add_entry(older, 1.0 - p);
+    model.end_pair(age == 2 ? 4.0 : 0.0);
+    model.add_entry(0, 1.0);
+    model.end_pair(age == 0 ? 0.0 : (age == 1 ? 1.0 : 2.0));
+    model.end_state();
+  }
+  model.initial.assign(3, 1.0 / 3.0);
+  return model;
+}
+
+/// A random model: `branching` distinct successors a pair, and a termination of `ending`.
+inline Model random_model(Index num_states, Index num_actions, Index branching, double ending = 0.0,
+                          unsigned seed = 0) {
+  std::mt19937_64 random(seed);
+  std::uniform_real_distribution<double> uniform;
+  Model model;
+  for (Index state = 0; state < num_states; ++state) {
+    for (Index action = 0; action < num_actions; ++action) {
+      std::vector<Index> successors;
+      while (static_cast<Index>(successors.size()) < branching) {
+        const auto next = static_cast<Index>(random() % static_cast<std::uint64_t>(num_states));
+        if (std::find(successors.begin(), successors.end(), next) == successors.end()) successors.push_back(next);
+      }
+      std::sort(successors.begin(), successors.end());
+      for (const Index next : successors) model.add_entry(next, (1.0 - ending) / static_cast<double>(branching));
+      model.end_pair(uniform(random));
+      if (ending > 0.0) model.termination.push_back(ending);
+    }
+    model.end_state();
+  }
+  model.initial.assign(at(num_states), 1.0 / static_cast<double>(num_states));
+  return model;
+}
+
+/// A ring on which each state goes to the next with probability `forward` and stays otherwise.
+inline Model ring(Index num_states, double forward) {
+  Model model;
+  for (Index state = 0; state < num_states; ++state) {
+    const Index next = (state + 1) % num_states;
+    if (forward == 1.0) {
+      model.add_entry(next, 1.0);
+    } else {
+      model.add_entry(std::min(state, next), next > state ? 1.0 - forward : forward);
+      model.add_entry(std::max(state, next), next > state ? forward : 1.0 - forward);
+    }
+    model.end_pair(state == 0 ? 1.0 : 0.0);
+    model.end_state();
+  }
+  model.initial.assign(at(num_states), 0.0);
+  model.initial[0] = 1.0;
+  return model;
+}
+
+}  // namespace rlcore::tests
