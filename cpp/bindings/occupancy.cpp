@@ -94,8 +94,8 @@ void bind_occupancy(py::module_& module) {
         }
         return fields_of(std::move(result), mdp);
       },
-      "Pr(s_t = .) for t = 0 .. steps.", py::arg("mdp"), py::arg("policy").noconvert(),
-      py::arg("initial").noconvert(), py::arg("steps"), py::arg("num_threads"), py::arg("progress"));
+      "Pr(s_t = .) for t = 0 .. steps.", py::arg("mdp"), py::arg("policy").noconvert(), py::arg("initial").noconvert(),
+      py::arg("steps"), py::arg("num_threads"), py::arg("progress"));
 
   module.def(
       "successor_representation",
@@ -105,8 +105,8 @@ void bind_occupancy(py::module_& module) {
         StateRows result;
         {
           const py::gil_scoped_release no_gil;
-          result = successor_representation(mdp, span_of(policy), discount, span_of(states),
-                                            {tolerance, num_threads}, monitor);
+          result = successor_representation(mdp, span_of(policy), discount, span_of(states), {tolerance, num_threads},
+                                            monitor);
         }
         return fields_of(std::move(result), mdp);
       },

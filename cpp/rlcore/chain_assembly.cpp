@@ -76,7 +76,10 @@ std::vector<Index> block_starts(const Chain& chain, Team& team) {
 class Transposer {
  public:
   Transposer(const Chain& chain, Team& team)
-      : chain_(chain), team_(team), num_buckets_(num_blocks(chain.size())), num_chunks_(std::min<Index>(16, num_buckets_)) {}
+      : chain_(chain),
+        team_(team),
+        num_buckets_(num_blocks(chain.size())),
+        num_chunks_(std::min<Index>(16, num_buckets_)) {}
 
   CsrMatrix transpose() {
     count();
@@ -84,7 +87,8 @@ class Transposer {
     place_in_bucket_ = Buffer<std::uint16_t>(bucket_start_.back());
     team_.for_blocks(num_chunks_, 1, [&](Index chunk, Index, Index) { deal(chunk, matrix); });
     std::vector<Index> entries(at(num_buckets_));
-    team_.for_blocks(num_buckets_, 1, [&](Index bucket, Index, Index) { entries[at(bucket)] = arrange(bucket, matrix); });
+    team_.for_blocks(num_buckets_, 1,
+                     [&](Index bucket, Index, Index) { entries[at(bucket)] = arrange(bucket, matrix); });
     for (const Index of_bucket : entries) matrix.num_entries += of_bucket;
     return matrix;
   }
@@ -173,8 +177,8 @@ class Transposer {
   Team& team_;
   Index num_buckets_;
   Index num_chunks_;
-  std::vector<Index> bucket_start_;          // before merging
-  std::vector<std::vector<Index>> cursor_;   // by chunk and bucket: where the next entry goes
+  std::vector<Index> bucket_start_;         // before merging
+  std::vector<std::vector<Index>> cursor_;  // by chunk and bucket: where the next entry goes
   Buffer<std::uint16_t> place_in_bucket_;
 };
 

@@ -18,8 +18,7 @@ struct CsrMatrix {
   Buffer<double> value;
 
   CsrMatrix() = default;
-  CsrMatrix(Index rows, Index capacity)
-      : size(rows), first(rows), length(rows), column(capacity), value(capacity) {}
+  CsrMatrix(Index rows, Index capacity) : size(rows), first(rows), length(rows), column(capacity), value(capacity) {}
 
   /// (M x)(row)
   double row_product(Index row, const double* x) const {

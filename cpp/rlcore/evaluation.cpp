@@ -32,8 +32,8 @@ struct Rounding {
 
 /// Q(s,a) = r(s,a) + gamma sum_s' P(s'|s,a) V(s') and A = Q - V, from the twofold V: a large constant in
 /// the rewards then costs A no digits (theory 9).
-Rounding action_values(const Mdp& mdp, ConstVector reward, double discount, const TwofoldVector& value,
-                       Evaluation& out, Team& team) {
+Rounding action_values(const Mdp& mdp, ConstVector reward, double discount, const TwofoldVector& value, Evaluation& out,
+                       Team& team) {
   const TwofoldRows& rows = twofold_rows();
   std::vector<Rounding> partial(at(num_blocks(mdp.num_states())));
   team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index block) {

@@ -25,9 +25,9 @@ struct Evaluation {
     double start_value = 0.0;
   };
 
-  Doubles value;         // V, (num_states)
-  Doubles action_value;  // Q, (num_pairs)
-  Doubles advantage;     // A = Q - V, (num_pairs)
+  Doubles value;                      // V, (num_states)
+  Doubles action_value;               // Q, (num_pairs)
+  Doubles advantage;                  // A = Q - V, (num_pairs)
   std::optional<double> start_value;  // eta = rho0^T V, if the model has a start distribution
   Bounds bounds;
   linear::Certificate certificate;

@@ -14,9 +14,9 @@ namespace {
 
 void check_size(const char* argument, std::size_t got, Index expected, const char* of_what) {
   if (static_cast<Index>(got) == expected) return;
-  throw ModelError(argument, {},
-                   "expected " + std::to_string(expected) + " numbers, one for each " + of_what + ", got " +
-                       std::to_string(got));
+  throw ModelError(
+      argument, {},
+      "expected " + std::to_string(expected) + " numbers, one for each " + of_what + ", got " + std::to_string(got));
 }
 
 void check_shapes(const MdpArrays& arrays) {
@@ -124,9 +124,9 @@ class RowReader {
   }
 
   [[noreturn]] static void bad_probability(Place place, Index successor, double probability) {
-    throw ModelError("transition", place,
-                     "expected a probability in [0, 1] for successor " + std::to_string(successor) + ", got " +
-                         format(probability));
+    throw ModelError(
+        "transition", place,
+        "expected a probability in [0, 1] for successor " + std::to_string(successor) + ", got " + format(probability));
   }
 
   [[noreturn]] void bad_sum(Place place, Index pair, double sum, double ending) const {
@@ -183,9 +183,9 @@ void check_distribution(ConstVector weights, Index num_states, const char* argum
     sum += weight;
   }
   if (!(std::fabs(sum - 1.0) <= kRowTolerance)) {
-    throw ModelError(argument, {.item = item},
-                     "expected probabilities that sum to 1 within 1e-9, got a sum of " + format(sum) +
-                         "; divide by the sum");
+    throw ModelError(
+        argument, {.item = item},
+        "expected probabilities that sum to 1 within 1e-9, got a sum of " + format(sum) + "; divide by the sum");
   }
 }
 

@@ -80,9 +80,9 @@ void append(Doubles& rows, const TwofoldVector& row) {
 void check_states(const Mdp& mdp, std::span<const Index> states) {
   for (const Index state : states) {
     if (state >= 0 && state < mdp.num_states()) continue;
-    throw ModelError("states", {},
-                     "expected states in 0 .. " + std::to_string(mdp.num_states() - 1) + ", got " +
-                         std::to_string(state));
+    throw ModelError(
+        "states", {},
+        "expected states in 0 .. " + std::to_string(mdp.num_states() - 1) + ", got " + std::to_string(state));
   }
 }
 
@@ -139,8 +139,8 @@ StateRows state_distribution(const Mdp& mdp, ConstVector policy, ConstVector ini
   return out;
 }
 
-StateRows successor_representation(const Mdp& mdp, ConstVector policy, double discount,
-                                   std::span<const Index> states, const Options& options, Monitor& monitor) {
+StateRows successor_representation(const Mdp& mdp, ConstVector policy, double discount, std::span<const Index> states,
+                                   const Options& options, Monitor& monitor) {
   check_states(mdp, states);
   const Chain chain(mdp, policy, check_policy(mdp, policy));
   Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);

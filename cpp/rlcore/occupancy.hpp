@@ -42,7 +42,7 @@ StateRows state_distribution(const Mdp& mdp, ConstVector policy, ConstVector ini
                              const Options& options, Monitor& monitor);
 
 /// The rows of (I - gamma P_pi)^-1 that belong to `states` (theory 2.7).
-StateRows successor_representation(const Mdp& mdp, ConstVector policy, double discount,
-                                   std::span<const Index> states, const Options& options, Monitor& monitor);
+StateRows successor_representation(const Mdp& mdp, ConstVector policy, double discount, std::span<const Index> states,
+                                   const Options& options, Monitor& monitor);
 
 }  // namespace rlcore

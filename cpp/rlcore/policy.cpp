@@ -12,8 +12,8 @@ namespace rlcore {
 Interval check_policy(const Mdp& mdp, ConstVector policy, Index item) {
   if (ssize(policy) != mdp.num_pairs()) {
     throw PolicyError("policy", {.item = item},
-                      "expected one probability for each of the " + std::to_string(mdp.num_pairs()) +
-                          " pairs, got " + std::to_string(policy.size()));
+                      "expected one probability for each of the " + std::to_string(mdp.num_pairs()) + " pairs, got " +
+                          std::to_string(policy.size()));
   }
   double least = 2.0;
   double most = 0.0;

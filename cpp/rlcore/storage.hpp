@@ -77,8 +77,7 @@ template <class T>
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(Index size)
-      : size_(at(size)), data_(size > 0 ? LargeAllocator<T>().allocate(size_) : nullptr) {}
+  explicit Buffer(Index size) : size_(at(size)), data_(size > 0 ? LargeAllocator<T>().allocate(size_) : nullptr) {}
   Buffer(Buffer&& other) noexcept : size_(std::exchange(other.size_, 0)), data_(std::exchange(other.data_, nullptr)) {}
   Buffer& operator=(Buffer&& other) noexcept {
     std::swap(size_, other.size_);

@@ -50,8 +50,7 @@ RLCORE_INLINE void scatter(Twofold weight, const Row& row, Twofold* sums) {
     const Twofold product = Exact::product(weight.hi, probability);
     const double next = sum.hi + product.hi;
     const double from_product = next - sum.hi;
-    sum.lo += (product.lo + ((sum.hi - (next - from_product)) + (product.hi - from_product))) +
-              weight.lo * probability;
+    sum.lo += (product.lo + ((sum.hi - (next - from_product)) + (product.hi - from_product))) + weight.lo * probability;
     sum.hi = next;
   }
 }

@@ -3,7 +3,15 @@
 from importlib.metadata import version as _version
 
 from rlcore import gallery
-from rlcore.errors import ArgumentError, ConvergenceError, InputError, ModelError, PolicyError, RlcoreError, SettingError
+from rlcore.errors import (
+    ArgumentError,
+    ConvergenceError,
+    InputError,
+    ModelError,
+    PolicyError,
+    RlcoreError,
+    SettingError,
+)
 from rlcore.evaluation import evaluate
 from rlcore.io.gymnasium import from_gymnasium
 from rlcore.mdp import MDP
@@ -17,7 +25,7 @@ from rlcore.policy import (
     softmax_policy,
     uniform_policy,
 )
-from rlcore.results import CertifiedArray, Certificate, Evaluation, Occupancy, Progress
+from rlcore.results import Certificate, CertifiedArray, Evaluation, Occupancy, Progress
 from rlcore.settings import Discounted
 
 __version__ = _version("rlcore")

@@ -12,9 +12,7 @@ from rlcore.errors import ConvergenceError
 from rlcore.results import Certificate
 
 
-def certificate_of(
-    found: CertificateFields, error_bound: Any, bounds: Mapping[str, Any], explain: bool
-) -> Certificate:
+def certificate_of(found: CertificateFields, error_bound: Any, bounds: Mapping[str, Any], explain: bool) -> Certificate:
     """Return the certificate; `error_bound` is that of the main field, rounding to doubles included."""
     converged = found.converged
     status: Any

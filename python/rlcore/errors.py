@@ -1,4 +1,4 @@
-"""The errors that rlcore raises. Each says what is wrong, where, what was expected, what was found and how to mend it."""
+"""The errors that rlcore raises: each says what is wrong, where, what was expected, what was found, how to mend it."""
 
 from __future__ import annotations
 

@@ -38,14 +38,14 @@ def evaluate(
     mdp
         The model.
     policy
-        pi(a|s) of shape ``mdp.pair_shape``, or a batch (B, \\*pair_shape), which gives every field of the result a
-        leading axis.
+        pi(a|s) of shape ``mdp.pair_shape``, or a batch ``(B, *pair_shape)``, which gives every field of the
+        result a leading axis.
     setting
         ``Discounted(gamma)``, or just gamma.
     tol
         The error of V asked for, relative to max|V|; 0 for the best attainable.
     reward
-        r(s,a) in place of the model's, of shape ``mdp.pair_shape``, or a batch (R, \\*pair_shape): the result has
+        r(s,a) in place of the model's, of shape ``mdp.pair_shape``, or a batch ``(R, *pair_shape)``: the result has
         leading axes (B, R), or (R,) for one policy.
     num_threads
         Threads to use; None for one per core. Every number gives bitwise the same answer.
@@ -97,9 +97,7 @@ def evaluate(
         rewards, more = as_batch(reward, mdp.pair_shape, "reward", ModelError)
         lead += more
     try:
-        found = _core.evaluate(
-            mdp._core, policies, rewards, lead, gamma, tolerance, threads, as_callback(progress)
-        )
+        found = _core.evaluate(mdp._core, policies, rewards, lead, gamma, tolerance, threads, as_callback(progress))
     except InputError as error:
         raise mdp.located(error) from None
 
@@ -131,7 +129,7 @@ def evaluate(
 def _on_policy_objective(
     mdp: MDP, policies: Any, gamma: float, tol: float, num_threads: int | None, value: Any, value_bound: Any
 ) -> tuple[Any, Any]:
-    """sum_s d(s) V(s) and its bound: |d V - d^ V^| <= ||d - d^||_1 max|V^| + ||d||_1 max|V - V^|."""
+    """Form sum_s d(s) V(s) and its bound: |d V - d^ V^| <= ||d - d^||_1 max|V^| + ||d||_1 max|V - V^|."""
     from rlcore.occupancy import occupancy
 
     found = occupancy(mdp, policies, gamma, tol=tol, num_threads=num_threads)

@@ -279,7 +279,7 @@ class MDP:
     @property
     def can_end(self) -> bool:
         """Whether some pair ends the process with positive probability."""
-        return self._core.can_end
+        return bool(self._core.can_end)
 
     # ---- working with labels and tables ----
 
@@ -479,7 +479,9 @@ def _as_pair_action(pair_action: ArrayLike, starts: IntArray) -> IntArray:
 def _as_integers(array: ArrayLike, argument: str) -> IntArray:
     found = np.asarray(array)
     if found.dtype.kind not in "iu" or found.ndim != 1:
-        raise ModelError(f"{argument}: expected a vector of whole numbers, got dtype {found.dtype}, shape {found.shape}")
+        raise ModelError(
+            f"{argument}: expected a vector of whole numbers, got dtype {found.dtype}, shape {found.shape}"
+        )
     return np.ascontiguousarray(found, dtype=np.int64)
 
 
@@ -501,7 +503,7 @@ def _as_state_array(array: ArrayLike, argument: str, num_states: int, copy: bool
 def _normalized(data: FloatArray, indptr: NDArray[Any], ending: FloatArray) -> tuple[FloatArray, FloatArray]:
     lengths = np.diff(indptr)
     row = np.repeat(np.arange(lengths.size), lengths)
-    total = np.bincount(row, weights=data, minlength=lengths.size)
+    total: Any = np.bincount(row, weights=data, minlength=lengths.size)
     if ending.size == total.size:
         total = total + ending
     # Rows without anything to scale are left for the check that names them.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rlcore import _core
-from rlcore.arguments import as_batch, as_callback, as_floats, as_mdp, as_num_threads, as_tolerance
+from rlcore.arguments import as_batch, as_callback, as_mdp, as_num_threads, as_tolerance
 from rlcore.certificates import certificate_of, check_converged
 from rlcore.errors import ArgumentError, InputError, ModelError, PolicyError
 from rlcore.mdp import MDP
@@ -38,8 +38,8 @@ def occupancy(
     mdp
         The model.
     policy
-        pi(a|s) of shape ``mdp.pair_shape``, or a batch (B, \\*pair_shape), which gives every field of the result a
-        leading axis.
+        pi(a|s) of shape ``mdp.pair_shape``, or a batch ``(B, *pair_shape)``, which gives every field of the
+        result a leading axis.
     setting
         ``Discounted(gamma)``, or just gamma.
     initial

@@ -69,7 +69,7 @@ def deterministic_policy(mdp: MDP, actions: ArrayLike) -> FloatArray:
             f"actions: expected {mdp.num_states} whole numbers, one action for each state, "
             f"got dtype {chosen.dtype}, shape {chosen.shape}"
         )
-    policy = (mdp.pair_action == chosen[mdp.pair_state]).astype(np.float64)
+    policy: FloatArray = (mdp.pair_action == chosen[mdp.pair_state]).astype(np.float64)
     missing = np.flatnonzero(np.add.reduceat(policy, mdp.pair_start[:-1]) == 0.0)
     if missing.size:
         state = int(missing[0])

@@ -69,8 +69,7 @@ TEST_CASE("every fault has its own sentence and place") {
   }
   SUBCASE("huge reward") {
     model.reward[3] = -1e300;
-    CHECK(message_of(model) ==
-          "reward, state 1, action 1: expected at most 1e200 in magnitude, got -1e+300; rescale");
+    CHECK(message_of(model) == "reward, state 1, action 1: expected at most 1e200 in magnitude, got -1e+300; rescale");
   }
   SUBCASE("termination") {
     model.termination.assign(6, 0.0);

@@ -102,8 +102,8 @@ class Resolvent::Refinement {
   }
 
   void judge() {
-    proof_ = prove(resolvent_.chain_, resolvent_.discount_, side_.system.direction, b_, x_, residual_,
-                   resolvent_.team_);
+    proof_ =
+        prove(resolvent_.chain_, resolvent_.discount_, side_.system.direction, b_, x_, residual_, resolvent_.team_);
   }
 
   bool is_best_attainable() const {
@@ -204,8 +204,7 @@ Resolvent::Side& Resolvent::side(Direction direction) {
   if (!side) {
     side = std::make_unique<Side>();
     System& system = side->system;
-    system.matrix =
-        direction == Direction::kForward ? chain_.transition(team_) : chain_.transposed_transition(team_);
+    system.matrix = direction == Direction::kForward ? chain_.transition(team_) : chain_.transposed_transition(team_);
     system.discount = discount_;
     system.direction = direction;
     system.conserves = chain_.conserves();

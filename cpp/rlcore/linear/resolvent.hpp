@@ -43,7 +43,7 @@ class Resolvent {
   Solution solve_transposed(const RightSide& b, double tolerance);
 
  private:
-  struct Side;        // the assembled system of one direction and its methods
+  struct Side;       // the assembled system of one direction and its methods
   class Refinement;  // one run
   Side& side(Direction direction);
   Solution solve(Direction direction, const RightSide& b, double tolerance);

@@ -155,9 +155,10 @@ def _mean_over_successors(rows: Any, rewards: FloatArray) -> FloatArray:
     if scipy.sparse.issparse(rows):
         entries = rows.tocoo()
         paid = entries.data * rewards[entries.row, entries.col]
-        return np.bincount(entries.row, weights=paid, minlength=rows.shape[0])
+        return np.bincount(entries.row, weights=paid, minlength=rows.shape[0]).astype(np.float64, copy=False)
     with np.errstate(invalid="ignore"):
-        return np.where(rows > 0.0, rows * rewards, 0.0).sum(axis=1)
+        mean: FloatArray = np.where(rows > 0.0, rows * rewards, 0.0).sum(axis=1)
+        return mean
 
 
 def _transposed_hint(shape: tuple[int, ...], num_states: int, num_actions: int) -> str:

@@ -1,0 +1,174 @@
+"""
+The compiled core of rlcore. Use the functions of the package rlcore instead.
+"""
+
+from __future__ import annotations
+import collections.abc
+import numpy
+import numpy.typing
+import typing
+
+__all__: list[str] = [
+    "CertificateFields",
+    "EvaluationFields",
+    "Mdp",
+    "OccupancyFields",
+    "StateRowsFields",
+    "evaluate",
+    "occupancy",
+    "rows_are_canonical",
+    "state_distribution",
+    "successor_representation",
+]
+
+class Mdp:
+    """
+    A model: borrowed arrays, checked once.
+    """
+    def __init__(
+        self,
+        num_states: typing.SupportsInt | typing.SupportsIndex,
+        probability: numpy.typing.NDArray[numpy.float64],
+        column: numpy.typing.NDArray[numpy.int32],
+        row_start: numpy.ndarray,
+        reward: numpy.typing.NDArray[numpy.float64],
+        pair_start: numpy.typing.NDArray[numpy.int64],
+        termination: numpy.typing.NDArray[numpy.float64],
+        initial: numpy.typing.NDArray[numpy.float64],
+    ) -> None: ...
+    @property
+    def can_end(self) -> bool: ...
+    @property
+    def num_pairs(self) -> int: ...
+    @property
+    def num_states(self) -> int: ...
+    @property
+    def uniform_num_actions(self) -> int: ...
+
+class CertificateFields:
+    """
+    The fields of rlcore.Certificate.
+    """
+    @property
+    def converged(self) -> typing.Any: ...
+    @property
+    def error_bound(self) -> typing.Any: ...
+    @property
+    def iterations(self) -> typing.Any: ...
+    @property
+    def method(self) -> typing.Any: ...
+    @property
+    def residual(self) -> typing.Any: ...
+    @property
+    def story(self) -> typing.Any: ...
+
+class EvaluationFields:
+    """
+    The fields of rlcore.Evaluation.
+    """
+    @property
+    def action_value(self) -> typing.Any: ...
+    @property
+    def action_value_bound(self) -> typing.Any: ...
+    @property
+    def advantage(self) -> typing.Any: ...
+    @property
+    def advantage_bound(self) -> typing.Any: ...
+    @property
+    def certificate(self) -> CertificateFields: ...
+    @property
+    def start_value(self) -> typing.Any: ...
+    @property
+    def start_value_bound(self) -> typing.Any: ...
+    @property
+    def value(self) -> typing.Any: ...
+    @property
+    def value_bound(self) -> typing.Any: ...
+
+class OccupancyFields:
+    """
+    The fields of rlcore.Occupancy.
+    """
+    @property
+    def certificate(self) -> CertificateFields: ...
+    @property
+    def pair(self) -> typing.Any: ...
+    @property
+    def pair_bound(self) -> typing.Any: ...
+    @property
+    def state(self) -> typing.Any: ...
+    @property
+    def state_bound(self) -> typing.Any: ...
+    @property
+    def visits(self) -> typing.Any: ...
+    @property
+    def visits_bound(self) -> typing.Any: ...
+
+class StateRowsFields:
+    """
+    Rows over states, a bound for each, a certificate.
+    """
+    @property
+    def bounds(self) -> typing.Any: ...
+    @property
+    def certificate(self) -> CertificateFields: ...
+    @property
+    def rows(self) -> typing.Any: ...
+
+def evaluate(
+    mdp: Mdp,
+    policies: numpy.typing.NDArray[numpy.float64],
+    rewards: numpy.typing.NDArray[numpy.float64] | None,
+    lead: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    discount: typing.SupportsFloat | typing.SupportsIndex,
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> EvaluationFields:
+    """
+    Evaluates a batch of policies under a batch of rewards.
+    """
+
+def occupancy(
+    mdp: Mdp,
+    policies: numpy.typing.NDArray[numpy.float64],
+    initials: numpy.typing.NDArray[numpy.float64],
+    lead: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    discount: typing.SupportsFloat | typing.SupportsIndex,
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> OccupancyFields:
+    """
+    The occupancies of a batch of policies from a batch of start distributions.
+    """
+
+def rows_are_canonical(column: numpy.typing.NDArray[numpy.int32], row_start: numpy.ndarray) -> bool:
+    """
+    Whether the columns of every row increase.
+    """
+
+def state_distribution(
+    mdp: Mdp,
+    policy: numpy.typing.NDArray[numpy.float64],
+    initial: numpy.typing.NDArray[numpy.float64],
+    steps: typing.SupportsInt | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> StateRowsFields:
+    """
+    Pr(s_t = .) for t = 0 .. steps.
+    """
+
+def successor_representation(
+    mdp: Mdp,
+    policy: numpy.typing.NDArray[numpy.float64],
+    discount: typing.SupportsFloat | typing.SupportsIndex,
+    states: numpy.typing.NDArray[numpy.int64],
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> StateRowsFields:
+    """
+    Rows of (I - discount P_pi)^-1.
+    """

@@ -1,0 +1,776 @@
+"""The command line: what it prints, what it answers to programs, and how it fails."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+from typer.testing import CliRunner
+
+import rlcore as rl
+from rlcore.cli import progress
+from rlcore.cli.app import app
+from rlcore.cli.choices import action_name, ended_states, likeliest_pairs
+from rlcore.cli.digits import at_most, column, enclosure, headline
+from rlcore.cli.grid import Picture, decades, draw, layout_of
+from rlcore.cli.model_argument import NamedModel
+from rlcore.cli.policy_argument import NamedPolicy
+from rlcore.cli.progress import ProgressBar
+from rlcore.cli.reports import Question, show_evaluation, show_occupancy
+
+PLAIN = {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb", "FORCE_COLOR": None, "COLORTERM": None}
+FROZEN_LAKE = "gym:FrozenLake-v1"
+
+
+def run(*arguments: str, **environment: str | None) -> Any:
+    return CliRunner(env={**PLAIN, **environment}).invoke(app, arguments)
+
+
+def printed(*arguments: str, **environment: str | None) -> str:
+    result = run(*arguments, **environment)
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    return result.stdout
+
+
+def screen(*arguments: str) -> str:
+    return masked(printed(*arguments))
+
+
+def masked(text: str) -> str:
+    """Put `...` for what depends on the solver."""
+    text = re.sub(r"(?<=proven: ).*", "...", text)
+    text = re.sub(r"[\d.]+e-\d+(?=( of the exact one)?\.(\n| Found))", "...", text)
+    return re.sub(r"(?<=Found by ).*", "...", text)
+
+
+def answer(*arguments: str) -> Any:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(printed(*arguments, "--json"), parse_constant=refuse)
+
+
+def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    plain = {name: value for name, value in PLAIN.items() if value is not None}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **plain, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def shell(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return run_python(f"import sys; sys.argv[1:] = {arguments!r}; from rlcore.cli import main; main()", **environment)
+
+
+# ---- what a person reads ----
+
+
+def test_forest() -> None:
+    assert screen("evaluate", "gallery:forest", "--gamma", "0.9") == (
+        "gallery:forest  3 states, 2 actions, never ends\n"
+        "uniform policy, discount factor 0.9\n"
+        "\n"
+        "start value  7.9672917   proven: ...\n"
+        "\n"
+        "state        V   policy takes   best action   advantage\n"
+        "───────────────────────────────────────────────────────\n"
+        "    0    6.126   any            wait             0.6126\n"
+        "    1    7.638   any            wait             1.1251\n"
+        "    2   10.138   any            wait             2.6251\n"
+        "\n"
+        "Certified: every V is within ... of the exact one.\n"
+        "Asked for: .... Found by ...\n"
+    )
+
+
+def test_forest_visits() -> None:
+    assert screen("occupancy", "gallery:forest", "--gamma", "0.9") == (
+        "gallery:forest  3 states, 2 actions, never ends\n"
+        "uniform policy, discount factor 0.9\n"
+        "\n"
+        "visits in all  10.000000   proven: ...\n"
+        "\n"
+        "state         d   visits\n"
+        "───────────────────────────────────────────────\n"
+        "    0   0.52833   5.2833   ━━━━━━━━━━━━━━━━━━━━\n"
+        "    1   0.24731   2.4731   ━━━━━━━━━\n"
+        "    2   0.22436   2.2436   ━━━━━━━━\n"
+        "\n"
+        "Certified: the errors of all visits together are at most ....\n"
+        "Asked for: .... Found by ...\n"
+    )
+
+
+def test_frozen_lake_is_drawn_as_its_grid() -> None:
+    assert screen("evaluate", FROZEN_LAKE, "--gamma", "0.99") == (
+        "gym:FrozenLake-v1  16 states, 4 actions, can end\n"
+        "uniform policy, discount factor 0.99\n"
+        "\n"
+        "start value  0.012356137   proven: ...\n"
+        "\n"
+        "┌───────────┬───────────┬───────────┬───────────┐\n"
+        "│ 0.01236 ← │ 0.01042 ↑ │ 0.01934 ← │ 0.00948 ↑ │\n"
+        "├───────────┼───────────┼───────────┼───────────┤\n"
+        "│ 0.01479 ← │     end   │ 0.03889 ← │     end   │\n"
+        "├───────────┼───────────┼───────────┼───────────┤\n"
+        "│ 0.03260 ↑ │ 0.08434 ↓ │ 0.13781 ← │     end   │\n"
+        "├───────────┼───────────┼───────────┼───────────┤\n"
+        "│     end   │ 0.17034 → │ 0.43358 ↓ │     end   │\n"
+        "└───────────┴───────────┴───────────┴───────────┘\n"
+        "V of each state; end: the process is over\n"
+        "arrows: the action that would gain most, since the policy favours none\n"
+        "\n"
+        "Certified: every V is within ... of the exact one.\n"
+        "Asked for: .... Found by ...\n"
+    )
+
+
+def test_readme_shows_what_is_printed() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert masked(readme.partition("```text\n")[2].partition("```")[0]) == screen(
+        "evaluate", FROZEN_LAKE, "--gamma", "0.99"
+    )
+
+
+def test_frozen_lake_visits() -> None:
+    text = screen("occupancy", FROZEN_LAKE, "--gamma", "0.99", "--limit", "2")
+    assert text.splitlines()[3:] == [
+        "visits in all  7.2820306   proven: ...",
+        "               100 if the process never ended",
+        "",
+        "┌──────────┬──────────┬──────────┬──────────┐",
+        "│ 0.031536 │ 0.012136 │ 0.005363 │ 0.002628 │",
+        "├──────────┼──────────┼──────────┼──────────┤",
+        "│ 0.011807 │      end │ 0.001541 │      end │",
+        "├──────────┼──────────┼──────────┼──────────┤",
+        "│ 0.004361 │ 0.001451 │ 0.000863 │      end │",
+        "├──────────┼──────────┼──────────┼──────────┤",
+        "│      end │ 0.000640 │ 0.000494 │      end │",
+        "└──────────┴──────────┴──────────┴──────────┘",
+        "d = (1 - gamma) visits; end: the process is over",
+        "",
+        " state          d   visits",
+        "─────────────────────────────────────────────────",
+        "(0, 0)   0.031536   3.1536   ━━━━━━━━━━━━━━━━━━━━",
+        "(0, 1)   0.012136   1.2136   ━━━━━━━━",
+        "     …          …        …   …",
+        "14 other states: 0.4 of all visits",
+        "",
+        "Certified: the errors of all visits together are at most ....",
+        "Asked for: .... Found by ...",
+    ]
+
+
+def test_info() -> None:
+    assert printed("info", FROZEN_LAKE) == (
+        "gym:FrozenLake-v1\n"
+        "states       16, a grid of 4 rows and 4 columns\n"
+        "actions      4: left, down, right, up\n"
+        "pairs        64 of a state and an action\n"
+        "transitions  98: 1.53 successors on average and 3 at most for each pair\n"
+        "rewards      0 to 0.333333\n"
+        "ends         possibly after 48 pairs, certainly after 20 of them\n"
+        "starts       in state (0, 0)\n"
+        "memory       2.72 kB\n"
+    )
+
+
+def test_greedy_policy_is_shown_by_its_actions() -> None:
+    grid = printed("evaluate", "gym:FrozenLake-v1:is_slippery=false", "--gamma", "0.9", "--policy", "greedy")
+    assert "policy greedy for the values of the uniform policy, discount factor 0.9\n" in grid
+    assert "arrows: what the policy does most\n" in grid
+    assert "│ 0.590 ↓ │ 0.656 → │ 0.729 ↓ │ 0.656 ← │\n" in grid
+    assert headline_of(grid) == "0.59049000"
+
+
+def headline_of(text: str) -> str:
+    return re.search(r"^(?:start value|visits in all)  (\S+)", text, re.MULTILINE)[1]  # type: ignore[index]
+
+
+def test_many_states_show_their_extremes() -> None:
+    mdp = rl.gallery.garnet(1000, 2, 3, seed=1)
+    order = np.argsort(-rl.evaluate(mdp, rl.uniform_policy(mdp), 0.9).value)
+    text = printed("evaluate", "gallery:garnet:S=1000:A=2:b=3:seed=1", "--gamma", "0.9", "--limit", "5")
+    rows = re.findall(r"^ *(\d+|…) ", text.partition("───")[2], re.MULTILINE)
+    assert rows == [*map(str, order[:3]), "…", *map(str, order[-2:])]
+    assert "the 3 most and the 2 least valuable states; 995 lie between them\n" in text
+
+
+@pytest.mark.parametrize(("limit", "rows"), [(0, 0), (1, 1), (2, 2), (3, 3), (9, 3)])
+def test_limit(limit: int, rows: int) -> None:
+    for command in "evaluate", "occupancy":
+        text = printed(command, "gallery:forest", "--gamma", "0.5", "--limit", str(limit))
+        assert len(re.findall(r"^    \d   ", text, re.MULTILINE)) == rows
+
+
+def test_explain() -> None:
+    quiet = printed("evaluate", "gallery:forest", "--gamma", "0.5")
+    explained = printed("evaluate", "gallery:forest", "--gamma", "0.5", "--explain")
+    mdp = rl.gallery.forest()
+    story = rl.evaluate(mdp, rl.uniform_policy(mdp), 0.5, explain=True).certificate.story
+    assert explained.startswith(quiet)
+    assert " ".join(explained.removeprefix(quiet).split()) == " ".join(story.split())
+
+
+def test_best_attainable() -> None:
+    assert "Asked for: the best attainable." in printed("evaluate", "gallery:forest", "--gamma", "0.5", "--tol", "0")
+
+
+def test_states_where_it_is_over() -> None:
+    mdp = rl.MDP([[0.0, 0.5], [0.0, 0.0]], [1.0, 0.0], termination=[0.5, 1.0])
+    policy = rl.uniform_policy(mdp)
+    text = shown(mdp, policy)
+    assert "start value  none: the model has no start distribution\n" in text
+    assert re.search(r"^    1 +0   over *$", text, re.MULTILINE)
+    assert ended_states(mdp).tolist() == [False, True]
+
+
+def test_policy_column() -> None:
+    mdp = rl.MDP(np.full((6, 2), 0.5), np.arange(6.0), action_labels=["a", "b", "c"])
+    text = shown(mdp, np.array([[0.2, 0.7, 0.1], [0.4, 0.4, 0.2]]))
+    assert "b (0.7)" in text
+    assert "several alike" in text
+    assert [action_name(mdp, pair) for pair in likeliest_pairs(mdp, np.eye(3)[[2, 0]])] == ["c", "a"]
+
+
+def shown(mdp: rl.MDP, policy: Any, width: int = 80, **settings: Any) -> str:
+    console = Console(file=io.StringIO(), width=width, **settings)
+    question = Question(NamedModel("model", mdp), NamedPolicy("policy", "policy", policy), 0.9, 1e-9, None)
+    show_evaluation(question, rl.evaluate(mdp, policy, 0.9), console)
+    if mdp.initial is not None:
+        show_occupancy(question, rl.occupancy(mdp, policy, 0.9), console)
+    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+# ---- grids ----
+
+
+def labelled(labels: list[Any]) -> rl.MDP:
+    size = len(labels)
+    return rl.MDP(
+        np.full((size, size), 1 / size), np.arange(float(size)), initial=np.full(size, 1 / size), state_labels=labels
+    )
+
+
+def test_layout_follows_the_labels() -> None:
+    layout = layout_of(labelled([(3, 8), (2, 7), (2, 8), (3, 7), (4, 7), (4, 8)]))
+    assert layout is not None
+    assert layout.state.tolist() == [[1, 2], [3, 0], [4, 5]]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [(0, 0), (0, 1), (1, 0)],  # a corner is missing
+        [(0, 0, 0), (0, 1, 0)],
+        [(0.0, 0.0), (0.0, 1.0)],
+        [(0, False), (0, True)],
+        ["a", "b"],
+        [(0, 0), "b"],
+        [(0, 0), (2**40, 2**40)],
+    ],
+)
+def test_other_labels_are_no_grid(labels: list[Any]) -> None:
+    assert layout_of(labelled(labels)) is None
+
+
+def picture(rows: int, columns: int, number: float = -1234.5) -> tuple[rl.MDP, Picture]:
+    mdp = labelled([(row, column) for row in range(rows) for column in range(columns)])
+    values = np.linspace(number, 1.0, rows * columns)
+
+    def texts(digits: int, spare: int) -> list[str]:
+        write = column(values, 0.0, digits, spare)
+        return [write(x) for x in values]
+
+    return mdp, Picture(
+        decades(values), texts, ["→"] * values.size, np.zeros(values.size, dtype=bool), ("black", "white")
+    )
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 120])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 30), (30, 1), (4, 12), (12, 4), (8, 8), (21, 3), (50, 70)])
+@pytest.mark.parametrize("colour", [None, "truecolor"])
+def test_grids_fit_the_terminal(rows: int, columns: int, width: int, colour: Any) -> None:
+    mdp, drawn = picture(rows, columns)
+    console = Console(file=io.StringIO(), width=width, color_system=colour, force_terminal=colour is not None)
+    layout = layout_of(mdp)
+    assert layout is not None
+    drawing = draw(layout, drawn, console)
+    with console.capture() as capture:
+        console.print(drawing.grid)
+    lines = re.sub(r"\x1b\[[\d;]*m", "", capture.get()).splitlines()
+    assert max(map(cell_len, lines)) <= width
+    assert len(lines) <= 61
+    if drawing.numbered:
+        numbers = re.findall(r"-?[\d.]+(?:e[+-]\d+)?", "".join(lines))
+        assert len(numbers) == rows * columns
+    assert drawing.coloured == (colour is not None or not drawing.numbered)
+
+
+def test_large_grids_are_shaded() -> None:
+    text = printed("occupancy", "gallery:slippery_grid:N=60", "--gamma", "0.9", "--limit", "1")
+    assert "every patch stands for 2 by 2 states\n" in text
+    assert "d = (1 - gamma) visits, coloured by logarithm\n" in text
+    grid = text.partition("\n\n")[2].partition("\n\n")[2].splitlines()[:30]
+    assert grid[0].startswith("██▓▓")
+    assert grid[-1] == ""
+
+
+MODELS = [FROZEN_LAKE, "gym:Taxi-v4", "gallery:gridworld", "gallery:queue:S=30", "gallery:slippery_grid:N=25"]
+
+
+@pytest.mark.parametrize("columns", ["40", "60", "80", "120"])
+@pytest.mark.parametrize("model", MODELS)
+def test_no_line_is_wider_than_the_terminal(model: str, columns: str) -> None:
+    for command in ("evaluate", "occupancy"):
+        lines = printed(command, model, "--gamma", "0.9", COLUMNS=columns).splitlines()
+        assert max(map(cell_len, lines)) <= int(columns)
+        assert all(line == line.rstrip(" ") for line in lines)
+
+
+COLOURFUL = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+
+
+def test_colours() -> None:
+    coloured = printed("evaluate", FROZEN_LAKE, "--gamma", "0.99", **COLOURFUL, NO_COLOR=None)
+    assert "\x1b[38;2;0;0;0;48;2;" in coloured
+    assert "V of each state, coloured by rank; end: the process is over" in coloured
+    without = printed("evaluate", FROZEN_LAKE, "--gamma", "0.99", **COLOURFUL, NO_COLOR="1")
+    assert not re.search(r"\x1b\[[\d;]*[34]8;", without)
+    assert "\x1b" not in printed("evaluate", FROZEN_LAKE, "--gamma", "0.99", NO_COLOR=None)
+
+
+def test_ascii_terminals() -> None:
+    for model in FROZEN_LAKE, "gallery:slippery_grid:N=25":
+        done = shell("evaluate", model, "--gamma", "0.99", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+        assert done.returncode == 0
+        assert done.stdout.isascii()
+        assert "+/-" in done.stdout
+    assert done.stdout.count("v") > 100
+    assert done.stdout.count(">") > 100
+
+
+# ---- numbers ----
+
+FINITE = st.floats(-1e30, 1e30, allow_subnormal=False)
+
+
+@given(FINITE, st.floats(1e-40, 1e20))
+@example(0.01235613732516322, 3.6e-19)
+@example(99.99999999, 1e-9)
+@example(-9.5, 1.0)
+@example(0.0, 1e-12)
+def test_what_is_shown_encloses_what_is_enclosed(value: float, bound: float) -> None:
+    number, _, radius = enclosure(value, bound).partition(" ± ")
+    assert abs(Fraction(Decimal(number)) - Fraction(value)) + Fraction(bound) <= Fraction(Decimal(radius))
+    assert Fraction(Decimal(at_most(bound))) >= Fraction(bound)
+    if len(number) < 18:
+        assert Fraction(Decimal(radius)) <= 4 * max(Fraction(bound), Fraction(1, 2))
+
+
+@given(FINITE, st.floats(1e-40, 1e20))
+def test_headline_shows_certified_digits_only(value: float, bound: float) -> None:
+    text = Decimal(headline(value, bound))
+    last_place = Fraction(10) ** text.as_tuple().exponent  # type: ignore[operator]
+    if text != 0:
+        assert abs(Fraction(text) - Fraction(value)) <= last_place / 2
+        assert last_place >= Fraction(bound) or last_place == 1
+
+
+@given(st.lists(FINITE, min_size=1), st.floats(0.0, 1.0), st.integers(2, 6), st.integers(0, 3))
+def test_columns_are_right(values: list[float], bound: float, digits: int, spare: int) -> None:
+    write = column(values, bound, digits, spare)
+    largest = max(abs(x) for x in values)
+    for x in values:
+        if abs(x) <= bound:
+            assert write(x) == "0"
+        else:
+            assert float(write(x)) != 0.0
+            assert abs(float(write(x)) - x) <= max(10.0 ** (1 - digits) * largest, bound * 10)
+
+
+# ---- what a program reads ----
+
+HEAD = {"rlcore", "command", "model"}
+QUESTION = HEAD | {"policy", "setting"}
+MODEL = {
+    *("name", "num_states", "num_pairs", "pair_shape"),
+    *("state_labels", "action_labels", "pair_state", "pair_action"),
+}
+CERTIFICATE = {"status", "method", "iterations", "residual", "error_bound", "bounds", "story"}
+
+
+def test_json_evaluation() -> None:
+    document = answer("evaluate", FROZEN_LAKE, "--gamma", "0.99", "--threads", "1")
+    mdp = rl.from_gymnasium("FrozenLake-v1")
+    ev = rl.evaluate(mdp, rl.uniform_policy(mdp), 0.99)
+    assert document.keys() == QUESTION | {"start_value", "value", "action_value", "advantage", "certificate"}
+    assert document["rlcore"] == rl.__version__
+    assert document["command"] == "evaluate"
+    assert document["model"].keys() == MODEL
+    assert document["model"]["name"] == FROZEN_LAKE
+    assert document["model"]["pair_shape"] == [16, 4]
+    assert document["model"]["state_labels"][:5] == [[0, 0], [0, 1], [0, 2], [0, 3], [1, 0]]
+    assert document["model"]["action_labels"] == ["left", "down", "right", "up"]
+    assert document["model"]["pair_state"] is document["model"]["pair_action"] is None
+    assert document["policy"] == {"name": "uniform", "probabilities": [[0.25] * 4] * 16}
+    assert document["setting"] == {"name": "discounted", "gamma": 0.99}
+    assert document["start_value"] == ev.start_value
+    for field in "value", "action_value", "advantage":
+        assert np.array_equal(document[field], getattr(ev, field)), field
+    certificate = document["certificate"]
+    assert certificate.keys() == CERTIFICATE
+    assert certificate["bounds"] == dict(ev.certificate.bounds)
+    assert certificate["story"] is None
+    for field in CERTIFICATE - {"bounds", "story"}:
+        assert certificate[field] == getattr(ev.certificate, field), field
+
+
+def test_json_occupancy() -> None:
+    document = answer("occupancy", "gallery:forest", "--gamma", "0.9", "--policy", "greedy", "--explain")
+    mdp = rl.gallery.forest()
+    policy = rl.greedy_policy(mdp, rl.evaluate(mdp, rl.uniform_policy(mdp), 0.9))
+    occ = rl.occupancy(mdp, policy, 0.9, explain=True)
+    assert document.keys() == QUESTION | {"state", "visits", "pair", "certificate"}
+    assert document["policy"] == {"name": "greedy", "probabilities": policy.tolist()}
+    for field in "state", "visits", "pair":
+        assert np.array_equal(document[field], getattr(occ, field)), field
+    assert document["certificate"]["story"] == occ.certificate.story.splitlines()
+    assert document["certificate"]["bounds"] == dict(occ.certificate.bounds)
+
+
+def test_json_info() -> None:
+    document = answer("info", FROZEN_LAKE)
+    assert document.pop("model").keys() == MODEL
+    assert document == {
+        "rlcore": rl.__version__,
+        "command": "info",
+        "transitions": 98,
+        "memory_bytes": 2724,
+        "successors": {"mean": 98 / 64, "most": 3},
+        "actions": {"least": 4, "most": 4},
+        "reward": {"least": 0.0, "most": pytest.approx(1 / 3)},
+        "ending_pairs": 48,
+        "start_states": 1,
+        "grid": {"rows": 4, "columns": 4},
+    }
+    assert answer("info", "gallery:forest")["grid"] is None
+
+
+def test_json_of_ragged_models_and_odd_labels() -> None:
+    from rlcore.cli import as_json
+    from rlcore.cli.facts import facts_of
+
+    mdp = rl.MDP(
+        np.full((3, 2), 0.5),
+        [1, 2, 3],
+        pair_start=[0, 1, 3],
+        state_labels=[frozenset({1}), float("nan")],
+        action_labels=[None, b"go"],
+    )
+    model = NamedModel("m", mdp)
+    document = json.loads(as_json.as_text(as_json.info_document(model, facts_of(mdp))))
+    assert document["model"]["state_labels"] == [[1], "nan"]
+    assert document["model"]["action_labels"] == [None, "b'go'"]
+    assert document["model"]["pair_state"] == [0, 1, 1]
+    assert document["model"]["pair_action"] == [0, 0, 1]
+    assert document["start_states"] is None
+    policy = NamedPolicy("uniform", "", rl.uniform_policy(mdp))
+    found = as_json.evaluation_document(model, policy, 0.5, rl.evaluate(mdp, policy.array, 0.5))
+    assert found["start_value"] is None
+    assert len(found["action_value"]) == 3
+    as_json.as_text(found)
+
+
+def test_threads_do_not_change_the_answer() -> None:
+    one, two = (
+        answer("evaluate", "gallery:garnet:S=3000:A=3:b=4", "--gamma", "0.99", "--threads", n) for n in ("1", "2")
+    )
+    assert one == two
+
+
+# ---- models and policies by name ----
+
+
+@pytest.mark.parametrize(
+    ("text", "mdp"),
+    [
+        ("gallery:forest", rl.gallery.forest()),
+        ("gallery:forest:S=5:p=0.2:r2=-1", rl.gallery.forest(5, p=0.2, r2=-1)),
+        ("gallery:garnet:S=1e2:A=2:b=3", rl.gallery.garnet(100, 2, 3)),
+        ("gallery:garnet:S=1_0:A=2:b=3:seed=7", rl.gallery.garnet(10, 2, 3, seed=7)),
+        ("gym:FrozenLake-v1:map_name=8x8:is_slippery=False", rl.from_gymnasium("FrozenLake8x8-v1", is_slippery=False)),
+        ("gym:gymnasium:FrozenLake-v1:is_slippery=true", rl.from_gymnasium("FrozenLake-v1")),
+    ],
+)
+def test_models(text: str, mdp: rl.MDP) -> None:
+    assert (
+        answer("evaluate", text, "--gamma", "0.9")["value"]
+        == rl.evaluate(mdp, rl.uniform_policy(mdp), 0.9).value.tolist()
+    )
+
+
+def test_notes_of_an_environment_go_to_stderr() -> None:
+    done = shell("info", "gym:FrozenLake", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["model"]["num_states"] == 16
+    assert re.fullmatch(r"note: .*FrozenLake-v1.*\n", done.stderr)
+
+
+FOREST_POLICY = np.array([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]])
+
+
+def write_npy(path: Path, array: Any) -> None:
+    np.save(path, np.array(array))
+
+
+def write_csv(path: Path, array: Any) -> None:
+    np.savetxt(path, np.array(array), delimiter=",")
+
+
+def write_json(path: Path, array: Any) -> None:
+    path.write_text(json.dumps(np.array(array).tolist()))
+
+
+@pytest.mark.parametrize("write", [write_npy, write_csv, write_json])
+@pytest.mark.parametrize(
+    ("array", "policy"),
+    [(FOREST_POLICY, FOREST_POLICY), (FOREST_POLICY.ravel(), FOREST_POLICY), ([0, 1, 1], np.eye(2)[[0, 1, 1]])],
+    ids=["table", "flat", "actions"],
+)
+def test_policy_files(tmp_path: Path, write: Any, array: Any, policy: Any) -> None:
+    path = tmp_path / f"policy.{write.__name__[-4:].lstrip('_')}"
+    write(path, array)
+    document = answer("evaluate", "gallery:forest", "--gamma", "0.9", "--policy", str(path))
+    assert document["policy"] == {"name": str(path), "probabilities": policy.tolist()}
+    assert document["value"] == rl.evaluate(rl.gallery.forest(), policy, 0.9).value.tolist()
+
+
+def test_policy_file_with_names_of_actions(tmp_path: Path) -> None:
+    path = tmp_path / "policy.json"
+    path.write_text('["wait", "cut", "cut"]')
+    document = answer("evaluate", "gallery:forest", "--gamma", "0.9", "--policy", str(path))
+    assert document["policy"]["probabilities"] == [[1, 0], [0, 1], [0, 1]]
+
+
+# ---- what goes wrong ----
+
+EVALUATE = ["evaluate", "gallery:forest", "--gamma", "0.9"]
+FORMS = "expected gym:ID[:key=value...] or gallery:NAME[:key=value...]"
+GALLERY = ", ".join(rl.gallery.__all__)
+
+BAD_INPUT = [
+    (["evaluate", "gallery:forest", "--gamma", "1"], "gamma: expected 0 <= gamma < 1, got 1.0"),
+    (["evaluate", "gallery:forest", "--gamma", "-0.1"], "gamma: expected 0 <= gamma < 1, got -0.1"),
+    (["occupancy", "gallery:forest", "--gamma", "nan"], "gamma: expected 0 <= gamma < 1, got nan"),
+    ([*EVALUATE, "--tol", "2"], "tol: expected a relative error in [0, 1), got 2.0; 0 asks for the best attainable"),
+    (["info", "forest"], f"MODEL: {FORMS}, got 'forest'; did you mean 'gallery:forest'?"),
+    (["info", "Taxi-v4"], f"MODEL: {FORMS}, got 'Taxi-v4'; did you mean 'gym:Taxi-v4'?"),
+    (["info", "model.npz"], f"MODEL: {FORMS}, got 'model.npz'; files are not read yet"),
+    (["info", ""], f"MODEL: {FORMS}, got ''"),
+    (["info", "gym:"], f"MODEL: {FORMS}, got 'gym:', which names no model"),
+    (["info", "gallery"], f"MODEL: {FORMS}, got 'gallery', which names no model"),
+    (["info", "gallery:forst"], "MODEL: the gallery has no 'forst'; did you mean 'forest'?"),
+    (["info", "gallery:xyz"], f"MODEL: the gallery has no 'xyz'; there are {GALLERY}"),
+    (["info", "gallery:__all__"], f"MODEL: the gallery has no '__all__'; there are {GALLERY}"),
+    (["info", "gallery:forest:S"], "gallery:forest: expected key=value, got 'S'"),
+    (["info", "gallery:forest:S=3:S=4"], "MODEL: S is given twice"),
+    (["info", "gallery:forest:x=1"], "gallery:forest: unknown key 'x'; it takes S, r1, r2, p"),
+    (["info", "gallery:garnet:sed=1"], "gallery:garnet: unknown key 'sed'; did you mean 'seed'?"),
+    (["info", "gallery:gridworld:N=4"], "gallery:gridworld: unknown key 'N'; it takes no keys"),
+    (["info", "gallery:garnet:S=9"], "gallery:garnet needs A, b: write gallery:garnet:A=...:b=..."),
+    (["info", "gallery:forest:S=x"], "gallery:forest: S: expected a whole number from 2 on, got 'x'"),
+    (["info", "gym:FrozenLake-v1:slip"], "gym:FrozenLake-v1: expected key=value, got 'slip'"),
+]
+
+NO_ARRAY = "holds no array"
+BAD_POLICY = {
+    "gredy": "expected uniform, greedy or a file (.npy, .csv, .json), got 'gredy'; did you mean 'greedy'?",
+    "none.npy": "cannot read 'none.npy': No such file or directory",
+    "folder.csv": "cannot read 'folder.csv': Is a directory",
+    "broken.json": f"'broken.json' {NO_ARRAY}: Expecting value: line 1 column 5 (char 4)",
+    "empty.npy": f"'empty.npy' {NO_ARRAY}: EOF: reading magic string, expected 8 bytes got 0",
+    "pickled.npy": f"'pickled.npy' {NO_ARRAY}: Object arrays cannot be loaded when allow_pickle=False",
+    "null.json": f"'null.json' {NO_ARRAY} of numbers",
+    "shape.csv": "expected shape (3, 2), or one action for each of the 3 states, got shape (2, 2) from 'shape.csv'",
+    "actions.json": "expected actions among wait, cut, got 'fly' from 'actions.json'",
+    "halves.csv": "expected one whole number for each state, got other values from 'halves.csv'",
+    "negative.json": "state 1, action 'cut': expected a probability in [0, 1], got -0.5",
+}
+
+
+@pytest.fixture
+def bad_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "broken.json").write_text("[1, ")
+    (tmp_path / "empty.npy").touch()
+    np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object))
+    (tmp_path / "null.json").write_text("[null, null, null]")
+    (tmp_path / "shape.csv").write_text("1,0\n0,1\n")
+    (tmp_path / "actions.json").write_text('["wait", "fly", "cut"]')
+    (tmp_path / "halves.csv").write_text("0.5\n1\n0\n")
+    (tmp_path / "negative.json").write_text("[[1, 0], [1.5, -0.5], [1, 0]]")
+    monkeypatch.chdir(tmp_path)
+
+
+def assert_refused(arguments: list[str], message: str) -> None:
+    for more in [], ["--json"]:
+        result = run(*arguments, *more)
+        assert (result.stderr, result.stdout) == (f"error: {message}\n", "")
+        assert result.exit_code == 2
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD_INPUT, ids=lambda x: x if isinstance(x, str) else " ".join(x))
+def test_bad_input(arguments: list[str], message: str) -> None:
+    assert_refused(arguments, message)
+
+
+@pytest.mark.usefixtures("bad_files")
+@pytest.mark.parametrize(("name", "message"), BAD_POLICY.items(), ids=BAD_POLICY)
+def test_bad_policy(name: str, message: str) -> None:
+    separator = ", " if message.startswith("state") else ": "
+    assert_refused([*EVALUATE, "--policy", name], f"policy{separator}{message}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "start"),
+    [
+        (["evalute"], "error: No such command 'evalute'"),
+        (["evaluate"], "error: Missing argument 'MODEL'; see rlcore evaluate --help"),
+        (["evaluate", "gallery:forest"], "error: Missing option '--gamma'; see rlcore evaluate --help"),
+        (["evaluate", "gallery:forest", "--gamma", "x"], "error: Invalid value for '--gamma': "),
+        ([*EVALUATE, "--threads", "0"], "error: Invalid value for '--threads': "),
+        ([*EVALUATE, "--limit", "-1"], "error: Invalid value for '--limit': "),
+        ([*EVALUATE, "--foo"], "error: No such option: --foo"),
+        ([*EVALUATE, "more"], "error: Got unexpected extra argument"),
+        (["info", "gym:FrozenLak-v1"], "error: gym:FrozenLak-v1: "),
+        (["info", "gym:CartPole-v1"], "error: gym:CartPole-v1: "),
+        (["info", "gym:FrozenLake-v1:foo=1"], "error: gym:FrozenLake-v1: "),
+        (["info", "gym:FrozenLake-v1:map_name=9x9"], "error: gym:FrozenLake-v1: "),
+        (["info", "gallery:garnet:S=1e12:A=4:b=5"], "error: not enough memory: "),
+        ([*EVALUATE[:-1], "0.9", "--policy", "\x00.npy"], "error: policy: "),
+    ],
+)  # fmt: skip
+def test_messages_that_others_word(arguments: list[str], start: str) -> None:
+    result = CliRunner(env=PLAIN).invoke(app, arguments, prog_name="rlcore")
+    assert result.stdout == ""
+    assert result.stderr.startswith(start)
+    assert result.stderr.count("\n") == 1
+    assert result.exit_code == 2
+
+
+def test_not_certified() -> None:
+    for command in "evaluate", "occupancy":
+        result = run(command, "gallery:forest", "--gamma", "0.9", "--tol", "1e-40")
+        assert re.sub(r"[\d.]+e-\d+", "...", result.stderr) == (
+            "error: the tolerance could not be certified; the best proven error bound is .... "
+            "Ask for a larger --tol, or for --tol 0, the best attainable\n"
+        )
+        assert (result.stdout, result.exit_code) == ("", 1)
+
+
+def test_interrupted() -> None:
+    code = """
+        import os, signal
+        from rlcore.cli import main, progress
+        progress.ProgressBar.__call__ = lambda bar, report: os.kill(os.getpid(), signal.SIGINT)
+        main()
+    """.replace("\n        ", "\n")
+    arguments = ["evaluate", "gallery:slippery_grid:N=400", "--gamma", "0.9999"]
+    done = run_python(f"import sys; sys.argv[1:] = {arguments!r}{code}")
+    assert (done.stdout, done.stderr, done.returncode) == ("", "error: interrupted\n", 130)
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_missing_extra(missing: str) -> None:
+    done = run_python(f"import sys; sys.modules[{missing!r}] = None; from rlcore.cli import main; main()")
+    assert done.stderr == f"error: the command line needs {missing}: pip install 'rlcore[cli]'\n"
+    assert (done.stdout, done.returncode) == ("", 2)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disk() -> None:
+    for more in [], ["--json"]:
+        with Path("/dev/full").open("w") as full:
+            command = [sys.executable, "-c", "from rlcore.cli import main; main()", *EVALUATE, *more]
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.stderr == "error: cannot write: No space left on device\n"
+        assert done.returncode == 1
+
+
+# ---- help and version ----
+
+
+def test_version() -> None:
+    assert printed("--version") == f"rlcore {rl.__version__}\n"
+    assert shell("--version").stdout == f"rlcore {rl.__version__}\n"
+
+
+def test_help() -> None:
+    assert printed("--help").count("Usage: ") == 1
+    result = run()
+    assert result.exit_code == 2
+    assert result.stdout.startswith(printed("--help").rstrip("\n"))
+    for command in "evaluate", "occupancy", "info":
+        text = printed(command, "--help")
+        assert "MODEL" in text
+        assert "--json" in text
+
+
+# ---- progress ----
+
+
+def reports(*errors: float, target: float = 1e-8) -> list[rl.Progress]:
+    return [rl.Progress("span iteration", 1000 * step, error, target) for step, error in enumerate(errors, 1)]
+
+
+def test_progress_is_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    console = Console(file=io.StringIO(), width=100, force_terminal=True, force_interactive=True, color_system=None)
+    with ProgressBar(console) as bar:
+        for report in reports(1.0, 1e-2, 1e-4, 1e-3, 1e-9):
+            bar(report)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "span iteration, 2,000 steps, error 1.0e-02 on the way to 1.0e-08" in text
+
+
+def test_progress_is_logarithmic_and_never_goes_back() -> None:
+    bar = ProgressBar(Console(file=io.StringIO()))
+    fractions = [bar._fraction(report) for report in reports(1.0, 1e-2, 1e-4, 1e-3, 1e-9)]
+    assert fractions == pytest.approx([0.0, 0.25, 0.5, 0.5, 1.0])
+    assert [bar._fraction(report) for report in reports(0.0, np.inf, np.nan)] == [None] * 3
+    assert bar._fraction(rl.Progress("sparse LU", 1, 1.0, 0.0)) is None
+
+
+def test_progress_is_silent_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    console = Console(file=io.StringIO(), width=100)
+    with ProgressBar(console) as bar:
+        for report in reports(1.0, 1e-2):
+            bar(report)
+    assert console.file.getvalue() == ""  # type: ignore[attr-defined]
+
+
+def test_short_work_draws_no_bar() -> None:
+    console = Console(file=io.StringIO(), width=100, force_terminal=True, force_interactive=True)
+    with ProgressBar(console) as bar:
+        bar(reports(1.0)[0])
+    assert console.file.getvalue() == ""  # type: ignore[attr-defined]

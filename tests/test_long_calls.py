@@ -1,0 +1,141 @@
+"""Long calls report progress, obey Ctrl-C, let other threads run, and keep the caller's exceptions."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import rlcore as rl
+
+
+def endless_cycle(num_states: int) -> rl.MDP:
+    """A shuffled directed cycle with random chords: periodic enough that no method is quick at gamma near 1."""
+    random = np.random.default_rng(0)
+    order = random.permutation(num_states)
+    forward = scipy.sparse.csr_array((np.ones(num_states), (order, np.roll(order, 1))), shape=(num_states, num_states))
+    return rl.MDP(forward, random.random(num_states), initial=np.full(num_states, 1 / num_states))
+
+
+def test_progress_is_reported_with_sensible_numbers() -> None:
+    mdp = rl.gallery.garnet(300_000, 4, 5)
+    seen: list[rl.Progress] = []
+    rl.evaluate(mdp, rl.uniform_policy(mdp), 0.999, tol=1e-12, progress=seen.append, num_threads=1)
+    assert seen
+    assert all(report.method and report.iterations >= 0 and report.error >= 0.0 for report in seen)
+
+
+def test_an_exception_in_progress_ends_the_call() -> None:
+    mdp = rl.gallery.garnet(300_000, 4, 5)
+
+    def stop(_: rl.Progress) -> None:
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        rl.evaluate(mdp, rl.uniform_policy(mdp), 0.999, progress=stop, num_threads=1)
+
+
+def test_ctrl_c_is_heard_within_a_second() -> None:
+    """A child process starts a call of many seconds, gets SIGINT, and must stop with KeyboardInterrupt."""
+    program = """
+        import sys, time
+        sys.path.insert(0, sys.argv[1])
+        from test_long_calls import endless_cycle
+        import rlcore as rl
+        mdp = endless_cycle(1_000_000)
+        policy = rl.uniform_policy(mdp)
+        print("ready", flush=True)
+        try:
+            rl.evaluate(mdp, policy, 1 - 1e-6)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program), os.path.dirname(__file__)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    try:
+        assert child.stdout.readline() == "ready\n"
+        time.sleep(0.5)
+        sent = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        assert child.stdout.readline() == "interrupted\n"
+        heard = time.monotonic() - sent
+        child.wait(timeout=30)
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+    assert heard < 2.0  # a second, and as much again for a loaded machine
+
+
+def test_other_threads_run_meanwhile() -> None:
+    mdp = rl.gallery.garnet(300_000, 4, 5)
+    policy = rl.uniform_policy(mdp)
+    ticks, done = 0, threading.Event()
+
+    def solve() -> None:
+        rl.evaluate(mdp, policy, 0.999, num_threads=1)
+        done.set()
+
+    worker = threading.Thread(target=solve)
+    worker.start()
+    while not done.is_set():
+        ticks += 1
+        time.sleep(0.001)
+    worker.join()
+    # Without the GIL released the main thread would wake up once, when all is over.
+    assert ticks > 10
+
+
+def test_many_threads_may_evaluate_one_model() -> None:
+    mdp = rl.gallery.garnet(2000, 3, 4)
+    policies = [rl.random_policy(mdp, seed) for seed in range(8)]
+    expected = [rl.evaluate(mdp, policy, 0.99).value for policy in policies]
+    found: list[np.ndarray | None] = [None] * 8
+
+    def solve(item: int) -> None:
+        for _ in range(5):
+            found[item] = rl.evaluate(mdp, policies[item], 0.99).value
+
+    workers = [threading.Thread(target=solve, args=(item,)) for item in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for item in range(8):
+        np.testing.assert_array_equal(found[item], expected[item])
+
+
+def test_models_survive_fork() -> None:
+    """No threads outlive a call, so a forked child can compute."""
+    program = """
+        import os, rlcore as rl
+        mdp = rl.gallery.garnet(20000, 4, 5)
+        policy = rl.uniform_policy(mdp)
+        before = rl.evaluate(mdp, policy, 0.99).start_value
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if rl.evaluate(mdp, policy, 0.99).start_value == before else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    """
+    subprocess.run([sys.executable, "-W", "error", "-c", textwrap.dedent(program)], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("num_threads", [2, 3, 5])
+def test_answers_do_not_depend_on_the_threads(num_threads: int) -> None:
+    mdp = rl.gallery.garnet(30_000, 3, 4)
+    policy = rl.random_policy(mdp, 0)
+    one, many = (rl.evaluate(mdp, policy, 0.99, num_threads=threads) for threads in (1, num_threads))
+    np.testing.assert_array_equal(one.value, many.value)
+    np.testing.assert_array_equal(one.advantage, many.advantage)
+    one_visits, many_visits = (rl.occupancy(mdp, policy, 0.99, num_threads=threads) for threads in (1, num_threads))
+    np.testing.assert_array_equal(one_visits.visits, many_visits.visits)
