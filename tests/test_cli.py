@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -511,17 +512,21 @@ def test_threads_do_not_change_the_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "mdp"),
+    ("text", "make"),
     [
-        ("gallery:forest", rl.gallery.forest()),
-        ("gallery:forest:S=5:p=0.2:r2=-1", rl.gallery.forest(5, p=0.2, r2=-1)),
-        ("gallery:garnet:S=1e2:A=2:b=3", rl.gallery.garnet(100, 2, 3)),
-        ("gallery:garnet:S=1_0:A=2:b=3:seed=7", rl.gallery.garnet(10, 2, 3, seed=7)),
-        ("gym:FrozenLake-v1:map_name=8x8:is_slippery=False", rl.from_gymnasium("FrozenLake8x8-v1", is_slippery=False)),
-        ("gym:gymnasium:FrozenLake-v1:is_slippery=true", rl.from_gymnasium("FrozenLake-v1")),
+        ("gallery:forest", lambda: rl.gallery.forest()),
+        ("gallery:forest:S=5:p=0.2:r2=-1", lambda: rl.gallery.forest(5, p=0.2, r2=-1)),
+        ("gallery:garnet:S=1e2:A=2:b=3", lambda: rl.gallery.garnet(100, 2, 3)),
+        ("gallery:garnet:S=1_0:A=2:b=3:seed=7", lambda: rl.gallery.garnet(10, 2, 3, seed=7)),
+        (
+            "gym:FrozenLake-v1:map_name=8x8:is_slippery=False",
+            lambda: rl.from_gymnasium("FrozenLake8x8-v1", is_slippery=False),
+        ),
+        ("gym:gymnasium:FrozenLake-v1:is_slippery=true", lambda: rl.from_gymnasium("FrozenLake-v1")),
     ],
 )
-def test_models(text: str, mdp: rl.MDP) -> None:
+def test_models(text: str, make: Callable[[], rl.MDP]) -> None:
+    mdp = make()
     assert (
         answer("evaluate", text, "--gamma", "0.9")["value"]
         == rl.evaluate(mdp, rl.uniform_policy(mdp), 0.9).value.tolist()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import rlcore as rl
-from rlcore.io.gymnasium import MissingPackageError
+from rlcore.errors import MissingPackageError
 
 gymnasium = pytest.importorskip("gymnasium")
 wrappers = gymnasium.wrappers

@@ -173,15 +173,16 @@ void check_distribution(ConstVector weights, Index num_states, const char* argum
                      "expected one probability for each of the " + std::to_string(num_states) + " states, got " +
                          std::to_string(weights.size()));
   }
-  double sum = 0.0;
+  TwofoldSum all;  // a plain sum of 10^8 weights would be off by more than the tolerance
   for (Index state = 0; state < num_states; ++state) {
     const double weight = weights[at(state)];
     if (!(weight >= 0.0 && std::isfinite(weight))) {
       throw ModelError(argument, {.state = state, .item = item},
                        "expected a probability in [0, 1], got " + format(weight));
     }
-    sum += weight;
+    all.add_product({weight}, 1.0);
   }
+  const double sum = all.total().rounded();
   if (!(std::fabs(sum - 1.0) <= kRowTolerance)) {
     throw ModelError(
         argument, {.item = item},

@@ -39,6 +39,7 @@ __all__ = [
     "Discounted",
     "Evaluation",
     "InputError",
+    "MissingPackageError",
     "ModelError",
     "Occupancy",
     "PolicyError",

@@ -21,13 +21,27 @@ def as_floats(array: ArrayLike, argument: str, error: type[InputError]) -> Float
     """Return a C-contiguous float64 array, the same object if it is one already."""
     if type(array) is np.ndarray and array.dtype == np.float64 and array.flags.c_contiguous:
         return array
+    if array is None:
+        raise error(f"{argument}: expected an array of numbers, got None")
     try:
         found = np.asarray(array)
     except (TypeError, ValueError) as cause:
         raise error(f"{argument}: expected an array of numbers, got {type(array).__name__}: {cause}") from None
     if found.dtype.kind not in "fiub":
         raise error(f"{argument}: expected real numbers, got dtype {found.dtype}")
-    return np.ascontiguousarray(found, dtype=np.float64)
+    return np.asarray(found, dtype=np.float64, order="C")
+
+
+def as_pair_array(array: ArrayLike, shape: tuple[int, ...], argument: str, error: type[InputError]) -> FloatArray:
+    """Return one number for each pair as a vector; they come in the shape of pairs, or flat."""
+    found = as_floats(array, argument, error)
+    size = _size(shape)
+    if found.shape not in (shape, (size,)):
+        flat = "" if len(shape) == 1 else f" or ({size},)"
+        raise error(
+            f"{argument}: expected {size} numbers, one for each pair, in shape {shape}{flat}, got shape {found.shape}"
+        )
+    return found.reshape(size)
 
 
 def as_batch(

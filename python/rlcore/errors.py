@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class RlcoreError(Exception):
     """The base of every error that rlcore raises on purpose."""
@@ -27,6 +29,13 @@ class InputError(RlcoreError, ValueError):
     action: int | None = None
     item: int | None = None
 
+    @classmethod
+    def placed(cls, argument: str, fault: str, *, state: int | None = None, action: int | None = None) -> Self:
+        """Return an error that knows its place; `MDP.located` names it by labels."""
+        error = cls(f"{argument}: {fault}")
+        error.argument, error.fault, error.state, error.action = argument, fault, state, action
+        return error
+
 
 class ArgumentError(InputError):
     """An argument other than the model, the policy or the setting is out of its range."""
@@ -42,6 +51,10 @@ class PolicyError(InputError):
 
 class SettingError(InputError):
     """The statement does not exist in this setting, or the setting's own numbers are out of range."""
+
+
+class MissingPackageError(RlcoreError, ImportError):
+    """An optional package is needed for this; the message says how to install it."""
 
 
 class ConvergenceError(RlcoreError, ArithmeticError):

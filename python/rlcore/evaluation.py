@@ -84,7 +84,7 @@ def evaluate(
     >>> ev = rl.evaluate(mdp, rl.uniform_policy(mdp), rl.Discounted(0.9))
     >>> round(ev.start_value, 10)
     7.9672916667
-    >>> ev.certificate.error_bound < 1e-9 * ev.value.max()
+    >>> bool(ev.certificate.error_bound < 1e-9 * ev.value.max())
     True
     """
     mdp = as_mdp(mdp)

@@ -11,7 +11,7 @@ import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 
 from rlcore import _core
-from rlcore.arguments import as_floats
+from rlcore.arguments import as_floats, as_pair_array
 from rlcore.errors import InputError, ModelError
 from rlcore.results import FloatArray
 
@@ -110,16 +110,17 @@ class MDP:
         copy: bool = False,
     ) -> None:
         data, columns, indptr, (num_pairs, num_states) = _as_csr(transition, copy)
-        starts = _as_pair_start(pair_start, num_pairs, num_states)
-        rewards = _as_pair_array(reward, "reward", num_pairs, copy)
-        ending = np.empty(0) if termination is None else _as_pair_array(termination, "termination", num_pairs, copy)
+        starts = _as_pair_start(pair_start, num_pairs, num_states, copy)
+        shape = _pair_shape(starts, num_pairs, num_states)
+        rewards = _as_pair_array(reward, "reward", shape, copy)
+        ending = np.empty(0) if termination is None else _as_pair_array(termination, "termination", shape, copy)
         start = np.empty(0) if initial is None else _as_state_array(initial, "initial", num_states, copy)
         if normalize:
             data, ending = _normalized(data, indptr, ending)
         self._state_labels = _as_labels(state_labels, "state_labels")
         self._action_labels = _as_labels(action_labels, "action_labels")
         self._pair_start = starts
-        self._pair_action = None if pair_action is None else _as_pair_action(pair_action, starts)
+        self._pair_action = None if pair_action is None else _as_pair_action(pair_action, num_pairs, copy)
         self._arrays = (data, columns, rewards, ending, start)
         self._indptr = indptr
         self._transition: csr_array | None = None
@@ -129,9 +130,9 @@ class MDP:
             self._core = _core.Mdp(num_states, data, columns, indptr, rewards, starts, ending, start)
         except InputError as error:
             raise self.located(error) from None
+        self._shape = shape or (num_pairs,)
+        self._check_pair_action()
         self._check_label_counts()
-        actions = self._core.uniform_num_actions
-        self._shape = (num_states, actions) if actions else (num_pairs,)
 
     # ---- made from what people have ----
 
@@ -193,7 +194,8 @@ class MDP:
         """
         from rlcore.io.arrays import pair_arrays
 
-        transition, reward, pair_start, pair_action, ending = pair_arrays(P, r, layout, termination, mask)
+        arrays = pair_arrays(P, r, layout, termination, mask, state_labels)
+        transition, reward, pair_start, pair_action, ending = arrays
         return cls(
             transition,
             reward,
@@ -311,8 +313,8 @@ class MDP:
         try:
             return self._state_index[label]
         except (KeyError, TypeError):
-            near = get_close_matches(str(label), [str(known) for known in self._state_labels[:100_000]], n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            near = get_close_matches(repr(label), [repr(known) for known in self._state_labels[:100_000]], n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
             raise ModelError(f"state: no state has the label {label!r}{hint}") from None
 
     def to_table(self, x: ArrayLike, fill: float = np.nan) -> FloatArray:
@@ -337,7 +339,7 @@ class MDP:
         >>> mdp.to_table(mdp.reward)
         array([[ 1., nan,  2.]])
         """
-        values = _as_pair_array(x, "x", self.num_pairs, copy=False)
+        values = as_pair_array(x, self._shape, "x", ModelError)
         actions = self.pair_action
         table = np.full((self.num_states, int(actions.max()) + 1), fill, dtype=np.float64)
         table[self.pair_state, actions] = values
@@ -352,7 +354,7 @@ class MDP:
         >>> rl.gallery.forest().with_initial([1, 0, 0]).initial
         array([1., 0., 0.])
         """
-        return self._changed(initial=p)
+        return self._changed(initial=_as_state_array(p, "initial", self.num_states, copy=False))
 
     def with_reward(self, r: ArrayLike) -> MDP:
         """Return the same model with another reward, of shape ``pair_shape``; the rest is shared.
@@ -368,7 +370,7 @@ class MDP:
 
     def located(self, error: InputError) -> InputError:
         """Return the error with its place named by this model's labels."""
-        if error.fault is None or (self._state_labels is None and self._action_labels is None):
+        if error.fault is None:
             return error
         place = str(error.argument) + (f"[{error.item}]" if error.item is not None else "")
         if error.state is not None:
@@ -380,6 +382,21 @@ class MDP:
         located = type(error)(f"{place}: {error.fault}")
         located.__dict__.update(error.__dict__)
         return located
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the arrays; the core is made again from them."""
+        _, _, rewards, ending, start = self._arrays
+        parts = (
+            self.transition,
+            rewards,
+            self._pair_start,
+            ending if ending.size else None,
+            start if start.size else None,
+            self._state_labels,
+            self._action_labels,
+            self._pair_action,
+        )
+        return _unpickled, parts
 
     def __repr__(self) -> str:
         actions = f"{self._shape[1]} actions each" if len(self._shape) == 2 else f"{self.num_pairs:,} pairs"
@@ -401,6 +418,17 @@ class MDP:
             pair_action=self._pair_action,
         )
 
+    def _check_pair_action(self) -> None:
+        if self._pair_action is None:
+            return
+        rising = np.diff(self._pair_action, prepend=-1) > 0
+        rising[self._pair_start[:-1]] = self._pair_action[self._pair_start[:-1]] >= 0
+        if not rising.all():
+            state = int(self.pair_state[rising.argmin()])
+            own = ", ".join(map(str, self._pair_action[self._pair_start[state] : self._pair_start[state + 1]][:8]))
+            fault = f"expected numbers from 0 on that increase within each state, got {own}"
+            raise self.located(ModelError.placed("pair_action", fault, state=state))
+
     def _check_label_counts(self) -> None:
         if self._state_labels is not None and len(self._state_labels) != self.num_states:
             raise ModelError(
@@ -411,6 +439,10 @@ class MDP:
         needed = int(self.pair_action.max()) + 1
         if len(self._action_labels) < needed:
             raise ModelError(f"action_labels: expected at least {needed} labels, got {len(self._action_labels)}")
+
+
+def _unpickled(*parts: Any) -> MDP:
+    return MDP(*parts[:-1], pair_action=parts[-1])
 
 
 def _as_csr(transition: Any, copy: bool) -> tuple[FloatArray, NDArray[np.int32], NDArray[Any], tuple[int, int]]:
@@ -428,6 +460,11 @@ def _as_csr(transition: Any, copy: bool) -> tuple[FloatArray, NDArray[np.int32],
         copy = False
     if matrix.dtype.kind not in "fiub":
         raise ModelError(f"transition: expected real numbers, got dtype {matrix.dtype}")
+    if len(matrix.shape) != 2:
+        raise ModelError(
+            f"transition: expected shape (num_pairs, num_states), got {matrix.shape}; "
+            "for arrays over states and actions use MDP.from_arrays"
+        )
     num_pairs, num_states = matrix.shape
     if num_states < 1 or num_pairs < 1:
         raise ModelError(f"transition: expected at least one state and one pair, got shape {matrix.shape}")
@@ -436,10 +473,10 @@ def _as_csr(transition: Any, copy: bool) -> tuple[FloatArray, NDArray[np.int32],
     columns, indptr = matrix.indices, matrix.indptr
     if columns.dtype != np.int32:
         if columns.size and not (0 <= columns.min() and columns.max() < num_states):
-            raise ModelError(f"transition: expected successors in 0 .. {num_states - 1}, got a column outside")
+            columns = np.clip(columns, -1, MOST_STATES)  # still outside, and the core says where
         columns = columns.astype(np.int32)
-    if indptr.dtype not in (np.int32, np.int64):
-        indptr = indptr.astype(np.int64)
+        # SciPy insists on one type for both, and would convert the columns back whenever it is handed the rows.
+        indptr = indptr.astype(np.int32 if columns.size <= MOST_STATES else np.int64)
     data = np.array(matrix.data, np.float64) if copy else np.ascontiguousarray(matrix.data, np.float64)
     columns = np.array(columns) if copy else np.ascontiguousarray(columns)
     indptr = np.array(indptr) if copy else np.ascontiguousarray(indptr)
@@ -453,7 +490,7 @@ def _as_csr(transition: Any, copy: bool) -> tuple[FloatArray, NDArray[np.int32],
     return data, columns, indptr, (num_pairs, num_states)
 
 
-def _as_pair_start(pair_start: ArrayLike | None, num_pairs: int, num_states: int) -> IntArray:
+def _as_pair_start(pair_start: ArrayLike | None, num_pairs: int, num_states: int, copy: bool) -> IntArray:
     if pair_start is None:
         if num_pairs % num_states:
             raise ModelError(
@@ -461,35 +498,40 @@ def _as_pair_start(pair_start: ArrayLike | None, num_pairs: int, num_states: int
                 "pass pair_start, which says where the pairs of each state begin"
             )
         return np.arange(0, num_pairs + 1, num_pairs // num_states, dtype=np.int64)
-    return _as_integers(pair_start, "pair_start")
+    starts = _as_integers(pair_start, "pair_start")
+    return starts.copy() if copy else starts
 
 
-def _as_pair_action(pair_action: ArrayLike, starts: IntArray) -> IntArray:
+def _pair_shape(starts: IntArray, num_pairs: int, num_states: int) -> tuple[int, ...] | None:
+    """Return (S, A) or (num_pairs,), or None if `starts` is wrong, of which the core says where."""
+    counts = np.diff(starts)
+    if counts.size != num_states or starts[0] != 0 or starts[-1] != num_pairs or counts.min() < 1:
+        return None
+    return (num_states, int(counts[0])) if counts.min() == counts.max() else (num_pairs,)
+
+
+def _as_pair_action(pair_action: ArrayLike, num_pairs: int, copy: bool) -> IntArray:
     actions = _as_integers(pair_action, "pair_action")
-    num_pairs = int(starts[-1]) if starts.size else 0
     if actions.shape != (num_pairs,):
         raise ModelError(f"pair_action: expected {num_pairs} numbers, one for each pair, got shape {actions.shape}")
-    rising = np.diff(actions) > 0
-    rising[starts[1:-1] - 1] = True
-    if actions.min(initial=0) < 0 or not rising.all():
-        raise ModelError("pair_action: expected numbers from 0 on that increase within each state")
-    return actions
+    return actions.copy() if copy else actions
 
 
 def _as_integers(array: ArrayLike, argument: str) -> IntArray:
-    found = np.asarray(array)
+    try:
+        found = np.asarray(array)
+    except ValueError as cause:
+        raise ModelError(f"{argument}: expected a vector of whole numbers, got rows: {cause}") from None
     if found.dtype.kind not in "iu" or found.ndim != 1:
-        raise ModelError(
-            f"{argument}: expected a vector of whole numbers, got dtype {found.dtype}, shape {found.shape}"
-        )
+        got = f"dtype {found.dtype}, shape {found.shape}"
+        raise ModelError(f"{argument}: expected a vector of whole numbers, got {got}")
     return np.ascontiguousarray(found, dtype=np.int64)
 
 
-def _as_pair_array(array: ArrayLike, argument: str, num_pairs: int, copy: bool) -> FloatArray:
-    found = as_floats(array, argument, ModelError)
-    if found.size != num_pairs or found.ndim not in (1, 2):
-        raise ModelError(f"{argument}: expected {num_pairs} numbers, one for each pair, got shape {found.shape}")
-    flat = found.reshape(num_pairs)
+def _as_pair_array(array: ArrayLike, argument: str, shape: tuple[int, ...] | None, copy: bool) -> FloatArray:
+    if shape is None:
+        return as_floats(array, argument, ModelError).ravel()
+    flat = as_pair_array(array, shape, argument, ModelError)
     return flat.copy() if copy else flat
 
 
@@ -501,6 +543,8 @@ def _as_state_array(array: ArrayLike, argument: str, num_states: int, copy: bool
 
 
 def _normalized(data: FloatArray, indptr: NDArray[Any], ending: FloatArray) -> tuple[FloatArray, FloatArray]:
+    if not (np.isfinite(data).all() and data.min(initial=0.0) >= 0.0):
+        return data, ending  # left as it is for the check that names it
     lengths = np.diff(indptr)
     row = np.repeat(np.arange(lengths.size), lengths)
     total: Any = np.bincount(row, weights=data, minlength=lengths.size)
@@ -514,7 +558,10 @@ def _normalized(data: FloatArray, indptr: NDArray[Any], ending: FloatArray) -> t
 def _as_labels(labels: Sequence[Hashable] | None, argument: str) -> tuple[Hashable, ...] | None:
     if labels is None:
         return None
-    known = tuple(labels.tolist() if isinstance(labels, np.ndarray) else labels)
+    try:
+        known = tuple(labels.tolist() if isinstance(labels, np.ndarray) else labels)
+    except TypeError:
+        raise ModelError(f"{argument}: expected a sequence of labels, got {type(labels).__name__}") from None
     try:
         distinct = set(known)
     except TypeError as cause:

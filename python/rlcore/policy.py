@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rlcore.arguments import as_batch, as_mdp
-from rlcore.errors import PolicyError
+from rlcore.arguments import as_floats, as_mdp, as_pair_array
+from rlcore.errors import ArgumentError, PolicyError
 from rlcore.mdp import MDP
 from rlcore.results import Evaluation, FloatArray
 
@@ -73,10 +73,8 @@ def deterministic_policy(mdp: MDP, actions: ArrayLike) -> FloatArray:
     missing = np.flatnonzero(np.add.reduceat(policy, mdp.pair_start[:-1]) == 0.0)
     if missing.size:
         state = int(missing[0])
-        error = PolicyError(f"actions, state {state}: expected an admissible action, got {chosen[state]}")
-        error.argument, error.state = "actions", state
-        error.fault = f"expected an admissible action, got {chosen[state]}"
-        raise mdp.located(error)
+        fault = f"expected an admissible action, got {chosen[state]}"
+        raise mdp.located(PolicyError.placed("actions", fault, state=state))
     return policy.reshape(mdp.pair_shape)
 
 
@@ -112,6 +110,8 @@ def greedy_policy(mdp: MDP, q: ArrayLike | Evaluation, tolerance: float = 0.0) -
            [1., 0.]])
     """
     mdp = as_mdp(mdp)
+    if not (isinstance(tolerance, float | int | np.floating | np.integer) and 0.0 <= tolerance < np.inf):
+        raise PolicyError(f"tolerance: expected a finite number from 0 on, got {tolerance!r}")
     if isinstance(q, Evaluation):
         tolerance = max(tolerance, 2.0 * float(np.max(q.certificate.bounds["action_value"])))
         q = q.action_value
@@ -152,6 +152,8 @@ def epsilon_greedy_policy(mdp: MDP, q: ArrayLike | Evaluation, epsilon: float) -
     >>> rl.epsilon_greedy_policy(rl.gallery.forest(), [[1, 2], [3, 0], [5, 5]], 0.2)[0]
     array([0.1, 0.9])
     """
+    if not _is_weight(epsilon):
+        raise PolicyError(f"epsilon: expected a probability in [0, 1], got {epsilon!r}")
     return mixture_policy(greedy_policy(mdp, q), uniform_policy(mdp), epsilon)
 
 
@@ -186,7 +188,8 @@ def softmax_policy(mdp: MDP, theta: ArrayLike) -> FloatArray:
     mdp = as_mdp(mdp)
     preferences = _pair_values(mdp, theta, "theta")
     first = mdp.pair_start[:-1]
-    weight = np.exp(preferences - _spread(np.maximum.reduceat(preferences, first), mdp))
+    with np.errstate(over="ignore"):  # a difference of -inf is a probability of 0
+        weight = np.exp(preferences - _spread(np.maximum.reduceat(preferences, first), mdp))
     return (weight / _spread(np.add.reduceat(weight, first), mdp)).reshape(mdp.pair_shape)
 
 
@@ -216,10 +219,10 @@ def mixture_policy(p: ArrayLike, q: ArrayLike, a: float) -> FloatArray:
     >>> rl.mixture_policy([[1.0, 0.0]], [[0.0, 1.0]], 0.25)
     array([[0.75, 0.25]])
     """
-    first, second = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
+    first, second = as_floats(p, "p", PolicyError), as_floats(q, "q", PolicyError)
     if first.shape != second.shape:
         raise PolicyError(f"q: expected the shape of p, {first.shape}, got {second.shape}")
-    if not 0.0 <= a <= 1.0:
+    if not _is_weight(a):
         raise PolicyError(f"a: expected a weight in [0, 1], got {a!r}")
     mixture: FloatArray = (1.0 - a) * first + a * second
     return mixture
@@ -248,8 +251,18 @@ def random_policy(mdp: MDP, seed: int | np.random.Generator | None = None) -> Fl
     True
     """
     mdp = as_mdp(mdp)
-    weight = np.random.default_rng(seed).standard_exponential(mdp.num_pairs)
+    try:
+        rng = np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"seed: expected a whole number from 0 on, a numpy.random.Generator or None, got {seed!r}"
+        ) from None
+    weight = rng.standard_exponential(mdp.num_pairs)
     return (weight / _spread(np.add.reduceat(weight, mdp.pair_start[:-1]), mdp)).reshape(mdp.pair_shape)
+
+
+def _is_weight(a: object) -> bool:
+    return isinstance(a, float | int | np.floating | np.integer) and bool(0.0 <= a <= 1.0)
 
 
 def _spread(per_state: FloatArray, mdp: MDP) -> FloatArray:
@@ -258,14 +271,10 @@ def _spread(per_state: FloatArray, mdp: MDP) -> FloatArray:
 
 
 def _pair_values(mdp: MDP, array: ArrayLike, argument: str) -> FloatArray:
-    values, lead = as_batch(array, mdp.pair_shape, argument, PolicyError)
-    if lead:
-        raise PolicyError(f"{argument}: expected shape {mdp.pair_shape}, got a batch of shape {values.shape}")
+    values = as_pair_array(array, mdp.pair_shape, argument, PolicyError)
     if not np.isfinite(values).all():
-        pair = int(np.flatnonzero(~np.isfinite(values.ravel()))[0])
-        error = PolicyError(f"{argument}, pair {pair}: expected finite numbers, got {values.ravel()[pair]}")
-        error.argument, error.state = argument, int(mdp.pair_state[pair])
-        error.action = pair - int(mdp.pair_start[error.state])
-        error.fault = f"expected finite numbers, got {values.ravel()[pair]}"
-        raise mdp.located(error)
-    return values.ravel()
+        pair = int(np.isfinite(values).argmin())
+        state = int(mdp.pair_state[pair])
+        fault = f"expected a finite number, got {values[pair]}"
+        raise mdp.located(PolicyError.placed(argument, fault, state=state, action=pair - int(mdp.pair_start[state])))
+    return values

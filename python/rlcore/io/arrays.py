@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -28,7 +28,12 @@ class PairArrays(NamedTuple):
 
 
 def pair_arrays(
-    P: Any, r: Any, layout: str | None, termination: ArrayLike | None, mask: ArrayLike | None
+    P: Any,
+    r: Any,
+    layout: str | None,
+    termination: ArrayLike | None,
+    mask: ArrayLike | None,
+    state_labels: Sequence[Hashable] | None,
 ) -> PairArrays:
     """Return the admissible pairs of a model that is given for all states and actions."""
     blocks = _transition_blocks(P, layout)
@@ -39,6 +44,10 @@ def pair_arrays(
         pair_start = np.arange(0, num_states * num_actions + 1, num_actions, dtype=np.int64)
         return PairArrays(rows, reward.ravel(), pair_start, None, None if ending is None else ending.ravel())
     admissible = _admissible(mask, num_states, num_actions)
+    empty = np.flatnonzero(~admissible.any(axis=1))
+    if empty.size:
+        state = empty[0] if state_labels is None or len(state_labels) <= empty[0] else repr(state_labels[empty[0]])
+        raise ModelError(f"mask, state {state}: expected at least one admissible action, got none")
     pairs = np.flatnonzero(admissible)
     pair_start = np.concatenate([[0], np.cumsum(admissible.sum(axis=1))]).astype(np.int64)
     return PairArrays(
@@ -91,7 +100,7 @@ def _resolved_layout(shape: tuple[int, ...], layout: str | None) -> str:
     if layout is not None:
         return layout
     fits = [name for name, ok in zip(LAYOUTS, (shape[0] == shape[2], shape[1] == shape[2]), strict=True) if ok]
-    if len(fits) == 1:
+    if len(fits) == 1 or shape[0] == shape[1] == 1:
         return fits[0]
     if not fits:
         raise ModelError(f"P: expected shape (S, A, S) or (A, S, S), got {shape}")
@@ -122,7 +131,9 @@ def _interleaved(matrices: Sequence[Any]) -> Any:
     num_actions, num_states = len(matrices), matrices[0].shape[0]
     stacked = scipy.sparse.vstack(matrices, format="csr")
     order = np.arange(num_actions * num_states).reshape(num_actions, num_states).T.ravel()
-    return scipy.sparse.csr_array(stacked[order])
+    rows = scipy.sparse.csr_array(stacked[order])
+    rows.eliminate_zeros()
+    return rows
 
 
 def _expected_reward(r: Any, blocks: _Blocks) -> FloatArray:
@@ -132,9 +143,8 @@ def _expected_reward(r: Any, blocks: _Blocks) -> FloatArray:
         matrices = [scipy.sparse.csr_array(block) for block in r]
         if len(matrices) != num_actions or any(m.shape != (num_states, num_states) for m in matrices):
             raise ModelError(f"r: expected {num_actions} matrices of shape {(num_states, num_states)}, like P")
-        rewards = _interleaved(matrices)
-        averaged = scipy.sparse.csr_array(blocks.rows).multiply(rewards).sum(axis=1)
-        return np.asarray(averaged, dtype=np.float64).reshape(num_states, num_actions)
+        rows = scipy.sparse.csr_array(blocks.rows)
+        return _mean_over_successors(rows, _interleaved(matrices)).reshape(num_states, num_actions)
     rewards = as_floats(r, "r", ModelError)
     if rewards.shape == (num_states,):
         return np.repeat(rewards, num_actions).reshape(num_states, num_actions)
@@ -150,15 +160,18 @@ def _expected_reward(r: Any, blocks: _Blocks) -> FloatArray:
     )
 
 
-def _mean_over_successors(rows: Any, rewards: FloatArray) -> FloatArray:
+def _mean_over_successors(rows: Any, rewards: Any) -> FloatArray:
     # What is paid on transitions that cannot happen does not count, be it infinite or missing.
+    mean: FloatArray
     if scipy.sparse.issparse(rows):
         entries = rows.tocoo()
-        paid = entries.data * rewards[entries.row, entries.col]
-        return np.bincount(entries.row, weights=paid, minlength=rows.shape[0]).astype(np.float64, copy=False)
-    with np.errstate(invalid="ignore"):
-        mean: FloatArray = np.where(rows > 0.0, rows * rewards, 0.0).sum(axis=1)
-        return mean
+        paid = rewards[entries.row, entries.col]
+        paid = paid.toarray() if scipy.sparse.issparse(paid) else paid
+        mean = np.bincount(entries.row, weights=entries.data * paid.ravel(), minlength=rows.shape[0]).astype(np.float64)
+    else:
+        with np.errstate(invalid="ignore"):
+            mean = np.where(rows > 0.0, rows * rewards, 0.0).sum(axis=1)
+    return mean
 
 
 def _transposed_hint(shape: tuple[int, ...], num_states: int, num_actions: int) -> str:
@@ -178,13 +191,13 @@ def _table(array: ArrayLike, argument: str, num_states: int, num_actions: int) -
 
 
 def _admissible(mask: ArrayLike, num_states: int, num_actions: int) -> NDArray[np.bool_]:
-    admissible = np.asarray(mask)
+    try:
+        admissible = np.asarray(mask)
+    except ValueError as cause:
+        raise ModelError(f"mask: expected booleans of shape {(num_states, num_actions)}, got rows: {cause}") from None
     if admissible.dtype.kind != "b" or admissible.shape != (num_states, num_actions):
         raise ModelError(
             f"mask: expected booleans of shape {(num_states, num_actions)}, "
             f"got dtype {admissible.dtype}, shape {admissible.shape}"
         )
-    empty = np.flatnonzero(~admissible.any(axis=1))
-    if empty.size:
-        raise ModelError(f"mask: expected at least one admissible action in every state, got none in state {empty[0]}")
     return admissible

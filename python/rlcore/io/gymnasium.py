@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from rlcore.errors import ArgumentError, ModelError, RlcoreError
+from rlcore.errors import ArgumentError, MissingPackageError, ModelError
 from rlcore.mdp import MDP
 from rlcore.results import FloatArray
 
@@ -32,10 +32,6 @@ TRANSPARENT = frozenset(
         *("ArrayConversion", "JaxToNumpy", "JaxToTorch", "NumpyToTorch"),
     }
 )
-
-
-class MissingPackageError(RlcoreError, ImportError):
-    """An optional package is needed and not installed; the message says how to install it."""
 
 
 def from_gymnasium(env_or_id: Any, **make_kwargs: Any) -> MDP:

@@ -1,0 +1,154 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from rlcore import __version__
+from rlcore.arguments import MOST_THREADS
+from rlcore.cli import as_json
+from rlcore.cli.facts import facts_of
+from rlcore.cli.failures import BAD_INPUT, OneLineErrors
+from rlcore.cli.model_argument import NamedModel, read_model
+from rlcore.cli.policy_argument import NamedPolicy, read_policy
+from rlcore.cli.progress import ProgressBar
+from rlcore.cli.reports import Question, show_evaluation, show_facts, show_occupancy
+from rlcore.cli.terminal import error_console, output, write
+from rlcore.evaluation import evaluate as evaluate_policy
+from rlcore.occupancy import occupancy as find_occupancy
+from rlcore.settings import Discounted
+
+app = typer.Typer(
+    cls=OneLineErrors,
+    add_completion=False,
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Exact, certified answers about policies on finite Markov decision processes.",
+)
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        show_default=False,
+        help="gym:ID for a Gymnasium environment with a table of its dynamics, or gallery:NAME. Arguments follow after "
+        "colons: gym:FrozenLake-v1:map_name=8x8, gallery:garnet:S=1000:A=4:b=5.",
+    ),
+]
+Gamma = Annotated[float, typer.Option("--gamma", metavar="G", show_default=False, help="Discount factor, 0 <= G < 1.")]
+Policy = Annotated[
+    str,
+    typer.Option(
+        "--policy",
+        metavar="POLICY",
+        help="uniform; greedy, which is greedy for the values of the uniform policy: one step of improvement; or a "
+        "file, .npy, .csv or .json, with a probability for each action of each state, or with one action for each "
+        "state.",
+    ),
+]
+Tolerance = Annotated[
+    float,
+    typer.Option("--tol", metavar="T", help="The error asked for, relative to the largest; 0 for the best attainable."),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", metavar="N", min=1, max=MOST_THREADS, show_default="one per core", help="Threads to use."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, in full precision, and nothing else.")]
+Explain = Annotated[bool, typer.Option("--explain", help="Tell how the answer was found.")]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", metavar="N", min=0, show_default="what is useful", help="Rows of the table of states."),
+]
+
+Answer = TypeVar("Answer")
+
+
+@app.callback()
+def start(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False
+) -> None:
+    """Say the version, or how to go on when no command is given."""
+    if version:
+        typer.echo(f"rlcore {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(BAD_INPUT)
+
+
+@app.command(help="What is a policy worth? The value of every state and of the start, with a proven error bound.")
+def evaluate(
+    model: Model,
+    gamma: Gamma,
+    policy: Policy = "uniform",
+    tol: Tolerance = 1e-9,
+    threads: Threads = None,
+    limit: Limit = None,
+    explain: Explain = False,
+    json: Json = False,
+) -> None:
+    """Answer `rlcore evaluate`."""
+    named, chosen, found = _solve(evaluate_policy, model, gamma, policy, tol, threads, explain)
+    if json:
+        write(as_json.as_text(as_json.evaluation_document(named, chosen, gamma, found)))
+        return
+    with output() as console:
+        show_evaluation(Question(named, chosen, gamma, tol, limit), found, console)
+
+
+@app.command(help="Where does a policy go? The discounted visits to every state, with a proven error bound.")
+def occupancy(
+    model: Model,
+    gamma: Gamma,
+    policy: Policy = "uniform",
+    tol: Tolerance = 1e-9,
+    threads: Threads = None,
+    limit: Limit = None,
+    explain: Explain = False,
+    json: Json = False,
+) -> None:
+    """Answer `rlcore occupancy`."""
+    named, chosen, found = _solve(find_occupancy, model, gamma, policy, tol, threads, explain)
+    if json:
+        write(as_json.as_text(as_json.occupancy_document(named, chosen, gamma, found)))
+        return
+    with output() as console:
+        show_occupancy(Question(named, chosen, gamma, tol, limit), found, console)
+
+
+@app.command(help="What is this model? Its sizes, its rewards, where it starts and whether it ends.")
+def info(model: Model, json: Json = False) -> None:
+    """Answer `rlcore info`."""
+    named = read_model(model, error_console())
+    facts = facts_of(named.mdp)
+    if json:
+        write(as_json.as_text(as_json.info_document(named, facts)))
+        return
+    with output() as console:
+        show_facts(named, facts, console)
+
+
+def _solve(
+    function: Callable[..., Answer],
+    model: str,
+    gamma: float,
+    policy: str,
+    tol: float,
+    threads: int | None,
+    explain: bool,
+) -> tuple[NamedModel, NamedPolicy, Answer]:
+    """Read model and policy, and ask the function about them."""
+    Discounted(gamma)
+    named = read_model(model, error_console())
+    with ProgressBar(error_console()) as progress:
+        solving = {"tol": tol, "num_threads": threads, "progress": progress}
+        chosen = read_policy(policy, named.mdp, gamma, **solving)
+        return named, chosen, function(named.mdp, chosen.array, gamma, explain=explain, **solving)

@@ -1,0 +1,132 @@
+"""Answers for other programs: one JSON document, whose keys are a promise.
+
+Every document has ``rlcore`` (the version), ``command`` and ``model``; numbers have full precision, NaN and infinity do
+not occur, and what does not exist is null.
+
+``model``
+    ``name``, ``num_states``, ``num_pairs``, ``pair_shape``, ``state_labels`` and ``action_labels`` (lists or null; a
+    label that is a tuple becomes a list). ``pair_state`` and ``pair_action`` say what the pairs are if states have
+    different numbers of actions; otherwise they are null, and pair arrays are tables of states by actions.
+evaluate
+    ``policy`` (``name``, ``probabilities``), ``setting`` (``name``, ``gamma``), ``start_value``, ``value``,
+    ``action_value``, ``advantage``, ``certificate``.
+occupancy
+    ``policy``, ``setting``, ``state`` (d), ``visits`` (rho), ``pair``, ``certificate``.
+``certificate``
+    ``status``, ``method``, ``iterations``, ``residual``, ``error_bound``, ``bounds`` (one for each field of the
+    answer), ``story`` (a list of lines with --explain, else null).
+info
+    ``transitions``, ``memory_bytes``, ``successors`` (``mean``, ``most``), ``actions`` (``least``, ``most``),
+    ``reward`` (``least``, ``most``), ``ending_pairs``, ``start_states`` (how many, or null), ``grid`` (``rows``,
+    ``columns``, or null).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rlcore.cli.facts import Facts
+from rlcore.cli.model_argument import NamedModel
+from rlcore.cli.policy_argument import NamedPolicy
+from rlcore.results import Certificate, Evaluation, Occupancy
+
+Document = dict[str, Any]
+
+
+def evaluation_document(model: NamedModel, policy: NamedPolicy, gamma: float, evaluation: Evaluation) -> Document:
+    """Return the document of ``rlcore evaluate --json``."""
+    return {
+        **_question("evaluate", model, policy, gamma),
+        "start_value": evaluation.start_value,
+        "value": evaluation.value.tolist(),
+        "action_value": evaluation.action_value.tolist(),
+        "advantage": evaluation.advantage.tolist(),
+        "certificate": _certificate(evaluation.certificate),
+    }
+
+
+def occupancy_document(model: NamedModel, policy: NamedPolicy, gamma: float, occupancy: Occupancy) -> Document:
+    """Return the document of ``rlcore occupancy --json``."""
+    return {
+        **_question("occupancy", model, policy, gamma),
+        "state": occupancy.state.tolist(),
+        "visits": occupancy.visits.tolist(),
+        "pair": occupancy.pair.tolist(),
+        "certificate": _certificate(occupancy.certificate),
+    }
+
+
+def info_document(model: NamedModel, facts: Facts) -> Document:
+    """Return the document of ``rlcore info --json``."""
+    grid = facts.layout
+    return {
+        **_head("info", model),
+        "transitions": facts.transitions,
+        "memory_bytes": facts.memory_bytes,
+        "successors": {"mean": facts.mean_successors, "most": facts.most_successors},
+        "actions": {"least": facts.least_actions, "most": facts.most_actions},
+        "reward": {"least": facts.least_reward, "most": facts.most_reward},
+        "ending_pairs": facts.ending_pairs,
+        "start_states": facts.start_states,
+        "grid": None if grid is None else {"rows": grid.rows, "columns": grid.columns},
+    }
+
+
+def as_text(document: Document) -> str:
+    """Return a document as text, one line for each of its keys."""
+    lines = (f"  {json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in document.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _head(command: str, model: NamedModel) -> Document:
+    from rlcore import __version__
+
+    mdp = model.mdp
+    ragged = len(mdp.pair_shape) == 1
+    named = {
+        "name": model.name,
+        "num_states": mdp.num_states,
+        "num_pairs": mdp.num_pairs,
+        "pair_shape": list(mdp.pair_shape),
+        "state_labels": None if mdp.state_labels is None else [_label(label) for label in mdp.state_labels],
+        "action_labels": None if mdp.action_labels is None else [_label(label) for label in mdp.action_labels],
+        "pair_state": mdp.pair_state.tolist() if ragged else None,
+        "pair_action": mdp.pair_action.tolist() if ragged else None,
+    }
+    return {"rlcore": __version__, "command": command, "model": named}
+
+
+def _question(command: str, model: NamedModel, policy: NamedPolicy, gamma: float) -> Document:
+    return {
+        **_head(command, model),
+        "policy": {"name": policy.name, "probabilities": policy.array.tolist()},
+        "setting": {"name": "discounted", "gamma": gamma},
+    }
+
+
+def _certificate(certificate: Certificate) -> Document:
+    bounds: Mapping[str, Any] = certificate.bounds
+    return {
+        "status": certificate.status,
+        "method": certificate.method,
+        "iterations": certificate.iterations,
+        "residual": certificate.residual,
+        "error_bound": certificate.error_bound,
+        "bounds": {field: float(bound) for field, bound in bounds.items()},
+        "story": None if certificate.story is None else certificate.story.splitlines(),
+    }
+
+
+def _label(label: Any) -> Any:
+    """Return the label as JSON has it: text, number, truth value or a list of such; the text of anything else."""
+    if isinstance(label, tuple | frozenset):
+        return [_label(part) for part in label]
+    if isinstance(label, np.generic):
+        label = label.item()
+    if isinstance(label, float) and not np.isfinite(label):
+        return str(label)
+    return label if label is None or isinstance(label, str | int | float | bool) else str(label)

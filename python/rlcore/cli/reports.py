@@ -1,0 +1,187 @@
+"""The screens of the commands: what a person reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.text import Text
+
+from rlcore.cli.choices import arrows, best_pairs, ended_states, indifferent, likeliest_pairs
+from rlcore.cli.digits import at_most, column, count, enclosure, headline
+from rlcore.cli.facts import Facts, described, size_in_words
+from rlcore.cli.grid import Layout, Picture, decades, draw, layout_of, ranks
+from rlcore.cli.model_argument import NamedModel
+from rlcore.cli.policy_argument import NamedPolicy
+from rlcore.cli.tables import extremes, facts_table, largest, value_table, visit_table
+from rlcore.cli.terminal import Glyphs, glyphs_of
+from rlcore.mdp import MDP
+from rlcore.results import Certificate, Evaluation, FloatArray, Occupancy
+
+# From low to high. Values are read against each other, visits against nothing: cool to warm, and dark to bright.
+VALUE_COLOURS = ("#3b4cc0", "#8db0fe", "#dddddd", "#f4987a", "#b40426")
+VISIT_COLOURS = ("#1b1033", "#5c1a6e", "#b5367a", "#fb8761", "#fcfdbf")
+
+TABLE_ROWS = 20
+ROWS_BESIDE_A_GRID = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked."""
+
+    model: NamedModel
+    policy: NamedPolicy
+    gamma: float
+    tol: float
+    limit: int | None  # rows of the table; None: as many as are useful
+
+
+def show_evaluation(question: Question, evaluation: Evaluation, console: Console) -> None:
+    """Print what a policy is worth."""
+    mdp, policy = question.model.mdp, question.policy.array
+    _heading(question, console)
+    _start_value(evaluation, console)
+    layout = layout_of(mdp)
+    numbered = layout is not None and _draw_values(layout, mdp, policy, evaluation, console)
+    chosen = extremes(evaluation.value, _rows(question, 0 if numbered else TABLE_ROWS))
+    if chosen.all.size:
+        console.print(value_table(mdp, policy, evaluation, chosen, glyphs_of(console)))
+        if chosen.left_out:
+            ends = f"the {chosen.head.size:,} most and the {chosen.tail.size:,} least valuable states"
+            console.print(f"{ends}; {chosen.left_out:,} lie between them", style="dim")
+        console.print()
+    asked = question.tol * float(np.abs(evaluation.value).max())
+    _certified("every V is within {} of the exact one", evaluation.certificate, asked, console)
+
+
+def show_occupancy(question: Question, occupancy: Occupancy, console: Console) -> None:
+    """Print where a policy goes."""
+    mdp = question.model.mdp
+    _heading(question, console)
+    _visits_in_all(question, occupancy, console)
+    layout = layout_of(mdp)
+    if layout is not None:
+        _draw_visits(layout, mdp, occupancy, console)
+    chosen = largest(occupancy.state, _rows(question, TABLE_ROWS if layout is None else ROWS_BESIDE_A_GRID))
+    if chosen.all.size:
+        console.print(visit_table(mdp, occupancy, chosen, glyphs_of(console)))
+        if chosen.left_out:
+            others = max(1.0 - float(occupancy.state[chosen.all].sum() / occupancy.state.sum()), 0.0)
+            share = f"{others:.3g}" if others > 1e-12 else "none"
+            console.print(f"{count(chosen.left_out, 'other state')}: {share} of all visits", style="dim")
+        console.print()
+    asked = question.tol * float(occupancy.visits.sum())
+    _certified("the errors of all visits together are at most {}", occupancy.certificate, asked, console)
+
+
+def show_facts(model: NamedModel, facts: Facts, console: Console) -> None:
+    """Print what a model is."""
+    console.print(Text(model.name, style="bold"))
+    console.print(facts_table(described(model.mdp, facts)))
+
+
+# ---- parts of a screen ----
+
+
+def _heading(question: Question, console: Console) -> None:
+    console.print(Text.assemble((question.model.name, "bold"), "  ", (size_in_words(question.model.mdp), "dim")))
+    console.print(Text(f"{question.policy.description}, discount factor {question.gamma!r}"))
+    console.print()
+
+
+def _start_value(evaluation: Evaluation, console: Console) -> None:
+    if evaluation.start_value is None:
+        console.print("start value  none: the model has no start distribution", style="dim")
+    else:
+        bound = evaluation.certificate.bounds["start_value"]
+        console.print(_headline("start value", evaluation.start_value, bound, glyphs_of(console)))
+    console.print()
+
+
+def _visits_in_all(question: Question, occupancy: Occupancy, console: Console) -> None:
+    total = math.fsum(occupancy.visits.tolist())  # rounded once
+    bound = occupancy.certificate.bounds["visits"] + math.ulp(total) / 2
+    line = _headline("visits in all", total, bound, glyphs_of(console))
+    if question.model.mdp.can_end:
+        line.append(f"\n{'':15}{1.0 / (1.0 - question.gamma):.8g} if the process never ended", style="dim")
+    console.print(line)
+    console.print()
+
+
+def _headline(name: str, value: float, bound: float, glyphs: Glyphs) -> Text:
+    short, full = headline(value, bound), enclosure(value, bound, glyphs.plus_minus)
+    return Text.assemble(f"{name}  ", (short, "bold green"), (f"   proven: {full}", "dim"))
+
+
+def _draw_values(layout: Layout, mdp: MDP, policy: FloatArray, evaluation: Evaluation, console: Console) -> bool:
+    """Draw V, and return whether its numbers can be read."""
+    value, bound = evaluation.value, float(evaluation.certificate.bounds["value"])
+    ended = ended_states(mdp)
+    marks, meaning = _arrows(mdp, policy, evaluation, ended, glyphs_of(console))
+    picture = Picture(ranks(value, bound), _numbers(value, bound, ended), marks, ended, VALUE_COLOURS)
+    drawing = draw(layout, picture, console)
+    console.print(drawing.grid)
+    by_rank = ", coloured by rank" if drawing.coloured else ""
+    _caption([f"V of each state{by_rank}{_meaning_of_end(ended)}", meaning], console)
+    return drawing.numbered
+
+
+def _draw_visits(layout: Layout, mdp: MDP, occupancy: Occupancy, console: Console) -> None:
+    d, bound = occupancy.state, float(occupancy.certificate.bounds["state"])
+    ended = ended_states(mdp) & (d <= bound)  # some may begin where it ends
+    picture = Picture(decades(d), _numbers(d, bound, ended), [""] * mdp.num_states, ended, VISIT_COLOURS)
+    drawing = draw(layout, picture, console)
+    console.print(drawing.grid)
+    by_logarithm = ", coloured by logarithm" if drawing.coloured else ""
+    _caption([f"d = (1 - gamma) visits{by_logarithm}{_meaning_of_end(ended)}"], console)
+
+
+def _numbers(values: FloatArray, bound: float, ended: NDArray[np.bool_]) -> Callable[[int, int], list[str]]:
+    def texts(digits: int, spare: int) -> list[str]:
+        write = column(values, bound, digits, spare)
+        return ["end" if over else write(x) for x, over in zip(values.tolist(), ended.tolist(), strict=True)]
+
+    return texts
+
+
+def _arrows(
+    mdp: MDP, policy: FloatArray, evaluation: Evaluation, ended: NDArray[np.bool_], glyphs: Glyphs
+) -> tuple[list[str], str]:
+    """Return the arrow of each state, and what arrows mean here."""
+    shapes = arrows(mdp, glyphs)
+    if not shapes:
+        return [""] * mdp.num_states, ""
+    pairs, meaning = likeliest_pairs(mdp, policy), "arrows: what the policy does most"
+    if (pairs[~ended] < 0).all():
+        pairs = np.where(indifferent(mdp, evaluation), -1, best_pairs(mdp, evaluation))
+        meaning = "arrows: the action that would gain most, since the policy favours none"
+    pairs = np.where(ended, -1, pairs)
+    actions = mdp.pair_action[pairs].tolist()
+    return ["" if pair < 0 else shapes.get(a, "") for pair, a in zip(pairs.tolist(), actions, strict=True)], meaning
+
+
+def _meaning_of_end(ended: NDArray[np.bool_]) -> str:
+    return "; end: the process is over" if ended.any() else ""
+
+
+def _caption(lines: list[str], console: Console) -> None:
+    console.print("\n".join(line for line in lines if line), style="dim")
+    console.print()
+
+
+def _rows(question: Question, otherwise: int) -> int:
+    return otherwise if question.limit is None else question.limit
+
+
+def _certified(statement: str, certificate: Certificate, asked: float, console: Console) -> None:
+    wanted = at_most(asked) if asked > 0.0 else "the best attainable"
+    how = f"{certificate.method}; {count(certificate.iterations, 'iteration')} in all"
+    console.print(f"Certified: {statement.format(at_most(certificate.error_bound))}.")
+    console.print(f"Asked for: {wanted}. Found by {how}.", style="dim")
+    for line in (certificate.story or "").splitlines():
+        console.print(Text(f"  {line}", style="dim"))

@@ -1,0 +1,132 @@
+"""Tables of states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rich import box
+from rich.console import JustifyMethod
+from rich.table import Table
+from rich.text import Text
+
+from rlcore.cli.choices import TIED, action_name, best_pairs, ended_states, indifferent, likeliest_pairs
+from rlcore.cli.digits import column
+from rlcore.cli.terminal import Glyphs
+from rlcore.mdp import MDP
+from rlcore.results import Evaluation, FloatArray, Occupancy
+
+States = NDArray[np.int64]
+BAR_WIDTH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The states that a table shows, in order: `head`, then a gap if some are left out, then `tail`."""
+
+    head: States
+    tail: States
+    left_out: int
+
+    @property
+    def all(self) -> States:
+        """Both parts."""
+        return np.concatenate([self.head, self.tail])
+
+
+def extremes(value: FloatArray, limit: int) -> Selection:
+    """Return all states in their own order if `limit` allows, else the most and the least valuable ones."""
+    if value.size <= limit:
+        return Selection(np.arange(value.size), np.empty(0, dtype=np.int64), 0)
+    order = np.argsort(-value, kind="stable")
+    least = limit // 2
+    return Selection(order[: limit - least], order[value.size - least :], value.size - limit)
+
+
+def largest(value: FloatArray, limit: int) -> Selection:
+    """Return the states of largest value, in falling order."""
+    order = np.argsort(-value, kind="stable")[:limit]
+    return Selection(order, np.empty(0, dtype=np.int64), value.size - order.size)
+
+
+def value_table(mdp: MDP, policy: FloatArray, evaluation: Evaluation, chosen: Selection, glyphs: Glyphs) -> Table:
+    """Return a row for each state: its value, what the policy does there, and what would be better."""
+    bounds = evaluation.certificate.bounds
+    best, taken = best_pairs(mdp, evaluation), likeliest_pairs(mdp, policy)
+    tied, ended = indifferent(mdp, evaluation), ended_states(mdp)
+    value, advantage = evaluation.value, evaluation.advantage.ravel()[best]
+    write_value = column(value[chosen.all], bounds["value"])
+    write_advantage = column(advantage[chosen.all], bounds["advantage"])
+
+    def cells(state: int) -> list[str]:
+        shown = [state_name(mdp, state), write_value(value[state])]
+        if ended[state]:
+            return [*shown, "over", "", ""]
+        takes = _likeliest(mdp, policy.ravel(), state, int(taken[state]))
+        if tied[state]:
+            return [*shown, takes, "any", "0"]
+        return [*shown, takes, action_name(mdp, best[state]), write_advantage(advantage[state])]
+
+    table = _table(
+        {"state": "right", "V": "right", "policy takes": "left", "best action": "left", "advantage": "right"}
+    )
+    _fill(table, chosen, cells, glyphs)
+    return table
+
+
+def visit_table(mdp: MDP, occupancy: Occupancy, chosen: Selection, glyphs: Glyphs) -> Table:
+    """Return a row for each state: its share of the time, its expected visits, and a bar."""
+    bounds = occupancy.certificate.bounds
+    d, visits = occupancy.state, occupancy.visits
+    write_d, write_visits = column(d[chosen.all], bounds["state"]), column(visits[chosen.all], bounds["visits"])
+    most = float(d.max()) or 1.0
+
+    def cells(state: int) -> list[str]:
+        bar = glyphs.bar * round(BAR_WIDTH * float(d[state]) / most)
+        return [state_name(mdp, state), write_d(d[state]), write_visits(visits[state]), bar]
+
+    table = _table({"state": "right", "d": "right", "visits": "right", "": "left"})
+    _fill(table, chosen, cells, glyphs)
+    return table
+
+
+def state_name(mdp: MDP, state: int) -> str:
+    """Return the label of a state, or its number."""
+    return str(state if mdp.state_labels is None else mdp.state_labels[state])
+
+
+def facts_table(facts: Sequence[tuple[str, str]]) -> Table:
+    """Return names and what is to be said of them, in two columns."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in facts:
+        table.add_row(name, Text(text))
+    return table
+
+
+def _table(columns: Mapping[str, JustifyMethod]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold", border_style="dim")
+    for title, side in columns.items():
+        table.add_column(title, justify=side, overflow="fold")
+    return table
+
+
+def _likeliest(mdp: MDP, policy: FloatArray, state: int, pair: int) -> str:
+    if pair < 0:
+        probabilities = policy[mdp.pair_start[state] : mdp.pair_start[state + 1]]
+        return "any" if np.ptp(probabilities) <= TIED else "several alike"
+    if policy[pair] > 1.0 - TIED:
+        return action_name(mdp, pair)
+    return f"{action_name(mdp, pair)} ({policy[pair]:.3g})"
+
+
+def _fill(table: Table, chosen: Selection, cells: Callable[[int], list[str]], glyphs: Glyphs) -> None:
+    for state in chosen.head.tolist():
+        table.add_row(*(Text(cell) for cell in cells(state)))
+    if chosen.left_out:
+        table.add_row(*(glyphs.more for _ in table.columns), style="dim")
+    for state in chosen.tail.tolist():
+        table.add_row(*(Text(cell) for cell in cells(state)))
