@@ -53,6 +53,22 @@ def test_visits_are_never_negative() -> None:
         assert rl.occupancy(mdp, rl.random_policy(mdp, seed), 0.999, initial=np.eye(500)[seed]).visits.min() >= 0.0
 
 
+@pytest.mark.parametrize("num_states", [20, 2000])
+def test_states_that_cannot_be_reached_have_no_visits(num_states: int) -> None:
+    """Two halves without a way between them: dense LU and sweeps alike leave exact zeros in the other half."""
+    half = num_states // 2
+    transition = np.zeros((num_states, num_states))
+    random = np.random.default_rng(0)
+    for state in range(num_states):
+        transition[state, random.choice(half, 4, replace=False) + (state // half) * half] = 0.25
+    mdp = rl.MDP(transition, np.zeros(num_states), initial=np.eye(num_states)[0])
+    policy = np.ones((num_states, 1))
+    found = rl.occupancy(mdp, policy, 0.99)
+    assert (found.visits[half:] == 0.0).all()
+    assert found.visits[:half].sum() == pytest.approx(100.0)
+    assert (rl.successor_representation(mdp, policy, 0.99, [num_states - 1])[0, :half] == 0.0).all()
+
+
 def test_batches_have_leading_axes() -> None:
     policies = np.stack([HALF, rl.random_policy(FOREST, 1)])
     starts = np.eye(3)

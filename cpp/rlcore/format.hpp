@@ -15,4 +15,11 @@ inline std::string format(double number) {
   return {text.data(), end};
 }
 
+/// Two digits: enough for an error.
+inline std::string format_briefly(double number) {
+  std::array<char, 32> text{};
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), number, std::chars_format::general, 2).ptr;
+  return {text.data(), end};
+}
+
 }  // namespace rlcore

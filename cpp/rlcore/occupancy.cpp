@@ -6,6 +6,7 @@
 #include "rlcore/batch.hpp"
 #include "rlcore/errors.hpp"
 #include "rlcore/policy.hpp"
+#include "rlcore/reachability.hpp"
 
 namespace rlcore {
 namespace {
@@ -13,18 +14,19 @@ namespace {
 /// Bounds are formed from sums of at most `terms` numbers, each rounded at most so often.
 double outward(Index terms) { return 1.0 + (static_cast<double>(terms) + 32.0) * kUnitRoundoff; }
 
-/// Visits are not negative: what rounding left below zero is set to zero, which brings it nearer.
-void clip(TwofoldVector& x) {
-  for (Twofold& visits : x) {
-    if (visits.hi < 0.0) visits = {};
+/// Visits are not negative, and states that cannot be reached are not visited: what rounding left there is
+/// set to zero, which brings it nearer.
+void tidy(TwofoldVector& visits, const Chain& chain, const TwofoldVector& initial) {
+  const std::vector<char> reached = reachable(chain, initial);
+  for (std::size_t state = 0; state < visits.size(); ++state) {
+    if (visits[state].hi < 0.0 || reached[state] == 0) visits[state] = {};
   }
 }
 
 /// d = (1 - gamma) rho and d(s) pi(a|s), from the twofold rho.
 Occupancy derive(const Chain& chain, double discount, linear::Solution solution, Team& team) {
   const Mdp& mdp = chain.mdp();
-  TwofoldVector& visits = solution.x;
-  clip(visits);
+  const TwofoldVector& visits = solution.x;
   Occupancy out;
   out.state.resize(at(mdp.num_states()));
   out.pair.resize(at(mdp.num_pairs()));
@@ -102,7 +104,9 @@ std::vector<Occupancy> occupancy(const Mdp& mdp, std::span<const ConstVector> po
     {
       linear::Resolvent resolvent(chain, discount, team, watch);
       for (const ConstVector initial : initials) {
-        solutions.push_back(resolvent.solve_transposed({twofold(initial)}, options.tolerance));
+        const linear::RightSide start{twofold(initial)};
+        solutions.push_back(resolvent.solve_transposed(start, options.tolerance));
+        tidy(solutions.back().x, chain, start.value);
       }
     }
     for (std::size_t j = 0; j < initials.size(); ++j) {
@@ -149,10 +153,10 @@ StateRows successor_representation(const Mdp& mdp, ConstVector policy, double di
   out.certificate.converged = true;
   out.rows.reserve(states.size() * at(mdp.num_states()));
   for (const Index state : states) {
-    TwofoldVector start = twofold_vector(mdp.num_states());
-    start[at(state)].hi = 1.0;
-    linear::Solution row = resolvent.solve_transposed({std::move(start)}, options.tolerance);
-    clip(row.x);
+    linear::RightSide start{twofold_vector(mdp.num_states())};
+    start.value[at(state)].hi = 1.0;
+    linear::Solution row = resolvent.solve_transposed(start, options.tolerance);
+    tidy(row.x, chain, start.value);
     linear::Certificate& proof = row.certificate;
     append(out.rows, row.x);
     out.bounds.push_back((proof.error_bound + rounding_of(row.x, team).l1) * outward(mdp.num_states()));

@@ -7,6 +7,7 @@ from rlcore.errors import (
     ArgumentError,
     ConvergenceError,
     InputError,
+    MissingPackageError,
     ModelError,
     PolicyError,
     RlcoreError,

@@ -122,14 +122,19 @@ class Resolvent::Refinement {
     const double norm = side_.system.norm(x_);
     certificate_.story += std::string(name) + ": " + std::to_string(iterations) +
                           (iterations == 1 ? " solve" : " iterations") + ", proven relative error " +
-                          format(norm > 0.0 ? proof_.error / norm : 0.0) + "\n";
+                          format_briefly(norm > 0.0 ? proof_.error / norm : 0.0) + "\n";
   }
 
   Solution conclude() {
     const double norm = side_.system.norm(x_);
-    if (proof_.shift != 0.0) for_states([&](std::size_t i) { x_[i] = x_[i] + proof_.shift; });
+    // A shift that is lost in rounding would only turn exact zeros into dust.
+    const bool negligible = std::fabs(proof_.shift) <= kBelowRounding * norm;
+    const double shift = negligible ? 0.0 : proof_.shift;
+    if (shift != 0.0) for_states([&](std::size_t i) { x_[i] = x_[i] + shift; });
     // Each twofold addition is right to 2^-102 of its operands.
-    certificate_.error_bound = proof_.error + 0x1p-100 * (norm + std::fabs(proof_.shift));
+    const double arithmetic = 0x1p-100 * (norm + std::fabs(shift));
+    certificate_.error_bound =
+        (proof_.error + std::fabs(proof_.shift - shift) + arithmetic) * (1.0 + 4.0 * kUnitRoundoff);
     certificate_.residual = proof_.residual;
     certificate_.converged = meets_tolerance() || (tolerance_ == 0.0 && std::isfinite(proof_.error));
     return {std::move(x_), std::move(certificate_)};

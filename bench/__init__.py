@@ -1,0 +1,1 @@
+"""Benchmarks that assert the answer before they time it. `python -m bench --help`."""

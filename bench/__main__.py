@@ -1,0 +1,130 @@
+"""Time `evaluate` and `occupancy`: python -m bench [--states 1e4,1e6] [--workloads garnet] [--peers]."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")  # before NumPy starts threads
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import rlcore as rl
+from bench import measure, peers, workloads
+
+TOLERANCE = 1e-8
+
+
+def checked_evaluation(mdp: rl.MDP, policy: workloads.Policy, gamma: float, **options: Any) -> rl.Evaluation:
+    found = rl.evaluate(mdp, policy, gamma, tol=TOLERANCE, **options)
+    assert found.certificate.error_bound <= TOLERANCE * np.abs(found.value).max()
+    return found
+
+
+def checked_occupancy(mdp: rl.MDP, policy: workloads.Policy, gamma: float, **options: Any) -> rl.Occupancy:
+    found = rl.occupancy(mdp, policy, gamma, tol=TOLERANCE, **options)
+    assert found.certificate.error_bound <= TOLERANCE * found.visits.sum()
+    return found
+
+
+def assert_adjoint(mdp: rl.MDP, policy: workloads.Policy, value: rl.Evaluation, visits: rl.Occupancy) -> None:
+    """rho^T r_pi = rho0^T V within the two certificates."""
+    by_visits = float((visits.visits[mdp.pair_state] * policy.ravel() * mdp.reward.ravel()).sum())
+    bound = value.certificate.bounds["start_value"] + np.abs(mdp.reward).max() * (
+        visits.certificate.error_bound + 1e-12 * visits.visits.sum()
+    )
+    assert abs(by_visits - value.start_value) <= bound
+
+
+def row(mdp: rl.MDP, policy: workloads.Policy, gamma: float, repetitions: int) -> list[str]:
+    """Check the answers, then time them on one thread and on all."""
+    evaluate = partial(checked_evaluation, mdp, policy, gamma)
+    occupancy = partial(checked_occupancy, mdp, policy, gamma)
+    value, visits = evaluate(), occupancy()
+    assert_adjoint(mdp, policy, value, visits)
+    cells = [f"{value.certificate.method}, {value.certificate.iterations}"]
+    read = measure.read_seconds(measure.chain_matrix(mdp, policy))
+    for call in (evaluate, occupancy):
+        one = measure.best_seconds(lambda call=call: call(num_threads=1), repetitions)
+        all_threads = measure.best_seconds(call, repetitions)
+        memory = measure.peak_bytes(call) / measure.transition_bytes(mdp)
+        cells += [f"{all_threads:.4f}", f"{all_threads / read:.0f}", f"{one / all_threads:.2f}", f"{memory:.2f}"]
+    return cells
+
+
+def peer_rows(mdp: rl.MDP, policy: workloads.Policy, gamma: float, repetitions: int) -> list[tuple[str, str]]:
+    """The peers' times as multiples of `evaluate`'s, on one thread each, P_pi assembled for them beforehand."""
+    truth = checked_evaluation(mdp, policy, gamma)
+    matrix = measure.chain_matrix(mdp, policy)
+    right = np.add.reduceat(policy.ravel() * mdp.reward.ravel(), mdp.pair_start[:-1])
+    own = measure.best_seconds(lambda: checked_evaluation(mdp, policy, gamma, num_threads=1), repetitions)
+    rows = []
+    for name, solve in peers.PEERS.items():
+        if mdp.num_states > peers.MOST_STATES[name]:
+            continue
+        rows.append((name, _peer_ratio(solve, matrix, gamma, right, truth, own, repetitions)))
+    return rows
+
+
+def _peer_ratio(
+    solve: Callable[..., Any], matrix: Any, gamma: float, right: Any, truth: rl.Evaluation, own: float, repetitions: int
+) -> str:
+    try:
+        error = np.abs(solve(matrix, gamma, right, TOLERANCE) - truth.value).max() / np.abs(truth.value).max()
+    except ArithmeticError as failure:
+        return str(failure)
+    seconds = measure.best_seconds(lambda: solve(matrix, gamma, right, TOLERANCE), repetitions)
+    return f"{seconds / own:.2f} times (error {error:.0e})"
+
+
+def small_models(repetitions: int) -> str:
+    """Microseconds of a call on a 16-state model, a fresh policy each time."""
+    lake = rl.from_gymnasium("FrozenLake-v1")
+    policies = [rl.random_policy(lake, seed) for seed in range(1000)]
+    setting = rl.Discounted(0.99)
+    start = rl.evaluate(lake, rl.uniform_policy(lake), setting).start_value
+    assert abs(start - 0.012356137) < 5e-10
+
+    def loop(call: Callable[..., Any]) -> None:
+        for policy in policies:
+            call(lake, policy, setting)
+
+    evaluate = measure.best_seconds(lambda: loop(rl.evaluate), repetitions) / len(policies)
+    occupancy = measure.best_seconds(lambda: loop(rl.occupancy), repetitions) / len(policies)
+    return f"FrozenLake: evaluate {evaluate * 1e6:.1f} us, occupancy {occupancy * 1e6:.1f} us a call"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--states", default="1e4,1e5", help="sizes, separated by commas")
+    parser.add_argument("--workloads", default=",".join(workloads.WORKLOADS))
+    parser.add_argument("--policies", default="uniform,greedy")
+    parser.add_argument("--gammas", default="0.9,0.99,0.999,0.99999")
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--peers", action="store_true", help="time SciPy's solvers too")
+    options = parser.parse_args()
+    out = print
+    out(measure.environment(), f"relative error {TOLERANCE:g}, certified", sep="\n")
+    out(small_models(options.repetitions))
+    out(
+        "\n| model | policy | gamma | method, iterations | V s | reads | 2 threads | memory | rho s | reads | 2 threads |"
+        " memory |\n|" + "---|" * 12
+    )
+    for name in options.workloads.split(","):
+        for size in options.states.split(","):
+            mdp = workloads.WORKLOADS[name](int(float(size)))
+            for policy_name in options.policies.split(","):
+                policy = workloads.POLICIES[policy_name](mdp)
+                for gamma in map(float, options.gammas.split(",")):
+                    cells = row(mdp, policy, gamma, options.repetitions)
+                    out("|", " | ".join([f"{name} {size}", policy_name, f"{gamma:g}", *cells]), "|", flush=True)
+                    for peer, ratio in peer_rows(mdp, policy, gamma, 1) if options.peers else []:
+                        out(f"|   | {peer} | {ratio} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
