@@ -110,10 +110,10 @@ def main() -> None:
     out = print
     out(measure.environment(), f"relative error {TOLERANCE:g}, certified", sep="\n")
     out(small_models(options.repetitions))
-    out(
-        "\n| model | policy | gamma | method, iterations | V s | reads | 2 threads | memory | rho s | reads | 2 threads |"
-        " memory |\n|" + "---|" * 12
-    )
+    quantities = ["s", "reads", "2 threads", "memory"]
+    columns = ["model", "policy", "gamma", "method, iterations"]
+    columns += [f"{field} {quantity}" for field in ("V", "rho") for quantity in quantities]
+    out("", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns), sep="\n")
     for name in options.workloads.split(","):
         for size in options.states.split(","):
             mdp = workloads.WORKLOADS[name](int(float(size)))

@@ -84,7 +84,7 @@ class Resolvent::Refinement {
   /// One correction, judged, and taken back if it made things worse.
   Index improve(Method& method) {
     const System& system = side_.system;
-    const Goal goal{tolerance_ / 2.0, system.norm(x_), system.residual_norm(residual_), system.amplification};
+    const Goal goal{0.8 * tolerance_, system.norm(x_), system.residual_norm(residual_), system.amplification};
     const Index iterations = method.solve(residual_, correction_, goal, resolvent_.monitor_);
     if (!extent_of(correction_, resolvent_.team_).finite()) return iterations;
     const Proof before = proof_;
