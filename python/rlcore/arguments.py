@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rlcore.errors import ArgumentError, InputError
 from rlcore.results import FloatArray, Progress
-
-if TYPE_CHECKING:
-    from rlcore.mdp import MDP
 
 MOST_THREADS = 256
 
@@ -88,16 +84,6 @@ def as_callback(progress: Callable[[Progress], object] | None) -> Callable[..., 
         raise ArgumentError(f"progress: expected a callable that takes a rlcore.Progress, got {progress!r}")
     report = progress
     return lambda *parts: report(Progress(*parts))
-
-
-def as_mdp(mdp: Any) -> MDP:
-    """Check that the first argument is a model."""
-    from rlcore.mdp import MDP
-
-    if isinstance(mdp, MDP):
-        return mdp
-    hint = "; use rlcore.from_gymnasium(env)" if hasattr(mdp, "unwrapped") else ""
-    raise ArgumentError(f"mdp: expected a rlcore.MDP, got {type(mdp).__name__}{hint}")
 
 
 def _size(shape: tuple[int, ...]) -> int:

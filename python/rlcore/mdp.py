@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rlcore import _core
 from rlcore.arguments import as_floats, as_pair_array
-from rlcore.errors import InputError, ModelError
+from rlcore.errors import ArgumentError, InputError, ModelError
 from rlcore.results import FloatArray
 
 if TYPE_CHECKING:
@@ -439,6 +439,14 @@ class MDP:
         needed = int(self.pair_action.max()) + 1
         if len(self._action_labels) < needed:
             raise ModelError(f"action_labels: expected at least {needed} labels, got {len(self._action_labels)}")
+
+
+def as_mdp(mdp: Any) -> MDP:
+    """Check that the first argument is a model."""
+    if isinstance(mdp, MDP):
+        return mdp
+    hint = "; use rlcore.from_gymnasium(env)" if hasattr(mdp, "unwrapped") else ""
+    raise ArgumentError(f"mdp: expected a rlcore.MDP, got {type(mdp).__name__}{hint}")
 
 
 def _unpickled(*parts: Any) -> MDP:

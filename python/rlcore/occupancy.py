@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rlcore import _core
-from rlcore.arguments import as_batch, as_callback, as_mdp, as_num_threads, as_tolerance
+from rlcore.arguments import as_batch, as_callback, as_num_threads, as_tolerance
 from rlcore.certificates import certificate_of, check_converged
 from rlcore.errors import ArgumentError, InputError, ModelError, PolicyError
-from rlcore.mdp import MDP
+from rlcore.mdp import MDP, as_mdp
 from rlcore.results import CertifiedArray, FloatArray, Occupancy, Progress, certified_array
 from rlcore.settings import Discounted, as_discounted
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rlcore.arguments import as_floats, as_mdp, as_pair_array
+from rlcore.arguments import as_floats, as_pair_array
 from rlcore.errors import ArgumentError, PolicyError
-from rlcore.mdp import MDP
+from rlcore.mdp import MDP, as_mdp
 from rlcore.results import Evaluation, FloatArray
 
 
