@@ -40,19 +40,20 @@ void bind_mdp(py::module_& module) {
   py::class_<Mdp, std::shared_ptr<Mdp>>(module, "Mdp", "A model: borrowed arrays, checked once.")
       .def(py::init([](Index num_states, const Array<double>& probability, const Array<Column>& column,
                        const py::array& row_start, const Array<double>& reward, const Array<Index>& pair_start,
-                       const Array<double>& termination, const Array<double>& initial) {
+                       const Array<double>& termination, const Array<double>& initial, bool check_now) {
              MdpArrays arrays =
                  borrow(num_states, probability, column, row_start, reward, pair_start, termination, initial);
              const py::gil_scoped_release no_gil;
-             return std::make_shared<Mdp>(std::move(arrays));
+             return std::make_shared<Mdp>(std::move(arrays), 0, check_now ? Mdp::Check::kNow : Mdp::Check::kAtFirstUse);
            }),
            py::arg("num_states"), py::arg("probability").noconvert(), py::arg("column").noconvert(),
            py::arg("row_start"), py::arg("reward").noconvert(), py::arg("pair_start").noconvert(),
-           py::arg("termination").noconvert(), py::arg("initial").noconvert())
+           py::arg("termination").noconvert(), py::arg("initial").noconvert(), py::arg("check_now"))
+      .def(
+          "ensure_checked", [](const Mdp& mdp) { mdp.ensure_checked(); }, py::call_guard<py::gil_scoped_release>(),
+          "Reads everything and checks it, unless that was done before.")
       .def_property_readonly("num_states", &Mdp::num_states)
-      .def_property_readonly("num_pairs", &Mdp::num_pairs)
-      .def_property_readonly("uniform_num_actions", &Mdp::uniform_num_actions)
-      .def_property_readonly("can_end", &Mdp::can_end);
+      .def_property_readonly("num_pairs", &Mdp::num_pairs);
 
   module.def(
       "rows_are_canonical",

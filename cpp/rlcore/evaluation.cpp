@@ -102,6 +102,7 @@ Evaluation derive(const Mdp& mdp, ConstVector reward, double discount, linear::S
 std::vector<Evaluation> evaluate(const Mdp& mdp, std::span<const ConstVector> policies,
                                  std::span<const ConstVector> rewards, double discount, const Options& options,
                                  Monitor& monitor) {
+  mdp.ensure_checked(options.num_threads);
   for (std::size_t j = 0; j < rewards.size(); ++j) {
     if (rewards[j].data() == mdp.reward().data()) continue;  // checked with the model
     check_rewards(mdp, rewards[j], rewards.size() > 1 ? static_cast<Index>(j) : -1);

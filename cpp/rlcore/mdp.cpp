@@ -66,7 +66,18 @@ struct RowScan {
   double least_sum = 2.0;
   double most_sum = 0.0;
   Index longest_row = 0;
+  Index fewest_actions = std::numeric_limits<Index>::max();
+  Index most_actions = 0;
   bool ends = false;
+
+  void include(const RowScan& other) {
+    least_sum = std::min(least_sum, other.least_sum);
+    most_sum = std::max(most_sum, other.most_sum);
+    longest_row = std::max(longest_row, other.longest_row);
+    fewest_actions = std::min(fewest_actions, other.fewest_actions);
+    most_actions = std::max(most_actions, other.most_actions);
+    ends = ends || other.ends;
+  }
 };
 
 /// Reads row by row: each fault has its own sentence, and the first in order is the one reported.
@@ -78,6 +89,8 @@ class RowReader {
     const Index first = arrays_.pair_start[at(state)];
     const Index last = arrays_.pair_start[at(state) + 1];
     for (Index pair = first; pair < last; ++pair) read_pair({.state = state, .action = pair - first}, pair, scan);
+    scan.fewest_actions = std::min(scan.fewest_actions, last - first);
+    scan.most_actions = std::max(scan.most_actions, last - first);
   }
 
  private:
@@ -190,8 +203,16 @@ void check_distribution(ConstVector weights, Index num_states, const char* argum
   }
 }
 
-Mdp::Mdp(MdpArrays arrays, int num_threads) : arrays_(std::move(arrays)) {
+Mdp::Mdp(MdpArrays arrays, int num_threads, Check check) : arrays_(std::move(arrays)) {
   check_shapes(arrays_);
+  if (check == Check::kNow) ensure_checked(num_threads);
+}
+
+void Mdp::ensure_checked(int num_threads) const {
+  std::call_once(checked_, [&] { findings_ = check_numbers(num_threads); });
+}
+
+Mdp::Findings Mdp::check_numbers(int num_threads) const {
   check_pair_start(arrays_);
   check_row_start(arrays_);
   if (!arrays_.initial.empty()) check_distribution(arrays_.initial, arrays_.num_states, "initial");
@@ -200,30 +221,19 @@ Mdp::Mdp(MdpArrays arrays, int num_threads) : arrays_(std::move(arrays)) {
   std::vector<RowScan> scans(at(num_blocks(num_states())));
   Team team(num_entries() < kParallelEntries ? 1 : num_threads);
   team.for_blocks(num_states(), kBlock, [&](Index first, Index last, Index block) {
-    RowScan scan;
-    for (Index state = first; state < last; ++state) reader.read_state(state, scan);
-    scans[at(block)] = scan;
+    for (Index state = first; state < last; ++state) reader.read_state(state, scans[at(block)]);
   });
-
   RowScan all;
-  for (const RowScan& scan : scans) {
-    all.least_sum = std::min(all.least_sum, scan.least_sum);
-    all.most_sum = std::max(all.most_sum, scan.most_sum);
-    all.longest_row = std::max(all.longest_row, scan.longest_row);
-    all.ends = all.ends || scan.ends;
-  }
-  max_row_length_ = all.longest_row;
-  can_end_ = all.ends;
-  const double rounding = 2.0 * static_cast<double>(max_row_length_) * kUnitRoundoff;
-  row_sum_ = {all.least_sum * (1.0 - rounding), all.most_sum * (1.0 + rounding)};
+  for (const RowScan& scan : scans) all.include(scan);
 
-  Index fewest = num_pairs();
-  for (Index state = 0; state < num_states(); ++state) {
-    const Index actions = first_pair(state + 1) - first_pair(state);
-    fewest = std::min(fewest, actions);
-    max_num_actions_ = std::max(max_num_actions_, actions);
-  }
-  uniform_num_actions_ = fewest == max_num_actions_ ? fewest : 0;
+  const double rounding = 2.0 * static_cast<double>(all.longest_row) * kUnitRoundoff;
+  return {
+      .max_row_length = all.longest_row,
+      .max_num_actions = all.most_actions,
+      .uniform_num_actions = all.fewest_actions == all.most_actions ? all.most_actions : 0,
+      .can_end = all.ends,
+      .row_sum = {all.least_sum * (1.0 - rounding), all.most_sum * (1.0 + rounding)},
+  };
 }
 
 }  // namespace rlcore

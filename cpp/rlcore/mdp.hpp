@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <mutex>
 
 #include "rlcore/errors.hpp"
 #include "rlcore/parallel.hpp"
@@ -58,8 +59,16 @@ struct Row {
 
 class Mdp {
  public:
-  /// Reads every array once and checks it; throws ModelError.
-  explicit Mdp(MdpArrays arrays, int num_threads = 0);
+  /// When the numbers of a model are checked: at once, or, for a file that is mapped into memory, before the
+  /// first computation reads them. Sizes are checked at once in either case.
+  enum class Check { kNow, kAtFirstUse };
+
+  /// Throws ModelError.
+  explicit Mdp(MdpArrays arrays, int num_threads = 0, Check check = Check::kNow);
+
+  /// Reads every array once and checks it, unless that was done before; throws ModelError. Every computation
+  /// begins with it, so that no unchecked column is ever followed.
+  void ensure_checked(int num_threads = 0) const;
 
   Index num_states() const { return arrays_.num_states; }
   Index num_pairs() const { return arrays_.row_start.size() - 1; }
@@ -76,24 +85,32 @@ class Mdp {
   ConstVector termination() const { return arrays_.termination; }
   ConstVector initial() const { return arrays_.initial; }
 
+  // What the check has found; valid after it.
+  Index max_row_length() const { return findings_.max_row_length; }
+  Index max_num_actions() const { return findings_.max_num_actions; }
+
   /// The number of actions if every state has the same, else 0.
-  Index uniform_num_actions() const { return uniform_num_actions_; }
-  Index max_num_actions() const { return max_num_actions_; }
-  Index max_row_length() const { return max_row_length_; }
+  Index uniform_num_actions() const { return findings_.uniform_num_actions; }
 
   /// Whether some pair ends the process with positive probability.
-  bool can_end() const { return can_end_; }
+  bool can_end() const { return findings_.can_end; }
 
   /// Encloses sum_s' P(s'|s,a) of every pair, rounding of the summation included.
-  Interval row_sum() const { return row_sum_; }
+  Interval row_sum() const { return findings_.row_sum; }
 
  private:
+  struct Findings {
+    Index max_row_length = 0;
+    Index max_num_actions = 0;
+    Index uniform_num_actions = 0;
+    bool can_end = false;
+    Interval row_sum;
+  };
+  Findings check_numbers(int num_threads) const;
+
   MdpArrays arrays_;
-  Index uniform_num_actions_ = 0;
-  Index max_num_actions_ = 0;
-  Index max_row_length_ = 0;
-  bool can_end_ = false;
-  Interval row_sum_;
+  mutable std::once_flag checked_;
+  mutable Findings findings_;
 };
 
 /// Whether the columns of every row increase, in one pass; unsorted or repeated ones must be

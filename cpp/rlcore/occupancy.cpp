@@ -93,6 +93,7 @@ void check_states(const Mdp& mdp, std::span<const Index> states) {
 std::vector<Occupancy> occupancy(const Mdp& mdp, std::span<const ConstVector> policies,
                                  std::span<const ConstVector> initials, double discount, const Options& options,
                                  Monitor& monitor) {
+  mdp.ensure_checked(options.num_threads);
   for (std::size_t j = 0; j < initials.size(); ++j) {
     check_distribution(initials[j], mdp.num_states(), "initial", initials.size() > 1 ? static_cast<Index>(j) : -1);
   }
@@ -118,6 +119,7 @@ std::vector<Occupancy> occupancy(const Mdp& mdp, std::span<const ConstVector> po
 
 StateRows state_distribution(const Mdp& mdp, ConstVector policy, ConstVector initial, Index steps,
                              const Options& options, Monitor& monitor) {
+  mdp.ensure_checked(options.num_threads);
   check_distribution(initial, mdp.num_states(), "initial");
   const Chain chain(mdp, policy, check_policy(mdp, policy));
   Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
@@ -145,6 +147,7 @@ StateRows state_distribution(const Mdp& mdp, ConstVector policy, ConstVector ini
 
 StateRows successor_representation(const Mdp& mdp, ConstVector policy, double discount, std::span<const Index> states,
                                    const Options& options, Monitor& monitor) {
+  mdp.ensure_checked(options.num_threads);
   check_states(mdp, states);
   const Chain chain(mdp, policy, check_policy(mdp, policy));
   Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);

@@ -35,15 +35,16 @@ class Mdp:
         pair_start: numpy.typing.NDArray[numpy.int64],
         termination: numpy.typing.NDArray[numpy.float64],
         initial: numpy.typing.NDArray[numpy.float64],
+        check_now: bool,
     ) -> None: ...
-    @property
-    def can_end(self) -> bool: ...
+    def ensure_checked(self) -> None:
+        """
+        Reads everything and checks it, unless that was done before.
+        """
     @property
     def num_pairs(self) -> int: ...
     @property
     def num_states(self) -> int: ...
-    @property
-    def uniform_num_actions(self) -> int: ...
 
 class CertificateFields:
     """

@@ -127,7 +127,7 @@ class MDP:
         self._pair_state: IntArray | None = None
         self._state_index: dict[Hashable, int] | None = None
         try:
-            self._core = _core.Mdp(num_states, data, columns, indptr, rewards, starts, ending, start)
+            self._core = _core.Mdp(num_states, data, columns, indptr, rewards, starts, ending, start, True)
         except InputError as error:
             raise self.located(error) from None
         self._shape = shape or (num_pairs,)
@@ -208,6 +208,32 @@ class MDP:
             normalize=normalize,
         )
 
+    @classmethod
+    def _opened(
+        cls,
+        num_states: int,
+        arrays: tuple[FloatArray, NDArray[np.int32], FloatArray, FloatArray, FloatArray],
+        indptr: NDArray[Any],
+        pair_start: IntArray,
+        shape: tuple[int, ...],
+        state_labels: tuple[Hashable, ...] | None,
+        action_labels: tuple[Hashable, ...] | None,
+        pair_action: IntArray | None,
+    ) -> MDP:
+        """Return a model over arrays of the stored types that are not read yet, such as those of a mapped file.
+
+        Sizes are checked now, numbers before the first computation or by `rlcore.validate`. `arrays` are data, columns,
+        reward, termination and initial, the last two empty where there are none.
+        """
+        data, columns, reward, ending, start = arrays
+        opened = cls.__new__(cls)
+        opened._core = _core.Mdp(num_states, data, columns, indptr, reward, pair_start, ending, start, False)
+        opened._arrays, opened._indptr = arrays, indptr
+        opened._pair_start, opened._pair_action, opened._shape = pair_start, pair_action, shape
+        opened._state_labels, opened._action_labels = state_labels, action_labels
+        opened._transition = opened._pair_state = opened._state_index = None
+        return opened
+
     # ---- what it holds ----
 
     @property
@@ -281,7 +307,7 @@ class MDP:
     @property
     def can_end(self) -> bool:
         """Whether some pair ends the process with positive probability."""
-        return bool(self._core.can_end)
+        return bool(self._arrays[3].any())
 
     # ---- working with labels and tables ----
 
