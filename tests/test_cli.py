@@ -37,6 +37,12 @@ PLAIN = {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb", "FORCE_COLOR": None, 
 FROZEN_LAKE = "gym:FrozenLake-v1"
 
 
+@pytest.fixture(autouse=True)
+def _a_terminal_that_can_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rich ignores the width that it is given where TERM is dumb; tests of that set it themselves."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
 def run(*arguments: str, **environment: str | None) -> Any:
     return CliRunner(env={**PLAIN, **environment}).invoke(app, arguments)
 
