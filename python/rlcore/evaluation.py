@@ -140,8 +140,9 @@ def _on_policy_objective(
         state, state_bound = state[:, None, :], np.asarray(state_bound)[:, None]
     objective = (state * value).sum(axis=-1)
     largest = np.abs(value).max(axis=-1)
-    rounding = (mdp.num_states + 2) * np.finfo(float).eps * largest
-    bound = state_bound * (largest + value_bound) + (1.0 + 2e-9) * value_bound + rounding
+    mass = state.sum(axis=-1) + state_bound
+    rounding = (mdp.num_states + 2) * np.finfo(float).eps * mass * largest
+    bound = state_bound * (largest + value_bound) + mass * value_bound + rounding
     if value.ndim == 1:
         return float(objective), float(bound)
     return objective, bound
