@@ -11,7 +11,7 @@
 #include "rlcore/chain.hpp"
 #include "rlcore/evaluation.hpp"
 #include "rlcore/linear/certificate.hpp"
-#include "rlcore/linear/system.hpp"
+#include "rlcore/linear/resolvent.hpp"
 #include "rlcore/policy.hpp"
 
 namespace {
@@ -39,17 +39,6 @@ Workload& workload(Index num_states) {
   return *found;
 }
 
-linear::System system_of(const Chain& chain, linear::Direction direction, Team& team) {
-  linear::System system;
-  system.matrix = direction == linear::Direction::kForward ? chain.transition(team) : chain.transposed_transition(team);
-  system.discount = 0.99;
-  system.direction = direction;
-  system.conserves = true;
-  system.amplification = 100.0;
-  system.team = &team;
-  return system;
-}
-
 void count_reads(benchmark::State& state, const CsrMatrix& matrix) {
   constexpr Index kEntry = sizeof(double) + sizeof(Column);
   state.SetBytesProcessed(state.iterations() * matrix.num_entries * kEntry);
@@ -58,7 +47,8 @@ void count_reads(benchmark::State& state, const CsrMatrix& matrix) {
 /// One sweep y = b + gamma P x. With b = 0 and x = 1 every y is gamma.
 void sweep(benchmark::State& state) {
   Team team(static_cast<int>(state.range(1)));
-  const linear::System system = system_of(workload(state.range(0)).chain, linear::Direction::kForward, team);
+  const linear::System system =
+      linear::assemble(workload(state.range(0)).chain, 0.99, linear::Direction::kForward, team);
   const Doubles zero(at(system.size()), 0.0);
   const Doubles one(at(system.size()), 1.0);
   Doubles y(zero);
@@ -74,7 +64,8 @@ void sweep(benchmark::State& state) {
 /// One transposed sweep keeps the mass: ||gamma P^T x||_1 = gamma ||x||_1.
 void transposed_sweep(benchmark::State& state) {
   Team team(static_cast<int>(state.range(1)));
-  const linear::System system = system_of(workload(state.range(0)).chain, linear::Direction::kTransposed, team);
+  const linear::System system =
+      linear::assemble(workload(state.range(0)).chain, 0.99, linear::Direction::kTransposed, team);
   const Doubles zero(at(system.size()), 0.0);
   const Doubles even(at(system.size()), 1.0 / static_cast<double>(system.size()));
   Doubles y(zero);
@@ -142,10 +133,7 @@ BENCHMARK(sweep)->ArgsProduct(kSizesAndThreads)->UseRealTime()->Unit(benchmark::
 BENCHMARK(transposed_sweep)->ArgsProduct(kSizesAndThreads)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(assembly)->ArgsProduct(kSizesAndThreads)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(transposed_assembly)->ArgsProduct(kSizesAndThreads)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(proof)
-    ->ArgsProduct({{10000, 100000, 1000000}, {1, 2}, {0, 1}})
-    ->UseRealTime()
-    ->Unit(benchmark::kMillisecond);
+BENCHMARK(proof)->ArgsProduct({{10000, 100000, 1000000}, {1, 2}, {0, 1}})->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(small_model)->Unit(benchmark::kMicrosecond);
 
 }  // namespace

@@ -16,21 +16,6 @@ using namespace rlcore;
 using namespace rlcore::linear;
 using tests::Model;
 
-namespace {
-
-System system_of(const Chain& chain, double discount, Direction direction, Team& team) {
-  System system;
-  system.matrix = direction == Direction::kForward ? chain.transition(team) : chain.transposed_transition(team);
-  system.discount = discount;
-  system.direction = direction;
-  system.conserves = chain.conserves();
-  system.amplification = 1.0 / chain.deficit(discount).lower;
-  system.team = &team;
-  return system;
-}
-
-}  // namespace
-
 TEST_CASE("every method that accepts a system reduces its residual") {
   Monitor monitor;
   for (const Model& model : {tests::random_model(100, 2, 4), tests::random_model(100, 2, 4, 0.2),
@@ -40,7 +25,7 @@ TEST_CASE("every method that accepts a system reduces its residual") {
     const Chain chain(mdp, policy, check_policy(mdp, policy));
     for (const Direction direction : {Direction::kForward, Direction::kTransposed}) {
       Team team(2);
-      const System system = system_of(chain, 0.95, direction, team);
+      const System system = assemble(chain, 0.95, direction, team);
       Doubles b(at(chain.size()));
       for (std::size_t i = 0; i < b.size(); ++i) b[i] = i % 7 == 0 ? 1.0 : 0.25;
       for (const Entry& entry : portfolio()) {

@@ -34,6 +34,8 @@ struct Resolvent::Side {
   System system;
   std::vector<Candidate> candidates;  // of the portfolio, as far as it was asked for
 
+  explicit Side(System assembled) : system(std::move(assembled)) {}
+
   const Candidate& candidate(std::size_t i, Monitor& monitor) {
     while (candidates.size() <= i) candidates.push_back(portfolio()[candidates.size()].make(system, monitor));
     return candidates[i];
@@ -206,17 +208,20 @@ Solution Resolvent::zero(const RightSide& b) const {
 
 Resolvent::Side& Resolvent::side(Direction direction) {
   std::unique_ptr<Side>& side = sides_[direction == Direction::kForward ? 0 : 1];
-  if (!side) {
-    side = std::make_unique<Side>();
-    System& system = side->system;
-    system.matrix = direction == Direction::kForward ? chain_.transition(team_) : chain_.transposed_transition(team_);
-    system.discount = discount_;
-    system.direction = direction;
-    system.conserves = chain_.conserves();
-    system.amplification = 1.0 / chain_.deficit(discount_).lower;
-    system.team = &team_;
-  }
+  if (!side) side = std::make_unique<Side>(assemble(chain_, discount_, direction, team_));
   return *side;
+}
+
+System assemble(const Chain& chain, double discount, Direction direction, Team& team) {
+  const bool forward = direction == Direction::kForward;
+  return {
+      .matrix = forward ? chain.transition(team) : chain.transposed_transition(team),
+      .discount = discount,
+      .direction = direction,
+      .conserves = chain.conserves(),
+      .amplification = 1.0 / chain.deficit(discount).lower,
+      .team = &team,
+  };
 }
 
 }  // namespace rlcore::linear

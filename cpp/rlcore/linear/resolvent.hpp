@@ -13,6 +13,7 @@
 #include "rlcore/chain.hpp"
 #include "rlcore/linear/certificate.hpp"
 #include "rlcore/linear/method.hpp"
+#include "rlcore/linear/system.hpp"
 #include "rlcore/monitor.hpp"
 
 namespace rlcore::linear {
@@ -26,6 +27,9 @@ struct Certificate {
   std::string method;
   std::string story;  // what was tried, a line each
 };
+
+/// Assembles the system (I - discount P_pi) x = b, or its transpose.
+System assemble(const Chain& chain, double discount, Direction direction, Team& team);
 
 struct Solution {
   TwofoldVector x;
