@@ -46,13 +46,18 @@ def row(mdp: rl.MDP, policy: workloads.Policy, gamma: float, repetitions: int) -
     occupancy = partial(checked_occupancy, mdp, policy, gamma)
     value, visits = evaluate(), occupancy()
     assert_adjoint(mdp, policy, value, visits)
+    errors = (
+        value.certificate.error_bound / np.abs(value.value).max(),
+        visits.certificate.error_bound / visits.visits.sum(),
+    )
     cells = [f"{value.certificate.method}, {value.certificate.iterations}"]
     read = measure.read_seconds(measure.chain_matrix(mdp, policy))
-    for call in (evaluate, occupancy):
+    for call, error in zip((evaluate, occupancy), errors, strict=True):
+        memory = measure.peak_bytes(call) / measure.transition_bytes(mdp)
         one = measure.best_seconds(lambda call=call: call(num_threads=1), repetitions)
         all_threads = measure.best_seconds(call, repetitions)
-        memory = measure.peak_bytes(call) / measure.transition_bytes(mdp)
-        cells += [f"{all_threads:.4f}", f"{all_threads / read:.0f}", f"{one / all_threads:.2f}", f"{memory:.2f}"]
+        cells += [f"{all_threads:.4f}", f"{all_threads / read:.0f}", f"{one / all_threads:.2f}"]
+        cells += [f"{error:.0e}", f"{memory:.2f}"]
     return cells
 
 
@@ -110,7 +115,7 @@ def main() -> None:
     out = print
     out(measure.environment(), f"relative error {TOLERANCE:g}, certified", sep="\n")
     out(small_models(options.repetitions))
-    quantities = ["s", "reads", "2 threads", "memory"]
+    quantities = ["s", "reads", "threads gain", "certified", "memory"]
     columns = ["model", "policy", "gamma", "method, iterations"]
     columns += [f"{field} {quantity}" for field in ("V", "rho") for quantity in quantities]
     out("", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns), sep="\n")

@@ -1,0 +1,59 @@
+"""The benchmarks run, and refuse to time a wrong answer."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rlcore as rl
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(ROOT))
+    # The module pins the threads of BLAS when it is loaded; that must not outlive the test.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
+    import bench.__main__ as module
+
+    return module
+
+
+def test_the_runner_prints_a_table() -> None:
+    options = ["--states", "400", "--gammas", "0.9", "--policies", "uniform", "--repetitions", "1", "--peers"]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *options], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert sum(line.startswith(("| garnet", "| grid", "| queue")) for line in rows) == 3
+    assert any("scipy spsolve" in line for line in rows)
+    assert "relative error 1e-08, certified" in done.stdout
+
+
+def test_an_answer_without_its_certificate_is_not_timed(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    mdp = rl.gallery.forest()
+    monkeypatch.setattr(bench, "TOLERANCE", 1e-30)
+    monkeypatch.setattr(bench.rl, "evaluate", lambda *a, tol, **k: EVALUATE(*a, **k))
+    with pytest.raises(AssertionError):
+        bench.row(mdp, rl.uniform_policy(mdp), 0.9, 1)
+
+
+def test_answers_that_contradict_each_other_are_not_timed(bench: Any) -> None:
+    mdp = rl.gallery.forest()
+    policy = rl.uniform_policy(mdp)
+    value, visits = rl.evaluate(mdp, policy, 0.9), rl.occupancy(mdp, policy, 0.9)
+    bench.assert_adjoint(mdp, policy, value, visits)
+    shifted = dataclasses.replace(visits, visits=np.roll(visits.visits, 1))
+    with pytest.raises(AssertionError):
+        bench.assert_adjoint(mdp, policy, value, shifted)
+
+
+EVALUATE = rl.evaluate
