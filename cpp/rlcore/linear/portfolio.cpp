@@ -7,6 +7,7 @@ namespace rlcore::linear {
 Candidate make_dense_lu(const System&, Monitor&);
 Candidate make_span_iteration(const System&, Monitor&);
 Candidate make_sparse_lu(const System&, Monitor&);
+Candidate make_multigrid(const System&, Monitor&);
 Candidate make_ilut_bicgstab(const System&, Monitor&);
 Candidate make_bicgstab(const System&, Monitor&);
 Candidate make_value_iteration(const System&, Monitor&);
@@ -15,10 +16,11 @@ std::span<const Entry> portfolio() {
   // Small chains exactly; random graphs by sweeps, which see at once whether they contract; chains,
   // queues and cycles by a factorisation that hardly fills; what is local by a preconditioned Krylov
   // method, what is not by a plain one; and what defeats even that by plain sweeps, slow but sure.
-  static constexpr std::array<Entry, 6> kMethods{{
+  static constexpr std::array<Entry, 7> kMethods{{
       {"dense LU", make_dense_lu},
       {"span iteration", make_span_iteration},
       {"sparse LU", make_sparse_lu},
+      {"multigrid", make_multigrid},
       {"ILUT-BiCGSTAB", make_ilut_bicgstab},
       {"BiCGSTAB", make_bicgstab},
       {"value iteration", make_value_iteration},

@@ -1,0 +1,73 @@
+"""Every solver of the portfolio is the one that answers somewhere, forwards and transposed, and says so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import rlcore as rl
+
+
+def two_random_graphs(num_states: int) -> rl.MDP:
+    """Two random graphs that hardly meet: sweeps do not mix, and factors fill up."""
+    random = np.random.default_rng(0)
+    half = num_states // 2
+    column = random.integers(0, half, (num_states, 4)) + half * (np.arange(num_states)[:, None] >= half)
+    column = np.concatenate([column, (np.arange(num_states)[:, None] + half) % num_states], axis=1)
+    weight = np.tile([0.25 - 1e-5 / 4] * 4 + [1e-5], (num_states, 1))
+    rows = np.repeat(np.arange(num_states), 5)
+    shape = (num_states, num_states)
+    transition = scipy.sparse.csr_array((weight.ravel(), (rows, column.ravel())), shape=shape)
+    return rl.MDP(transition, random.random(num_states), initial=np.eye(1, num_states)[0])
+
+
+def greedy(mdp: rl.MDP) -> np.ndarray:
+    return rl.greedy_policy(mdp, rl.evaluate(mdp, rl.uniform_policy(mdp), 0.9))
+
+
+FOREST = rl.gallery.forest()
+GARNET = rl.gallery.garnet(2000, 3, 4)
+QUEUE = rl.gallery.queue(50_000)
+GRID = rl.gallery.slippery_grid(200)
+CLUSTERS = two_random_graphs(10_000)
+
+ANSWERED_BY = [
+    ("dense LU", FOREST, rl.uniform_policy(FOREST), 0.999),
+    ("span iteration", GARNET, rl.uniform_policy(GARNET), 0.99999),
+    ("sparse LU", QUEUE, rl.uniform_policy(QUEUE), 0.99999),
+    ("multigrid", GRID, rl.uniform_policy(GRID), 0.9999),
+    ("ILUT-BiCGSTAB", GRID, greedy(GRID), 0.999),
+    ("BiCGSTAB", CLUSTERS, rl.uniform_policy(CLUSTERS), 0.99999),
+]
+
+
+@pytest.mark.parametrize(("method", "mdp", "policy", "gamma"), ANSWERED_BY, ids=[row[0] for row in ANSWERED_BY])
+def test_each_method_answers_somewhere(method: str, mdp: rl.MDP, policy: np.ndarray, gamma: float) -> None:
+    # From the far end, so that no method wins because the visits are even already.
+    start = np.eye(1, mdp.num_states)[0]
+    value = rl.evaluate(mdp, policy, gamma, tol=1e-8, explain=True)
+    visits = rl.occupancy(mdp, policy, gamma, tol=1e-8, initial=start, explain=True)
+    assert value.certificate.method == method
+    assert visits.certificate.method == method
+    assert method in value.certificate.story.splitlines()[-1]
+    # rho^T r_pi = V(first state), within both certificates (theory 2.6)
+    by_visits = float((visits.visits[mdp.pair_state] * policy.ravel() * mdp.reward.ravel()).sum())
+    slack = value.certificate.error_bound + np.abs(mdp.reward).max() * (
+        visits.certificate.error_bound + 1e-12 * visits.visits.sum()
+    )
+    assert abs(by_visits - value.value[0]) <= slack
+
+
+def test_value_iteration_is_the_last_resort() -> None:
+    """The story of an impossible tolerance names every method, in the order in which they are tried."""
+    result = rl.evaluate(GARNET, rl.uniform_policy(GARNET), 0.9, tol=1e-17, explain=True, raise_on_failure=False)
+    assert result.certificate.status == "stalled"
+    assert result.certificate.story.startswith("dense LU: not tried, more than 128 states\nspan iteration: ")
+
+
+@pytest.mark.parametrize("num_threads", [1, 2, 3])
+def test_multigrid_gives_the_same_bits_for_every_number_of_threads(num_threads: int) -> None:
+    policy = rl.uniform_policy(GRID)
+    found = rl.evaluate(GRID, policy, 0.9999, num_threads=num_threads)
+    np.testing.assert_array_equal(found.value, rl.evaluate(GRID, policy, 0.9999, num_threads=4).value)
