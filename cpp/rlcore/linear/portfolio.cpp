@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "rlcore/linear/relabelling.hpp"
+
 namespace rlcore::linear {
 
 Candidate make_dense_lu(const System&, Monitor&);
@@ -12,6 +14,18 @@ Candidate make_ilut_bicgstab(const System&, Monitor&);
 Candidate make_bicgstab(const System&, Monitor&);
 Candidate make_value_iteration(const System&, Monitor&);
 
+namespace {
+
+Candidate make_local_multigrid(const System& system, Monitor& monitor) {
+  return make_relabelled(system, monitor, make_multigrid);
+}
+
+Candidate make_local_ilut_bicgstab(const System& system, Monitor& monitor) {
+  return make_relabelled(system, monitor, make_ilut_bicgstab);
+}
+
+}  // namespace
+
 std::span<const Entry> portfolio() {
   // Small chains exactly; random graphs by sweeps, which see at once whether they contract; chains,
   // queues and cycles by a factorisation that hardly fills; what is local by a preconditioned Krylov
@@ -20,8 +34,8 @@ std::span<const Entry> portfolio() {
       {"dense LU", make_dense_lu},
       {"span iteration", make_span_iteration},
       {"sparse LU", make_sparse_lu},
-      {"multigrid", make_multigrid},
-      {"ILUT-BiCGSTAB", make_ilut_bicgstab},
+      {"multigrid", make_local_multigrid},
+      {"ILUT-BiCGSTAB", make_local_ilut_bicgstab},
       {"BiCGSTAB", make_bicgstab},
       {"value iteration", make_value_iteration},
   }};
