@@ -106,7 +106,7 @@ def small_models(repetitions: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--states", default="1e4,1e5", help="sizes, separated by commas")
-    parser.add_argument("--workloads", default=",".join(workloads.WORKLOADS))
+    parser.add_argument("--workloads", default=",".join(workloads.WORKLOADS), help="names, separated by commas")
     parser.add_argument("--policies", default="uniform,greedy")
     parser.add_argument("--gammas", default="0.9,0.99,0.999,0.99999")
     parser.add_argument("--repetitions", type=int, default=3)

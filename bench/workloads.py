@@ -14,7 +14,12 @@ Policy = NDArray[np.float64]
 WORKLOADS: dict[str, Callable[[int], rl.MDP]] = {
     "garnet": lambda num_states: rl.gallery.garnet(num_states, 4, 5),
     "grid": lambda num_states: rl.gallery.slippery_grid(round(num_states**0.5)),
-    "queue": lambda num_states: rl.gallery.queue(num_states),
+    "queue": rl.gallery.queue,
+    "lake": lambda num_states: rl.gallery.frozen_lake(round(num_states**0.5)),
+    "shuffled cycle": rl.gallery.shuffled_cycle,
+    "lazy cycle": lambda num_states: rl.gallery.lazy_cycle(num_states, 0.5),
+    "layered": lambda num_states: rl.gallery.layered(max(2, num_states // 100), 100),
+    "nearly decomposable": lambda num_states: rl.gallery.nearly_decomposable(max(2, num_states // 10)),
 }
 
 

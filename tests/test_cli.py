@@ -585,8 +585,8 @@ def test_policy_file_with_names_of_actions(tmp_path: Path) -> None:
 # ---- what goes wrong ----
 
 EVALUATE = ["evaluate", "gallery:forest", "--gamma", "0.9"]
-FORMS = "expected gym:ID[:key=value...] or gallery:NAME[:key=value...]"
-GALLERY = ", ".join(rl.gallery.__all__)
+FORMS = "expected gym:ID[:key=value...], gallery:NAME[:key=value...] or the file of a saved model"
+GALLERY = ", ".join(name for name in rl.gallery.__all__ if name.islower() and name != "known_answers")
 
 BAD_INPUT = [
     (["evaluate", "gallery:forest", "--gamma", "1"], "gamma: expected 0 <= gamma < 1, got 1.0"),
@@ -595,7 +595,9 @@ BAD_INPUT = [
     ([*EVALUATE, "--tol", "2"], "tol: expected a relative error in [0, 1), got 2.0; 0 asks for the best attainable"),
     (["info", "forest"], f"MODEL: {FORMS}, got 'forest'; did you mean 'gallery:forest'?"),
     (["info", "Taxi-v4"], f"MODEL: {FORMS}, got 'Taxi-v4'; did you mean 'gym:Taxi-v4'?"),
-    (["info", "model.npz"], f"MODEL: {FORMS}, got 'model.npz'; files are not read yet"),
+    (["info", "model.npz"], "MODEL: cannot read 'model.npz': No such file or directory"),
+    (["info", "model.csv"], f"MODEL: {FORMS}, got 'model.csv'; there is no such file"),
+    (["info", "nowhere/model"], f"MODEL: {FORMS}, got 'nowhere/model'; there is no such file"),
     (["info", ""], f"MODEL: {FORMS}, got ''"),
     (["info", "gym:"], f"MODEL: {FORMS}, got 'gym:', which names no model"),
     (["info", "gallery"], f"MODEL: {FORMS}, got 'gallery', which names no model"),
@@ -725,6 +727,84 @@ def test_full_disk() -> None:
             done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
         assert done.stderr == "error: cannot write: No space left on device\n"
         assert done.returncode == 1
+
+
+# ---- models in files ----
+
+
+@pytest.fixture
+def lake_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    rl.save(rl.from_gymnasium("FrozenLake-v1"), "lake.npz")
+    return tmp_path / "lake.npz"
+
+
+@pytest.mark.usefixtures("lake_file")
+def test_model_from_a_file() -> None:
+    arguments = ["--gamma", "0.99", "--json"]
+    made, opened = (json.loads(printed("evaluate", model, *arguments)) for model in (FROZEN_LAKE, "lake.npz"))
+    assert opened["model"].pop("name") == "lake.npz"
+    assert made["model"].pop("name") == FROZEN_LAKE
+    assert opened == made
+    assert printed("info", "lake.npz").splitlines()[1:] == printed("info", FROZEN_LAKE).splitlines()[1:]
+
+
+@pytest.mark.usefixtures("lake_file")
+def test_convert() -> None:
+    text = printed("convert", "gym:Taxi-v4", "taxi.npz")
+    mdp = rl.load("taxi.npz")
+    assert (mdp.num_states, mdp.pair_shape) == (500, (500, 6))
+    assert re.fullmatch(r"taxi\.npz  500 states, 6 actions, can end, [\d,]+ bytes\n", text), text
+    assert_refused_plainly(
+        ["convert", "gallery:forest", "taxi.npz"],
+        "FILE: 'taxi.npz' exists; choose another name, or replace it with --force",
+    )
+    assert rl.load("taxi.npz").num_states == 500
+    assert printed("convert", "gallery:forest", "taxi.npz", "--force").startswith("taxi.npz  3 states, 2 actions, ")
+    assert printed("convert", "taxi.npz", "forest").startswith("forest  3 states, ")
+    assert printed("info", "forest").startswith("forest\nstates       3, ")
+    assert sorted(os.listdir()) == ["forest", "lake.npz", "taxi.npz"]
+
+
+def assert_refused_plainly(arguments: list[str], message: str, code: int = 2) -> None:
+    result = run(*arguments)
+    assert (result.stderr, result.stdout, result.exit_code) == (f"error: {message}\n", "", code)
+
+
+def test_files_that_are_not_models(lake_file: Path) -> None:
+    Path("folder").mkdir()
+    Path("folder.npz").mkdir()
+    Path("broken.npz").write_bytes(lake_file.read_bytes()[:-1])
+    Path("text").write_text("nothing")
+    near = "MODEL: cannot read 'lak.npz': No such file or directory; did you mean 'lake.npz'?"
+    assert_refused(["info", "lak.npz"], near)
+    assert_refused(
+        ["info", "lake.np"], f"MODEL: {FORMS}, got 'lake.np'; there is no such file; did you mean 'lake.npz'?"
+    )
+    assert_refused(["info", "folder.npz"], "MODEL: cannot read 'folder.npz': Is a directory")
+    assert_refused(["info", "folder"], f"MODEL: {FORMS}, got 'folder', which is a directory")
+    assert run("info", "broken.npz").stderr.startswith("error: 'broken.npz': the file is cut short: ")
+    assert run("info", "text").stderr.startswith("error: 'text': expected a saved model, ")
+
+
+def test_wrong_numbers_in_a_file_are_named(lake_file: Path) -> None:
+    damaged = lake_file.read_bytes().replace(np.float64(1 / 3).tobytes(), np.float64(-1.0).tobytes())
+    lake_file.write_bytes(damaged)
+    for command in ["info"], ["evaluate", "--gamma", "0.9"], ["convert", "other.npz"]:
+        result = run(command[0], "lake.npz", *command[1:])
+        assert result.stderr.startswith("error: 'lake.npz': "), result.stderr
+        assert "state (0, 0), action 'down': " in result.stderr
+        assert (result.stdout, result.exit_code) == ("", 2)
+    assert os.listdir() == ["lake.npz"]
+
+
+@pytest.mark.usefixtures("lake_file")
+def test_convert_to_where_nothing_can_be_written() -> None:
+    missing = "cannot write 'nowhere/forest.npz': No such file or directory"
+    assert_refused_plainly(["convert", "gallery:forest", "nowhere/forest.npz"], missing, code=1)
+    assert_refused_plainly(
+        ["convert", "gallery:forst", "f.npz"], "MODEL: the gallery has no 'forst'; did you mean 'forest'?"
+    )
 
 
 # ---- help and version ----

@@ -2,7 +2,7 @@
 
 from importlib.metadata import version as _version
 
-from rlcore import gallery
+from rlcore import gallery, plot
 from rlcore.errors import (
     ArgumentError,
     ConvergenceError,
@@ -14,6 +14,7 @@ from rlcore.errors import (
     SettingError,
 )
 from rlcore.evaluation import evaluate
+from rlcore.io.file import load, save, validate
 from rlcore.io.gymnasium import from_gymnasium
 from rlcore.mdp import MDP
 from rlcore.occupancy import occupancy, state_distribution, successor_representation
@@ -53,11 +54,15 @@ __all__ = [
     "from_gymnasium",
     "gallery",
     "greedy_policy",
+    "load",
     "mixture_policy",
     "occupancy",
+    "plot",
     "random_policy",
+    "save",
     "softmax_policy",
     "state_distribution",
     "successor_representation",
     "uniform_policy",
+    "validate",
 ]

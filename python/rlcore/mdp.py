@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,13 +12,19 @@ from numpy.typing import ArrayLike, NDArray
 from rlcore import _core
 from rlcore.arguments import as_floats, as_pair_array
 from rlcore.errors import ArgumentError, InputError, ModelError
+from rlcore.io.sparse import damage_of
+from rlcore.labels import did_you_mean
 from rlcore.results import FloatArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+    from rlcore.io.conversions import ChainArrays
+    from rlcore.model_info import ModelInfo
+
 IntArray = NDArray[np.int64]
 MOST_STATES = 2**31 - 1
+MOST_ENTRIES = 2**37  # of a table: a terabyte
 
 
 class MDP:
@@ -209,6 +214,94 @@ class MDP:
         )
 
     @classmethod
+    def from_functions(
+        cls,
+        states: Iterable[Any] | None,
+        actions: Iterable[Any] | Callable[[Any], Iterable[Any]] | Mapping[Any, ArrayLike],
+        transitions: Callable[[Any, Any], Any],
+        reward: Callable[..., Any],
+        initial: Any = None,
+        *,
+        termination: Callable[[Any, Any], Any] | None = None,
+        vectorized: bool = False,
+        normalize: bool = False,
+        max_states: int = 10_000_000,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> MDP:
+        """Make a model from functions of a state and an action, which may be any hashable values.
+
+        Parameters
+        ----------
+        states
+            The labels of all states, in order. None: those that can be reached from `initial`, found breadth-first.
+        actions
+            The labels of the actions that every state has, or a function state -> labels of its own actions.
+        transitions
+            A function (state, action) -> ``{successor: probability}``, or pairs (successor, probability), which are
+            summed for each successor. The successor None means that the process ends.
+        reward
+            A function (state, action) -> expected immediate reward, or (state, action, successor) -> reward, which is
+            averaged over successors, None among them. How many parameters it has says which it is. It is not asked
+            for successors with probability 0.
+        initial
+            The state in which the process starts, or a dict {state: probability}, or probabilities for all states as
+            an array or a list.
+        termination
+            A function (state, action) -> probability that the process ends, in addition to the successor None.
+        vectorized
+            The functions take many states at once, see Notes.
+        normalize
+            Divide each row and its termination by their sum first.
+        max_states
+            How many states may be found, or come from an iterator, before it is an error.
+        progress
+            Called some twenty times a second with the numbers of states that are done and that are known.
+
+        Returns
+        -------
+        MDP
+            ``state_labels`` are the states in order, ``action_labels`` all actions in the order in which they are met;
+            the pairs of a state are in the order of ``action_labels``. Labels ``range(n)`` are not stored, since they
+            are the numbers that states and actions have anyway.
+
+        Raises
+        ------
+        ModelError
+            If what the functions say is not a model; it names the state and the action by their labels. What the
+            functions themselves raise comes through, with a note that tells what they were asked for.
+
+        Notes
+        -----
+        Theory 1. With ``vectorized=True`` the functions take an array of state numbers, shape (n,), and one action
+        label: ``transitions(states, action)`` returns (successors, probabilities), numbers of states of shape (n, k)
+        and an array that broadcasts to it; the successor -1 means that the process ends, and successors of
+        probability 0 are not looked at. ``reward`` and ``termination`` return shape (n,), or a number;
+        ``reward(states, action, successors)`` returns shape (n, k). `actions` may be a dict {label: booleans of shape
+        (S,)} that says which states have the action. The functions are called for blocks of states.
+
+        Examples
+        --------
+        A walk on 0 .. 3 that ends when it steps off, to the right for a reward of 1.
+
+        >>> import rlcore as rl
+        >>> def transitions(state, action):
+        ...     there = state + (1 if action == "right" else -1)
+        ...     return {there if 0 <= there <= 3 else None: 0.9, state: 0.1}
+        >>> def reward(state, action, successor):
+        ...     return 1.0 if successor is None and state == 3 else 0.0
+        >>> mdp = rl.MDP.from_functions(range(4), ["left", "right"], transitions, reward, initial=0)
+        >>> mdp
+        MDP(4 states, 2 actions each, 14 transitions, can end, with start distribution)
+        >>> rl.MDP.from_functions(None, ["left", "right"], transitions, reward, initial=2).state_labels
+        (2, 1, 3, 0)
+        """
+        from rlcore.io.functions import Functions, parts_by_array, parts_by_label
+
+        given = Functions(states, actions, transitions, reward, initial, termination, normalize, max_states, progress)
+        parts = parts_by_array(given) if vectorized else parts_by_label(given)
+        return cls(**parts._asdict())
+
+    @classmethod
     def _opened(
         cls,
         num_states: int,
@@ -339,8 +432,7 @@ class MDP:
         try:
             return self._state_index[label]
         except (KeyError, TypeError):
-            near = get_close_matches(repr(label), [repr(known) for known in self._state_labels[:100_000]], n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(label, self._state_labels)
             raise ModelError(f"state: no state has the label {label!r}{hint}") from None
 
     def to_table(self, x: ArrayLike, fill: float = np.nan) -> FloatArray:
@@ -357,6 +449,8 @@ class MDP:
         ------
         ModelError
             If x has another shape.
+        ArgumentError
+            If fill is not a number.
 
         Examples
         --------
@@ -366,10 +460,168 @@ class MDP:
         array([[ 1., nan,  2.]])
         """
         values = as_pair_array(x, self._shape, "x", ModelError)
+        if not isinstance(fill, float | int | np.floating | np.integer):
+            raise ArgumentError(f"fill: expected a number, got {fill!r}")
         actions = self.pair_action
-        table = np.full((self.num_states, int(actions.max()) + 1), fill, dtype=np.float64)
+        width = int(actions.max()) + 1
+        if self.num_states * width > MOST_ENTRIES:
+            gigabytes = self.num_states * width * 8 / 1e9
+            raise ModelError(
+                f"x: expected a table that fits in memory, got {self.num_states} states and actions up to {width - 1}: "
+                f"{gigabytes:.0f} GB; number the actions from 0 on in pair_action"
+            )
+        table = np.full((self.num_states, width), fill, dtype=np.float64)
         table[self.pair_state, actions] = values
         return table
+
+    def info(self) -> ModelInfo:
+        """Return the figures of the model: sizes, rewards, where it starts and ends, what it takes.
+
+        Examples
+        --------
+        >>> import rlcore as rl
+        >>> print(rl.gallery.forest().info())
+        states       3, known by their numbers
+        actions      2 in each state: 'wait', 'cut'
+        pairs        6
+        transitions  9, 1 to 2 and on average 1.5 for each pair
+        rewards      0 to 4
+        ends         never
+        starts       in one of 3 states
+        memory       240 bytes
+        >>> rl.gallery.forest().info().reward_range
+        (0.0, 4.0)
+        """
+        from rlcore.model_info import info_of
+
+        return info_of(self)
+
+    # ---- as objects of other packages ----
+
+    def to_scipy(self, policy: ArrayLike) -> ChainArrays:
+        """Return the chain of a policy: ``P_pi`` as a sparse array of shape (S, S), and ``r_pi``, shape (S,).
+
+        Where the process may end, a row of ``P_pi`` sums to less than 1.
+
+        Raises
+        ------
+        PolicyError
+            If the policy has the wrong shape or is not a distribution in every state.
+
+        Examples
+        --------
+        >>> import rlcore as rl
+        >>> mdp = rl.gallery.forest()
+        >>> P_pi, r_pi = mdp.to_scipy(rl.uniform_policy(mdp))
+        >>> P_pi.toarray()
+        array([[0.55, 0.45, 0.  ],
+               [0.55, 0.  , 0.45],
+               [0.55, 0.  , 0.45]])
+        >>> r_pi
+        array([0. , 0.5, 3. ])
+        """
+        from rlcore.io.conversions import chain_arrays
+
+        return chain_arrays(self, policy)
+
+    def to_pandas(self, x: ArrayLike, name: Hashable = None, over: str | None = None) -> Any:
+        """Return an array over states or pairs as a Series or a DataFrame with labels.
+
+        Parameters
+        ----------
+        x
+            Numbers for each state, shape (S,), which become a Series called `name`; numbers for each pair, which
+            become a DataFrame of states by actions, with NaN where an action is not admissible; or a batch (B, S),
+            which becomes a DataFrame with a row for each item. Labels (row, column) become index levels.
+        name
+            The name of a Series.
+        over
+            "states" or "pairs", where the shape could be both.
+
+        Raises
+        ------
+        MissingPackageError
+            If pandas is not installed.
+        ModelError
+            If x has another shape.
+        ArgumentError
+            If the shape could be both, and `over` does not say which.
+
+        Examples
+        --------
+        >>> import rlcore as rl
+        >>> mdp = rl.gallery.forest()
+        >>> mdp.to_pandas(mdp.reward)
+        action  wait  cut
+        state
+        0        0.0  0.0
+        1        0.0  1.0
+        2        4.0  2.0
+        """
+        from rlcore.io.conversions import as_pandas
+
+        return as_pandas(self, x, name, over)
+
+    def to_xarray(self, x: ArrayLike, name: Hashable = None, over: str | None = None) -> Any:
+        """Return an array over states or pairs as a labelled DataArray.
+
+        Its dimensions are "state", then "action" for numbers of pairs, and before them "item" for a batch. Labels
+        (row, column) become levels "state_0" and "state_1", so that ``.unstack("state")`` is a grid.
+
+        Parameters
+        ----------
+        x
+            Numbers for each state or for each pair, or a batch of either.
+        name
+            The name of the array.
+        over
+            "states" or "pairs", where the shape could be both.
+
+        Raises
+        ------
+        MissingPackageError
+            If xarray is not installed.
+        ModelError
+            If x has another shape.
+        ArgumentError
+            If the shape could be both, and `over` does not say which.
+
+        Examples
+        --------
+        >>> import rlcore as rl
+        >>> mdp = rl.gallery.forest()
+        >>> mdp.to_xarray(mdp.reward, "reward").sel(state=2, action="cut").item()
+        2.0
+        """
+        from rlcore.io.conversions import as_xarray
+
+        return as_xarray(self, x, name, over)
+
+    def to_networkx(self, policy: ArrayLike) -> Any:
+        """Return the chain of a policy as a NetworkX DiGraph over state labels.
+
+        An edge has its ``probability`` P_pi(s,s') and the mean ``reward`` of the steps along it, a node its mean
+        ``reward`` r_pi(s) and the probability of ``termination``.
+
+        Raises
+        ------
+        MissingPackageError
+            If NetworkX is not installed.
+        PolicyError
+            If the policy has the wrong shape or is not a distribution in every state.
+
+        Examples
+        --------
+        >>> import rlcore as rl
+        >>> mdp = rl.gallery.forest()
+        >>> mdp.to_networkx(rl.uniform_policy(mdp)).edges[1, 2]["probability"]
+        0.45
+        """
+        from rlcore.io.conversions import as_networkx
+
+        return as_networkx(self, policy)
+
+    # ---- with other numbers ----
 
     def with_initial(self, p: ArrayLike) -> MDP:
         """Return the same model with another start distribution, shape (S,); the rest is shared.
@@ -482,7 +734,7 @@ def _unpickled(*parts: Any) -> MDP:
 def _as_csr(transition: Any, copy: bool) -> tuple[FloatArray, NDArray[np.int32], NDArray[Any], tuple[int, int]]:
     """Return data, columns, row offsets and shape in the stored types, rows in order and without duplicates."""
     if scipy.sparse.issparse(transition):
-        matrix = transition.tocsr()
+        matrix = _converted(transition)
     else:
         dense = as_floats(transition, "transition", ModelError)
         if dense.ndim != 2:
@@ -504,13 +756,12 @@ def _as_csr(transition: Any, copy: bool) -> tuple[FloatArray, NDArray[np.int32],
         raise ModelError(f"transition: expected at least one state and one pair, got shape {matrix.shape}")
     if num_states > MOST_STATES:
         raise ModelError(f"transition: expected at most {MOST_STATES} states, got {num_states}")
-    columns, indptr = matrix.indices, matrix.indptr
-    if columns.dtype != np.int32:
-        if columns.size and not (0 <= columns.min() and columns.max() < num_states):
-            columns = np.clip(columns, -1, MOST_STATES)  # still outside, and the core says where
-        columns = columns.astype(np.int32)
+    columns, indptr = _as_indices(matrix.indices, num_states), matrix.indptr
+    if columns is not matrix.indices and indptr.size and 0 <= indptr.min() and indptr.max() <= MOST_STATES:
         # SciPy insists on one type for both, and would convert the columns back whenever it is handed the rows.
-        indptr = indptr.astype(np.int32 if columns.size <= MOST_STATES else np.int64)
+        indptr = indptr.astype(np.int32)
+    elif indptr.dtype not in (np.int32, np.int64):
+        indptr = indptr.astype(np.int64)
     data = np.array(matrix.data, np.float64) if copy else np.ascontiguousarray(matrix.data, np.float64)
     columns = np.array(columns) if copy else np.ascontiguousarray(columns)
     indptr = np.array(indptr) if copy else np.ascontiguousarray(indptr)
@@ -522,6 +773,27 @@ def _as_csr(transition: Any, copy: bool) -> tuple[FloatArray, NDArray[np.int32],
         ordered.sum_duplicates()
         data, columns, indptr = ordered.data, ordered.indices.astype(np.int32, copy=False), ordered.indptr
     return data, columns, indptr, (num_pairs, num_states)
+
+
+def _converted(matrix: Any) -> Any:
+    """Return a sparse matrix of any format as rows."""
+    damage = damage_of(matrix, row_by_row=True)
+    if damage is not None:
+        raise ModelError(f"transition: {damage}")
+    try:
+        return matrix.tocsr()
+    except (ValueError, IndexError) as error:
+        kind = matrix.format.upper()
+        raise ModelError(f"transition: expected a valid {kind} matrix, got one of which SciPy says: {error}") from None
+
+
+def _as_indices(columns: NDArray[Any], num_states: int) -> NDArray[np.int32]:
+    if columns.dtype == np.int32:
+        return columns
+    if columns.size and not (-(2**31) <= columns.min() and columns.max() < 2**31):
+        at = int(((columns < 0) | (columns >= num_states)).argmax())
+        raise ModelError(f"transition: expected successors in 0 .. {num_states - 1}, got {columns[at]} as entry {at}")
+    return columns.astype(np.int32)
 
 
 def _as_pair_start(pair_start: ArrayLike | None, num_pairs: int, num_states: int, copy: bool) -> IntArray:
@@ -559,6 +831,8 @@ def _as_integers(array: ArrayLike, argument: str) -> IntArray:
     if found.dtype.kind not in "iu" or found.ndim != 1:
         got = f"dtype {found.dtype}, shape {found.shape}"
         raise ModelError(f"{argument}: expected a vector of whole numbers, got {got}")
+    if found.dtype == np.uint64 and found.max(initial=0) >= 2**63:
+        raise ModelError(f"{argument}: expected whole numbers below 2^63, got {found.max()}")
     return np.ascontiguousarray(found, dtype=np.int64)
 
 
@@ -592,6 +866,8 @@ def _normalized(data: FloatArray, indptr: NDArray[Any], ending: FloatArray) -> t
 def _as_labels(labels: Sequence[Hashable] | None, argument: str) -> tuple[Hashable, ...] | None:
     if labels is None:
         return None
+    if isinstance(labels, set | frozenset):
+        raise ModelError(f"{argument}: expected labels in an order, got a set, which has none; pass a list")
     try:
         known = tuple(labels.tolist() if isinstance(labels, np.ndarray) else labels)
     except TypeError:

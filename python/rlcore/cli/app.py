@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
@@ -10,14 +11,16 @@ import typer
 from rlcore import __version__
 from rlcore.arguments import MOST_THREADS
 from rlcore.cli import as_json
-from rlcore.cli.facts import facts_of
-from rlcore.cli.failures import BAD_INPUT, OneLineErrors
+from rlcore.cli.facts import facts_of, size_in_words
+from rlcore.cli.failures import BAD_INPUT, NOT_WRITTEN, OneLineErrors, fail
 from rlcore.cli.model_argument import NamedModel, read_model
 from rlcore.cli.policy_argument import NamedPolicy, read_policy
 from rlcore.cli.progress import ProgressBar
 from rlcore.cli.reports import Question, show_evaluation, show_facts, show_occupancy
 from rlcore.cli.terminal import error_console, output, write
+from rlcore.errors import ArgumentError
 from rlcore.evaluation import evaluate as evaluate_policy
+from rlcore.io.file import save
 from rlcore.occupancy import occupancy as find_occupancy
 from rlcore.settings import Discounted
 
@@ -36,8 +39,8 @@ Model = Annotated[
     typer.Argument(
         metavar="MODEL",
         show_default=False,
-        help="gym:ID for a Gymnasium environment with a table of its dynamics, or gallery:NAME. Arguments follow after "
-        "colons: gym:FrozenLake-v1:map_name=8x8, gallery:garnet:S=1000:A=4:b=5.",
+        help="gym:ID for a Gymnasium environment with a table of its dynamics; gallery:NAME; or the file of a saved "
+        "model. Arguments follow after colons: gym:FrozenLake-v1:map_name=8x8, gallery:garnet:S=1000:A=4:b=5.",
     ),
 ]
 Gamma = Annotated[float, typer.Option("--gamma", metavar="G", show_default=False, help="Discount factor, 0 <= G < 1.")]
@@ -134,6 +137,26 @@ def info(model: Model, json: Json = False) -> None:
         return
     with output() as console:
         show_facts(named, facts, console)
+
+
+@app.command(help="Save a model to a file, which opens at once however large it is.")
+def convert(
+    model: Model,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", show_default=False, help="Where to write it, such as model.npz.")
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+) -> None:
+    """Answer `rlcore convert`."""
+    if os.path.lexists(file) and not force:
+        raise ArgumentError(f"FILE: {file!r} exists; choose another name, or replace it with --force")
+    named = read_model(model, error_console())
+    try:
+        save(named.mdp, file)
+        written = os.path.getsize(file)
+    except OSError as error:
+        raise typer.Exit(fail(f"cannot write {file!r}: {error.strerror}", NOT_WRITTEN)) from None
+    typer.echo(f"{file}  {size_in_words(named.mdp)}, {written:,} bytes")
 
 
 def _solve(

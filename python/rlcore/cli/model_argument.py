@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,10 +16,11 @@ from rich.console import Console
 
 from rlcore import gallery
 from rlcore.errors import InputError, ModelError
+from rlcore.io.file import load
 from rlcore.io.gymnasium import from_gymnasium
 from rlcore.mdp import MDP
 
-FORMS = "gym:ID[:key=value...] or gallery:NAME[:key=value...]"
+FORMS = "gym:ID[:key=value...], gallery:NAME[:key=value...] or the file of a saved model"
 
 Value = bool | int | float | str
 
@@ -36,6 +38,8 @@ def read_model(text: str, console: Console) -> NamedModel:
     source, _, rest = text.partition(":")
     name, arguments = _split(rest)
     if source not in ("gym", "gallery"):
+        if text.endswith(".npz") or os.path.isfile(text):
+            return NamedModel(text, _from_file(text))
         raise ModelError(f"MODEL: expected {FORMS}, got {text!r}{_mended(text)}")
     if not name:
         raise ModelError(f"MODEL: expected {FORMS}, got {text!r}, which names no model")
@@ -72,13 +76,34 @@ def _value(text: str) -> Value:
 def _mended(text: str) -> str:
     """Guess what was meant by an argument without a source."""
     name = text.partition(":")[0]
-    if name in gallery.__all__:
+    if name in _gallery_models():
         return f"; did you mean 'gallery:{text}'?"
     if re.fullmatch(r"[A-Za-z]\w*-v\d+", name):
         return f"; did you mean 'gym:{text}'?"
-    if re.search(r"\.\w{1,4}$", text):
-        return "; files are not read yet"
+    if os.path.isdir(text):
+        return ", which is a directory"
+    if os.sep in text or re.search(r"\.\w{1,4}$", text):
+        return "; there is no such file" + _near_file(text)
     return ""
+
+
+def _near_file(path: str) -> str:
+    """Guess which saved model was meant by the name of a file that is not there."""
+    folder, name = os.path.split(path)
+    try:
+        saved = [entry for entry in os.listdir(folder or ".") if entry.endswith(".npz")]
+    except OSError:
+        return ""
+    near = get_close_matches(name, saved, n=1)
+    return f"; did you mean {os.path.join(folder, near[0])!r}?" if near else ""
+
+
+def _from_file(path: str) -> MDP:
+    try:
+        return load(path)
+    except OSError as error:
+        hint = _near_file(path) if isinstance(error, FileNotFoundError) else ""
+        raise ModelError(f"MODEL: cannot read {path!r}: {error.strerror}{hint}") from None
 
 
 def _from_gymnasium(name: str, arguments: dict[str, Value]) -> MDP:
@@ -91,11 +116,17 @@ def _from_gymnasium(name: str, arguments: dict[str, Value]) -> MDP:
         raise ModelError(f"gym:{name}: {str(error).removeprefix('env: ')}") from error
 
 
+def _gallery_models() -> list[str]:
+    """Return the names of the gallery's models, without those of what it knows about them."""
+    return [name for name in gallery.__all__ if inspect.isfunction(getattr(gallery, name))]
+
+
 def _from_gallery(name: str, arguments: dict[str, Value]) -> MDP:
     name, _, word = name.partition(":")
-    if name not in gallery.__all__:
-        near = get_close_matches(name, gallery.__all__, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "there are " + ", ".join(gallery.__all__)
+    models = _gallery_models()
+    if name not in models:
+        near = get_close_matches(name, models, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "there are " + ", ".join(models)
         raise ModelError(f"MODEL: the gallery has no {name!r}; {hint}")
     if word:
         raise ModelError(f"gallery:{name}: expected key=value, got {word!r}")

@@ -1,0 +1,12 @@
+"""Pictures of values, policies, occupancies, distributions, chains and of convergence.
+
+Every function draws into the Matplotlib axes ``ax``, or into those of a new figure, and returns them. Matplotlib is an
+optional package, ``pip install 'rlcore[plot]'``, and is imported when the first picture is drawn.
+"""
+
+from rlcore.plot.chains import chain
+from rlcore.plot.history import convergence
+from rlcore.plot.policies import policy
+from rlcore.plot.states import occupancy, state_distribution, value
+
+__all__ = ["chain", "convergence", "occupancy", "policy", "state_distribution", "value"]
