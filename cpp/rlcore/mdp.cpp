@@ -38,8 +38,10 @@ void check_pair_start(const MdpArrays& arrays) {
   if (start(0) != 0) throw ModelError("pair_start", {}, "expected to begin with 0, got " + std::to_string(start(0)));
   for (Index state = 0; state < arrays.num_states; ++state) {
     if (start(state + 1) <= start(state)) {
+      // Unsigned, for the numbers of a damaged file may be too far apart to subtract.
+      const auto count = static_cast<std::uint64_t>(start(state + 1)) - static_cast<std::uint64_t>(start(state));
       throw ModelError("pair_start", {.state = state},
-                       "expected at least one action, got " + std::to_string(start(state + 1) - start(state)));
+                       "expected at least one action, got " + std::to_string(static_cast<Index>(count)));
     }
   }
   if (start(arrays.num_states) != num_pairs) {
@@ -163,14 +165,19 @@ class RowReader {
 
 bool rows_are_canonical(const MdpArrays& arrays) {
   check_row_start(arrays);
-  bool canonical = true;
-  for (Index pair = 0; pair + 1 < arrays.row_start.size(); ++pair) {
-    for (Index entry = arrays.row_start[pair] + 1; entry < arrays.row_start[pair + 1]; ++entry) {
-      const std::size_t i = at(entry);
-      canonical = canonical && arrays.column[i - 1] < arrays.column[i];
+  const Index num_rows = arrays.row_start.size() - 1;
+  Team team(static_cast<Index>(arrays.column.size()) < kParallelEntries ? 1 : 0);
+  std::vector<char> canonical(at(num_blocks(num_rows)), 1);
+  team.for_blocks(num_rows, kBlock, [&](Index first, Index last, Index block) {
+    bool increasing = true;
+    for (Index pair = first; pair < last; ++pair) {
+      for (Index entry = arrays.row_start[pair] + 1; entry < arrays.row_start[pair + 1]; ++entry) {
+        increasing = increasing && arrays.column[at(entry - 1)] < arrays.column[at(entry)];
+      }
     }
-  }
-  return canonical;
+    canonical[at(block)] = increasing ? 1 : 0;
+  });
+  return std::all_of(canonical.begin(), canonical.end(), [](char yes) { return yes != 0; });
 }
 
 void check_reward(double reward, Place place) {

@@ -19,6 +19,12 @@ def as_floats(array: ArrayLike, argument: str, error: type[InputError]) -> Float
         return array
     if array is None:
         raise error(f"{argument}: expected an array of numbers, got None")
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        missing = int(np.ma.getmaskarray(array).sum())
+        raise error(
+            f"{argument}: expected a number everywhere, got a masked array without {missing} of them; "
+            "fill it, as with .filled(0)"
+        )
     try:
         found = np.asarray(array)
     except (TypeError, ValueError) as cause:

@@ -199,7 +199,7 @@ class MDP:
         """
         from rlcore.io.arrays import pair_arrays
 
-        arrays = pair_arrays(P, r, layout, termination, mask, state_labels)
+        arrays = pair_arrays(P, r, layout, termination, mask, state_labels, normalize)
         transition, reward, pair_start, pair_action, ending = arrays
         return cls(
             transition,
@@ -700,7 +700,8 @@ class MDP:
         if self._pair_action is None:
             return
         rising = np.diff(self._pair_action, prepend=-1) > 0
-        rising[self._pair_start[:-1]] = self._pair_action[self._pair_start[:-1]] >= 0
+        rising[self._pair_start[:-1]] = True
+        rising &= self._pair_action >= 0  # differences of very negative numbers wrap around
         if not rising.all():
             state = int(self.pair_state[rising.argmin()])
             own = ", ".join(map(str, self._pair_action[self._pair_start[state] : self._pair_start[state + 1]][:8]))

@@ -286,7 +286,13 @@ def _as_steps(steps: int, mdp: MDP) -> int:
 
 
 def _as_states(states: ArrayLike, mdp: MDP) -> Any:
-    found = np.atleast_1d(np.asarray(states))
+    try:
+        found = np.atleast_1d(np.asarray(states))
+    except ValueError:
+        raise ArgumentError(
+            "states: expected a vector of state numbers, got rows of different lengths; "
+            "mdp.state_index(label) gives the number of a label"
+        ) from None
     if found.ndim != 1 or found.size == 0 or found.dtype.kind not in "iu":
         raise ArgumentError(
             f"states: expected a vector of state numbers, got dtype {found.dtype}, shape {found.shape}; "

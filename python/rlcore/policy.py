@@ -63,7 +63,13 @@ def deterministic_policy(mdp: MDP, actions: ArrayLike) -> FloatArray:
            [0., 1.]])
     """
     mdp = as_mdp(mdp)
-    chosen = np.asarray(actions)
+    try:
+        chosen = np.asarray(actions)
+    except ValueError:
+        raise PolicyError(
+            f"actions: expected {mdp.num_states} whole numbers, one action for each state, "
+            "got rows of different lengths"
+        ) from None
     if chosen.shape != (mdp.num_states,) or chosen.dtype.kind not in "iu":
         raise PolicyError(
             f"actions: expected {mdp.num_states} whole numbers, one action for each state, "
@@ -224,6 +230,10 @@ def mixture_policy(p: ArrayLike, q: ArrayLike, a: float) -> FloatArray:
         raise PolicyError(f"q: expected the shape of p, {first.shape}, got {second.shape}")
     if not _is_weight(a):
         raise PolicyError(f"a: expected a weight in [0, 1], got {a!r}")
+    for name, policy in (("p", first), ("q", second)):
+        if not np.isfinite(policy).all():
+            wrong = policy[~np.isfinite(policy)][0]
+            raise PolicyError(f"{name}: expected finite numbers, got {wrong}")
     mixture: FloatArray = (1.0 - a) * first + a * second
     return mixture
 

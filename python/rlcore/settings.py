@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from dataclasses import dataclass
+from typing import Any
 
 from rlcore.errors import SettingError
 
@@ -36,9 +38,18 @@ class Discounted:
         if type(gamma) is not float:
             if isinstance(gamma, bool) or not isinstance(gamma, numbers.Real):
                 raise SettingError(f"gamma: expected a number in [0, 1), got {gamma!r}")
-            object.__setattr__(self, "gamma", float(gamma))
+            number = _as_float(gamma)
+            object.__setattr__(self, "gamma", number)
+            gamma = number if math.isinf(number) else gamma
         if not 0.0 <= gamma < 1.0:
             raise SettingError(f"gamma: expected 0 <= gamma < 1, got {gamma!r}")
+
+
+def _as_float(number: Any) -> float:
+    try:
+        return float(number)
+    except OverflowError:  # a whole number beyond all doubles
+        return math.inf if number > 0 else -math.inf
 
 
 def as_discounted(setting: Discounted | float) -> Discounted:
@@ -46,5 +57,5 @@ def as_discounted(setting: Discounted | float) -> Discounted:
     if isinstance(setting, Discounted):
         return setting
     if isinstance(setting, numbers.Real) and not isinstance(setting, bool):
-        return Discounted(float(setting))
+        return Discounted(_as_float(setting))
     raise SettingError(f"setting: expected rlcore.Discounted(gamma) or a number in [0, 1), got {setting!r}")

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rlcore.arguments import as_floats
 from rlcore.errors import ModelError
+from rlcore.io.sparse import damage_of
 from rlcore.results import FloatArray
 
 LAYOUTS = ("SAS", "ASS")
@@ -34,12 +35,17 @@ def pair_arrays(
     termination: ArrayLike | None,
     mask: ArrayLike | None,
     state_labels: Sequence[Hashable] | None,
+    normalize: bool = False,
 ) -> PairArrays:
     """Return the admissible pairs of a model that is given for all states and actions."""
     blocks = _transition_blocks(P, layout)
     rows, num_states, num_actions = blocks.rows, blocks.num_states, blocks.num_actions
     reward = _expected_reward(r, blocks)
     ending = None if termination is None else _table(termination, "termination", num_states, num_actions)
+    if normalize and (_is_sequence_of_sparse(r) or np.ndim(r) == 3):
+        # The mean over successors is one under the rescaled probabilities.
+        total = np.asarray(rows.sum(axis=1)).reshape(reward.shape) + (0.0 if ending is None else ending)
+        reward = reward / np.where(total > 0.0, total, 1.0)
     if mask is None:
         pair_start = np.arange(0, num_states * num_actions + 1, num_actions, dtype=np.int64)
         return PairArrays(rows, reward.ravel(), pair_start, None, None if ending is None else ending.ravel())
@@ -118,12 +124,24 @@ def _is_sequence_of_sparse(P: Any) -> bool:
 def _sparse_blocks(P: Any, layout: str | None) -> _Blocks:
     if layout == "SAS":
         raise ModelError("layout: a sequence of sparse matrices is one for each action, layout='ASS'; got 'SAS'")
-    matrices = [scipy.sparse.csr_array(block) for block in P]
+    matrices = [_sparse_block(block, f"P[{action}]") for action, block in enumerate(P)]
     num_actions, num_states = len(matrices), matrices[0].shape[1]
     for action, matrix in enumerate(matrices):
         if matrix.shape != (num_states, num_states):
             raise ModelError(f"P[{action}]: expected shape {(num_states, num_states)}, got {matrix.shape}")
     return _Blocks(_interleaved(matrices), num_states, num_actions, "ASS")
+
+
+def _sparse_block(block: Any, place: str) -> Any:
+    if not scipy.sparse.issparse(block):
+        if block is None or np.ndim(block) != 2:
+            raise ModelError(f"{place}: expected a sparse or dense matrix, got {type(block).__name__}")
+        return scipy.sparse.csr_array(as_floats(block, place, ModelError))
+    # SciPy stacks and indexes what a damaged matrix points to, wherever that is.
+    damage = damage_of(block)
+    if damage is not None:
+        raise ModelError(f"{place}: {damage}")
+    return scipy.sparse.csr_array(block)
 
 
 def _interleaved(matrices: Sequence[Any]) -> Any:
@@ -140,7 +158,7 @@ def _expected_reward(r: Any, blocks: _Blocks) -> FloatArray:
     """r(s), r(s,a), or sum_s' P(s'|s,a) r(s,a,s'), as (S, A)."""
     num_states, num_actions = blocks.num_states, blocks.num_actions
     if _is_sequence_of_sparse(r):
-        matrices = [scipy.sparse.csr_array(block) for block in r]
+        matrices = [_sparse_block(block, f"r[{action}]") for action, block in enumerate(r)]
         if len(matrices) != num_actions or any(m.shape != (num_states, num_states) for m in matrices):
             raise ModelError(f"r: expected {num_actions} matrices of shape {(num_states, num_states)}, like P")
         rows = scipy.sparse.csr_array(blocks.rows)
