@@ -24,7 +24,10 @@ endfunction()
 
 function(rlcore_warnings target)
   target_compile_options(${target} PRIVATE "$<$<${RLCORE_GNU_LIKE}>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion>")
-  # std::string's operator+ makes GCC 12 cry wolf (GCC bug 105651).
-  target_compile_options(${target} PRIVATE
-    $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>)
+  # GCC 12 cries wolf: at std::string's operator+ (GCC bug 105651), and at its own AVX-512 intrinsics (105593).
+  set(gcc_12 "$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>")
+  target_compile_options(${target} PRIVATE $<${gcc_12}:-Wno-restrict>)
+  if(RLCORE_NATIVE)
+    target_compile_options(${target} PRIVATE $<${gcc_12}:-Wno-maybe-uninitialized>)
+  endif()
 endfunction()

@@ -51,16 +51,23 @@ void check_pair_start(const MdpArrays& arrays) {
   }
 }
 
+[[noreturn]] void bad_row_start(const MdpArrays& arrays) {
+  throw ModelError("transition", {},
+                   "expected row offsets that grow from 0 to the number of entries, " +
+                       std::to_string(arrays.column.size()) + "; the sparse matrix is damaged");
+}
+
+/// The ends of the offsets; those between are checked with their rows.
 void check_row_start(const MdpArrays& arrays) {
   const Offsets& start = arrays.row_start;
-  const Index num_entries = static_cast<Index>(arrays.column.size());
-  bool increasing = start[0] == 0 && start[start.size() - 1] == num_entries;
-  for (Index pair = 0; pair + 1 < start.size(); ++pair) increasing = increasing && start[pair] <= start[pair + 1];
-  if (!increasing) {
-    throw ModelError("transition", {},
-                     "expected row offsets that grow from 0 to the number of entries, " + std::to_string(num_entries) +
-                         "; the sparse matrix is damaged");
-  }
+  if (start[0] != 0 || start[start.size() - 1] != static_cast<Index>(arrays.column.size())) bad_row_start(arrays);
+}
+
+/// Row `pair` lies within the entries.
+void check_row_bounds(const MdpArrays& arrays, Index pair) {
+  const Index begin = arrays.row_start[pair];
+  const Index end = arrays.row_start[pair + 1];
+  if (begin < 0 || begin > end || end > static_cast<Index>(arrays.column.size())) bad_row_start(arrays);
 }
 
 /// What one pass over the rows of a range of states finds.
@@ -97,6 +104,7 @@ class RowReader {
 
  private:
   void read_pair(Place place, Index pair, RowScan& scan) const {
+    check_row_bounds(arrays_, pair);
     const double sum = row_sum(place, pair);
     const double ending = termination(place, pair);
     check_reward(arrays_.reward[at(pair)], place);
@@ -107,8 +115,26 @@ class RowReader {
     scan.ends = scan.ends || ending > 0.0;
   }
 
+  /// One pass without branches; a row that is not sound is read again for what is wrong with it.
   double row_sum(Place place, Index pair) const {
     double sum = 0.0;
+    Index previous = -1;
+    bool sound = true;
+    const Column* const column = arrays_.column.data();
+    const double* const probabilities = arrays_.probability.data();
+    const Index end = arrays_.row_start[pair + 1];
+    for (Index entry = arrays_.row_start[pair]; entry < end; ++entry) {
+      const Index successor = column[entry];
+      const double probability = probabilities[entry];
+      sound &= (successor > previous) & (successor < arrays_.num_states) & (probability >= 0.0);
+      previous = successor;
+      sum += probability;
+    }
+    if (!sound || !std::isfinite(sum)) explain(place, pair);
+    return sum;
+  }
+
+  void explain(Place place, Index pair) const {
     Index previous = -1;
     for (Index entry = arrays_.row_start[pair]; entry < arrays_.row_start[pair + 1]; ++entry) {
       const Index successor = arrays_.column[at(entry)];
@@ -116,9 +142,7 @@ class RowReader {
       if (successor <= previous || successor >= arrays_.num_states) bad_column(place, successor);
       if (!(probability >= 0.0 && std::isfinite(probability))) bad_probability(place, successor, probability);
       previous = successor;
-      sum += probability;
     }
-    return sum;
   }
 
   double termination(Place place, Index pair) const {
@@ -171,6 +195,7 @@ bool rows_are_canonical(const MdpArrays& arrays) {
   team.for_blocks(num_rows, kBlock, [&](Index first, Index last, Index block) {
     bool increasing = true;
     for (Index pair = first; pair < last; ++pair) {
+      check_row_bounds(arrays, pair);
       for (Index entry = arrays.row_start[pair] + 1; entry < arrays.row_start[pair + 1]; ++entry) {
         increasing = increasing && arrays.column[at(entry - 1)] < arrays.column[at(entry)];
       }
@@ -193,16 +218,17 @@ void check_distribution(ConstVector weights, Index num_states, const char* argum
                      "expected one probability for each of the " + std::to_string(num_states) + " states, got " +
                          std::to_string(weights.size()));
   }
-  TwofoldSum all;  // a plain sum of 10^8 weights would be off by more than the tolerance
+  Twofold all;  // a plain sum of 10^8 weights would be off by more than the tolerance
   for (Index state = 0; state < num_states; ++state) {
     const double weight = weights[at(state)];
     if (!(weight >= 0.0 && std::isfinite(weight))) {
       throw ModelError(argument, {.state = state, .item = item},
                        "expected a probability in [0, 1], got " + format(weight));
     }
-    all.add_product({weight}, 1.0);
+    const Twofold sum = two_sum(all.hi, weight);
+    all = {sum.hi, all.lo + sum.lo};
   }
-  const double sum = all.total().rounded();
+  const double sum = all.rounded();
   if (!(std::fabs(sum - 1.0) <= kRowTolerance)) {
     throw ModelError(
         argument, {.item = item},
@@ -228,7 +254,9 @@ Mdp::Findings Mdp::check_numbers(int num_threads) const {
   std::vector<RowScan> scans(at(num_blocks(num_states())));
   Team team(num_entries() < kParallelEntries ? 1 : num_threads);
   team.for_blocks(num_states(), kBlock, [&](Index first, Index last, Index block) {
-    for (Index state = first; state < last; ++state) reader.read_state(state, scans[at(block)]);
+    RowScan scan;
+    for (Index state = first; state < last; ++state) reader.read_state(state, scan);
+    scans[at(block)] = scan;
   });
   RowScan all;
   for (const RowScan& scan : scans) all.include(scan);

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
@@ -116,7 +116,8 @@ class MDP:
     ) -> None:
         data, columns, indptr, (num_pairs, num_states) = _as_csr(transition, copy)
         starts = _as_pair_start(pair_start, num_pairs, num_states, copy)
-        shape = _pair_shape(starts, num_pairs, num_states)
+        even = (num_states, num_pairs // num_states)
+        shape = even if pair_start is None else _pair_shape(starts, num_pairs, num_states)
         rewards = _as_pair_array(reward, "reward", shape, copy)
         ending = np.empty(0) if termination is None else _as_pair_array(termination, "termination", shape, copy)
         start = np.empty(0) if initial is None else _as_state_array(initial, "initial", num_states, copy)
@@ -126,15 +127,15 @@ class MDP:
         self._action_labels = _as_labels(action_labels, "action_labels")
         self._pair_start = starts
         self._pair_action = None if pair_action is None else _as_pair_action(pair_action, num_pairs, copy)
-        self._arrays = (data, columns, rewards, ending, start)
-        self._indptr = indptr
         self._transition: csr_array | None = None
         self._pair_state: IntArray | None = None
         self._state_index: dict[Hashable, int] | None = None
         try:
-            self._core = _core.Mdp(num_states, data, columns, indptr, rewards, starts, ending, start, True)
+            self._core, rows = _checked(num_states, _Rows(data, columns, indptr), rewards, starts, ending, start)
         except InputError as error:
             raise self.located(error) from None
+        self._arrays = (rows.data, rows.columns, rewards, ending, start)
+        self._indptr = rows.indptr
         self._shape = shape or (num_pairs,)
         self._check_pair_action()
         self._check_label_counts()
@@ -732,6 +733,35 @@ def _unpickled(*parts: Any) -> MDP:
     return MDP(*parts[:-1], pair_action=parts[-1])
 
 
+class _Rows(NamedTuple):
+    data: FloatArray
+    columns: NDArray[np.int32]
+    indptr: NDArray[Any]
+
+
+def _checked(
+    num_states: int, rows: _Rows, reward: FloatArray, starts: IntArray, ending: FloatArray, start: FloatArray
+) -> tuple[_core.Mdp, _Rows]:
+    """Return the core's model, and the rows that it holds: those given, in order and without duplicates."""
+
+    def checked(rows: _Rows) -> _core.Mdp:
+        return _core.Mdp(
+            num_states, rows.data, rows.columns, rows.indptr, reward, starts, ending, start, check_now=True
+        )
+
+    try:
+        return checked(rows), rows
+    except InputError:
+        # Most rows come in order: only those that fail are looked at again.
+        if _core.rows_are_canonical(rows.columns, rows.indptr):
+            raise
+    shape = (rows.indptr.size - 1, num_states)
+    ordered = scipy.sparse.csr_array(tuple(part.copy() for part in rows), shape=shape)
+    ordered.sum_duplicates()
+    rows = _Rows(ordered.data, ordered.indices.astype(np.int32, copy=False), ordered.indptr)
+    return checked(rows), rows
+
+
 def _as_csr(transition: Any, copy: bool) -> tuple[FloatArray, NDArray[np.int32], NDArray[Any], tuple[int, int]]:
     """Return data, columns, row offsets and shape in the stored types, rows in order and without duplicates."""
     if scipy.sparse.issparse(transition):
@@ -769,10 +799,6 @@ def _as_csr(transition: Any, copy: bool) -> tuple[FloatArray, NDArray[np.int32],
     # Matrices that were cut in place keep spare room behind their last entry.
     if indptr.size and 0 <= indptr[-1] < data.size:
         data, columns = data[: indptr[-1]], columns[: indptr[-1]]
-    if not _core.rows_are_canonical(columns, indptr):
-        ordered = scipy.sparse.csr_array((data.copy(), columns.copy(), indptr.copy()), shape=(num_pairs, num_states))
-        ordered.sum_duplicates()
-        data, columns, indptr = ordered.data, ordered.indices.astype(np.int32, copy=False), ordered.indptr
     return data, columns, indptr, (num_pairs, num_states)
 
 
