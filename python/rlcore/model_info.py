@@ -63,7 +63,7 @@ class ModelInfo:
             ("rewards", _range(*self.reward_range)),
             ("ends", self._ends()),
             ("starts", self._starts()),
-            ("memory", _bytes(self.memory_bytes)),
+            ("memory", memory_in_words(self.memory_bytes)),
         ]
         return "\n".join(f"{name:<11}  {text}" for name, text in lines)
 
@@ -117,7 +117,8 @@ def _range(least: float, most: float) -> str:
     return f"{least:,.6g}" if least == most else f"{least:,.6g} to {most:,.6g}"
 
 
-def _bytes(number: int) -> str:
+def memory_in_words(number: int) -> str:
+    """Return a number of bytes as people read it."""
     size = float(number)
     for unit in ("bytes", "kB", "MB"):
         if size < 1000.0:

@@ -10,6 +10,7 @@ from rlcore.cli.digits import count
 from rlcore.cli.grid import Layout, layout_of
 from rlcore.cli.tables import state_name
 from rlcore.mdp import MDP
+from rlcore.model_info import memory_in_words
 
 MOST_NAMES = 8  # labels that are listed one by one
 
@@ -63,7 +64,7 @@ def described(mdp: MDP, facts: Facts) -> list[tuple[str, str]]:
         ("rewards", _range(facts.least_reward, facts.most_reward)),
         ("ends", _ending(mdp, facts)),
         ("starts", _start(mdp, facts)),
-        ("memory", _bytes(facts.memory_bytes)),
+        ("memory", memory_in_words(facts.memory_bytes)),
     ]
 
 
@@ -122,12 +123,3 @@ def _start(mdp: MDP, facts: Facts) -> str:
 
 def _range(least: float, most: float) -> str:
     return f"{least:.6g}" if least == most else f"{least:.6g} to {most:.6g}"
-
-
-def _bytes(number: int) -> str:
-    size = float(number)
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000.0:
-            return f"{size:.3g} {unit}"
-        size /= 1000.0
-    return f"{size:.3g} GB"
