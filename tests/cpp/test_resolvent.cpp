@@ -8,6 +8,7 @@
 #include "rlcore/errors.hpp"
 #include "rlcore/evaluation.hpp"
 #include "rlcore/linear/portfolio.hpp"
+#include "rlcore/linear/relabelling.hpp"
 #include "rlcore/linear/resolvent.hpp"
 #include "rlcore/occupancy.hpp"
 #include "rlcore/policy.hpp"
@@ -23,26 +24,33 @@ TEST_CASE("every method that accepts a system reduces its residual") {
     const Mdp mdp = model.mdp();
     const std::vector<double> policy = model.uniform_policy();
     const Chain chain(mdp, policy, check_policy(mdp, policy));
-    for (const Direction direction : {Direction::kForward, Direction::kTransposed}) {
-      Team team(2);
-      const System system = assemble(chain, 0.95, direction, team);
-      Doubles b(at(chain.size()));
-      for (std::size_t i = 0; i < b.size(); ++i) b[i] = i % 7 == 0 ? 1.0 : 0.25;
-      for (const Entry& entry : portfolio()) {
-        const Candidate candidate = entry.make(system, monitor);
-        if (!candidate.method) {
-          CHECK_FALSE(candidate.reason.empty());
-          continue;
-        }
+    Team team(2);
+    Systems systems(chain.size(), [&](Direction direction) { return assemble(chain, 0.95, direction, team); });
+    LocalSystems local(systems, Direction::kForward);
+    Doubles b(at(chain.size()));
+    for (std::size_t i = 0; i < b.size(); ++i) b[i] = i % 7 == 0 ? 1.0 : 0.25;
+    for (const Entry& entry : portfolio()) {
+      const Candidate candidate = entry.make(entry.local ? local.systems() : systems, Direction::kForward, monitor);
+      if (!candidate.method) {
+        CHECK_FALSE(candidate.reason.empty());
+        continue;
+      }
+      // One method serves both directions, whichever it was made for.
+      for (const Direction direction : {Direction::kForward, Direction::kTransposed}) {
+        const System& system = systems[direction];
         Doubles x(b.size());
         const Goal goal{1e-8, 0.0, system.norm(b), system.amplification};
-        CHECK(candidate.method->solve(b, x, goal, monitor) >= 0);
+        const Outcome outcome = entry.local ? local.solve(*candidate.method, direction, b, x, goal, monitor)
+                                            : candidate.method->solve(direction, b, x, goal, monitor);
         Doubles residual(b.size());
         system.residual(b, x, residual);
-        // Span iteration may give up on a ring, which hardly mixes; it must say something finite.
-        const bool may_give_up = entry.name == "span iteration";
         INFO(entry.name, " on ", model.num_states(), " states");
-        CHECK(system.residual_norm(residual) <= (may_give_up ? 1.0 : 1e-8) * system.norm(b));
+        // Whoever gives up says so: span iteration may, on a ring, which hardly mixes.
+        if (outcome.gave_up) {
+          CHECK(entry.name == "span iteration");
+        } else {
+          CHECK(system.residual_norm(residual) <= 1e-8 * system.norm(b));
+        }
       }
     }
   }

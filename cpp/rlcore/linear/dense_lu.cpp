@@ -11,12 +11,17 @@ constexpr Index kLargest = 128;
 
 class DenseLu final : public Method {
  public:
-  explicit DenseLu(const System& system) : factors_(resolvent_matrix(system)) {}
+  explicit DenseLu(const System& system) : direction_(system.direction), factors_(resolvent_matrix(system)) {}
 
-  Index solve(ConstVector b, Vector x, const Goal&, Monitor&) override {
+  Outcome solve(Direction direction, ConstVector b, Vector x, const Goal&, Monitor&) override {
     const Eigen::Map<const Eigen::VectorXd> right(b.data(), ssize(b));
-    Eigen::Map<Eigen::VectorXd>(x.data(), ssize(x)) = factors_.solve(right);
-    return 1;
+    Eigen::Map<Eigen::VectorXd> answer(x.data(), ssize(x));
+    if (direction == direction_) {
+      answer = factors_.solve(right);
+    } else {
+      answer = factors_.transpose().solve(right);
+    }
+    return {1};
   }
 
   bool is_direct() const override { return true; }
@@ -35,14 +40,15 @@ class DenseLu final : public Method {
     return dense;
   }
 
+  Direction direction_;  // of the factors
   Eigen::PartialPivLU<Eigen::MatrixXd> factors_;
 };
 
 }  // namespace
 
-Candidate make_dense_lu(const System& system, Monitor&) {
-  if (system.size() > kLargest) return {nullptr, "more than " + std::to_string(kLargest) + " states"};
-  return {std::make_unique<DenseLu>(system), {}};
+Candidate make_dense_lu(Systems& systems, Direction wanted, Monitor&) {
+  if (systems.size() > kLargest) return {nullptr, "more than " + std::to_string(kLargest) + " states"};
+  return {std::make_unique<DenseLu>(systems[wanted]), {}};
 }
 
 }  // namespace rlcore::linear

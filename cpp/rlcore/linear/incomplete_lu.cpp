@@ -2,17 +2,21 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <queue>
 
 namespace rlcore::linear {
 namespace {
 
 /// Rows between two looks at the monitor.
-constexpr Index kRowsPerPoll = 1000;
+constexpr Index kRowsPerPoll = 4096;
 
-/// One row being eliminated: dense values, the list of its nonzero columns, and a queue of those left
-/// of the diagonal, which elimination must meet in increasing order.
+/// Multiplications a row, on average, at which a factorisation is given up. Grids take up to a few hundred.
+constexpr double kMostWork = 2000.0;
+
+/// Rounding near discount 1 could make a pivot vanish.
+constexpr double kSmallestPivot = 1e-15;
+
+/// One row being eliminated: dense values, the list of its columns, and those left of the diagonal that
+/// elimination has not met yet, the next one last.
 class WorkRow {
  public:
   explicit WorkRow(Index size) : value_(at(size)), present_(at(size)) {}
@@ -25,130 +29,193 @@ class WorkRow {
 
   void add(Column column, double value) {
     const std::size_t i = at(column);
-    if (present_[i] == 0) {
-      present_[i] = 1;
-      value_[i] = 0.0;
-      columns_.push_back(column);
-      if (column < diagonal_) left_.push(column);
+    if (present_[i] != 0) {
+      value_[i] += value;
+      return;
     }
-    value_[i] += value;
+    present_[i] = 1;
+    value_[i] = value;
+    columns_.push_back(column);
+    if (column >= diagonal_) return;
+    auto place = left_.end();
+    while (place != left_.begin() && *(place - 1) < column) --place;
+    left_.insert(place, column);
   }
 
   bool next_left(Column& column) {
     if (left_.empty()) return false;
-    column = left_.top();
-    left_.pop();
+    column = left_.back();
+    left_.pop_back();
     return true;
   }
 
   double& operator[](Column column) { return value_[at(column)]; }
-  const double* values() const { return value_.data(); }
   const std::vector<Column>& columns() const { return columns_; }
 
  private:
   Doubles value_;
   std::vector<char> present_;
   std::vector<Column> columns_;
-  std::priority_queue<Column, std::vector<Column>, std::greater<>> left_;
+  std::vector<Column> left_;  // in decreasing order
   Column diagonal_ = 0;
 };
 
-/// Loads row i of I - discount M; returns its mean magnitude, the measure of what is small.
-double load_row(const System& system, Index row, WorkRow& work) {
-  const CsrMatrix& m = system.matrix;
-  const Index begin = m.first[row];
-  const Index length = m.length[row];
-  double norm = 1.0;
-  work.begin(static_cast<Column>(row));
-  work.add(static_cast<Column>(row), 1.0);
-  for (Index entry = begin; entry < begin + length; ++entry) {
-    const double value = -system.discount * m.value[entry];
-    work.add(m.column[entry], value);
-    norm += std::fabs(value);
-  }
-  return norm / static_cast<double>(length + 1);
-}
-
-/// Keeps the `most` largest of the candidates that exceed `threshold`, in increasing column order.
-void keep_largest(std::vector<Column>& kept, WorkRow& work, double threshold, Index most) {
-  std::erase_if(kept, [&](Column column) { return !(std::fabs(work[column]) > threshold); });
-  if (std::ssize(kept) > most) {
-    const auto larger = [&](Column a, Column b) {
-      const double of_a = std::fabs(work[a]);
-      const double of_b = std::fabs(work[b]);
-      return of_a != of_b ? of_a > of_b : a < b;
-    };
-    std::nth_element(kept.begin(), kept.begin() + most, kept.end(), larger);
-    kept.resize(at(most));
-  }
-  std::sort(kept.begin(), kept.end());
-}
-
 }  // namespace
 
-void IncompleteLu::Triangle::append(const std::vector<Column>& columns, const double* values) {
-  for (const Column kept : columns) {
-    column.push_back(kept);
-    value.push_back(values[kept]);
-  }
-  start.push_back(static_cast<Index>(column.size()));
-}
+/// The elimination, row by row.
+class IncompleteLu::Elimination {
+ public:
+  Elimination(const System& system, const Thresholds& thresholds, IncompleteLu& factors)
+      : system_(system), thresholds_(thresholds), factors_(factors), work_(system.size()) {}
 
-std::optional<IncompleteLu> IncompleteLu::factorise(const System& system, double drop, Index fill, double most_work,
-                                                    Monitor& monitor) {
-  IncompleteLu factors;
-  WorkRow work(system.size());
-  std::vector<Column> lower;
-  std::vector<Column> upper;
-  double multiplications = 0.0;
-  for (Index row = 0; row < system.size(); ++row) {
-    if (row % kRowsPerPoll == 0) monitor.poll({"incomplete LU", row, 0.0, 0.0});
-    const double threshold = drop * load_row(system, row, work);
-    lower.clear();
-    upper.clear();
-    for (Column left = 0; work.next_left(left);) {
-      const double multiplier = work[left] * factors.inverse_pivot_[at(left)];
-      work[left] = multiplier;
-      if (!(std::fabs(multiplier) > threshold)) continue;
-      lower.push_back(left);
-      const Index end = factors.upper_.start[at(left + 1)];
-      for (Index entry = factors.upper_.start[at(left)]; entry < end; ++entry) {
-        work.add(factors.upper_.column[at(entry)], -multiplier * factors.upper_.value[at(entry)]);
-        multiplications += 1.0;
-      }
+  /// False if it took too much work.
+  bool run(Monitor& monitor) {
+    for (Index row = 0; row < system_.size(); ++row) {
+      if (row % kRowsPerPoll == 0) monitor.poll({"incomplete LU", row, 0.0, 0.0});
+      eliminate(static_cast<Column>(row));
+      if (multiplications_ > kMostWork * static_cast<double>(row + kRowsPerPoll)) return false;
     }
-    if (multiplications > most_work * static_cast<double>(row + kRowsPerPoll)) return std::nullopt;
-    for (const Column column : work.columns()) {
-      if (column > row) upper.push_back(column);
-    }
-    const Index most = system.matrix.length[row] + fill;
-    keep_largest(lower, work, threshold, most);
-    keep_largest(upper, work, threshold, most);
-    factors.lower_.append(lower, work.values());
-    factors.upper_.append(upper, work.values());
-    // Dropping cannot make a pivot negative, but rounding near discount 1 could make it vanish.
-    factors.inverse_pivot_.push_back(1.0 / std::max(work[static_cast<Column>(row)], 1e-15));
+    return true;
   }
+
+ private:
+  void eliminate(Column row) {
+    const double threshold = thresholds_.drop * load(row);
+    dropped_ = 0.0;
+    lower_.clear();
+    upper_.clear();
+    for (Column left = 0; work_.next_left(left);) eliminate_left(left, threshold);
+    for (const Column column : work_.columns()) {
+      if (column > row) upper_.push_back(column);
+    }
+    const Index most = system_.matrix.length[row] + thresholds_.fill;
+    keep_largest(lower_, threshold, most, [&](Column column) { dropped_ += work_[column] * row_sum_[at(column)]; });
+    keep_largest(upper_, threshold, most, [&](Column column) { dropped_ += work_[column]; });
+    const double kept = thresholds_.keeps_row_sums ? work_[row] + dropped_ : work_[row];
+    const double pivot = std::max(kept, kSmallestPivot);
+    double sum = pivot;
+    for (const Column column : upper_) sum += work_[column];
+    row_sum_.push_back(sum);
+    factors_.inverse_pivot_.push_back(1.0 / pivot);
+    append(factors_.lower_, lower_);
+    append(factors_.upper_, upper_);
+  }
+
+  /// Loads a row of I - discount P; returns its mean magnitude, the measure of what is small.
+  double load(Column row) {
+    const CsrMatrix& m = system_.matrix;
+    const Index begin = m.first[row];
+    const Index length = m.length[row];
+    double norm = 1.0;
+    work_.begin(row);
+    work_.add(row, 1.0);
+    for (Index entry = begin; entry < begin + length; ++entry) {
+      const double value = system_.discount * m.value[entry];
+      work_.add(m.column[entry], -value);
+      norm += value;
+    }
+    return norm / static_cast<double>(length + 1);
+  }
+
+  /// Subtracts a multiple of an earlier row, unless that would be small.
+  void eliminate_left(Column left, double threshold) {
+    const double multiplier = work_[left] * factors_.inverse_pivot_[at(left)];
+    if (!(std::fabs(multiplier) > threshold)) {
+      dropped_ += work_[left];
+      return;
+    }
+    work_[left] = multiplier;
+    lower_.push_back(left);
+    const Triangle& upper = factors_.upper_;
+    const auto end = at(upper.start[at(left) + 1]);
+    for (auto entry = at(upper.start[at(left)]); entry < end; ++entry) {
+      work_.add(upper.column[entry], -multiplier * upper.value[entry]);
+    }
+    multiplications_ += static_cast<double>(end - at(upper.start[at(left)]));
+  }
+
+  /// Keeps the `most` largest of the columns whose values exceed `threshold`, in increasing order.
+  template <class Drop>
+  void keep_largest(std::vector<Column>& kept, double threshold, Index most, Drop&& drop) {
+    std::erase_if(kept, [&](Column column) {
+      const bool small = !(std::fabs(work_[column]) > threshold);
+      if (small) drop(column);
+      return small;
+    });
+    if (std::ssize(kept) > most) {
+      const auto larger = [&](Column a, Column b) {
+        const double of_a = std::fabs(work_[a]);
+        const double of_b = std::fabs(work_[b]);
+        return of_a != of_b ? of_a > of_b : a < b;
+      };
+      std::nth_element(kept.begin(), kept.begin() + most, kept.end(), larger);
+      std::for_each(kept.begin() + most, kept.end(), drop);
+      kept.resize(at(most));
+    }
+    std::sort(kept.begin(), kept.end());
+  }
+
+  void append(Triangle& triangle, const std::vector<Column>& columns) {
+    for (const Column column : columns) {
+      triangle.column.push_back(column);
+      triangle.value.push_back(work_[column]);
+    }
+    triangle.start.push_back(std::ssize(triangle.column));
+  }
+
+  const System& system_;
+  const Thresholds& thresholds_;
+  IncompleteLu& factors_;
+  WorkRow work_;
+  Doubles row_sum_;  // of the upper factor
+  std::vector<Column> lower_;
+  std::vector<Column> upper_;
+  double dropped_ = 0.0;
+  double multiplications_ = 0.0;
+};
+
+std::optional<IncompleteLu> IncompleteLu::factorise(const System& forward, const Thresholds& thresholds,
+                                                    Monitor& monitor) {
+  std::optional<IncompleteLu> factors(std::in_place);
+  if (!Elimination(forward, thresholds, *factors).run(monitor)) factors.reset();
   return factors;
 }
 
-void IncompleteLu::solve(ConstVector b, Vector x) const {
-  const Index size = ssize(b);
-  const auto subtract_row = [](const Triangle& triangle, std::size_t row, const double* known, double sum) {
-    for (Index entry = triangle.start[row]; entry < triangle.start[row + 1]; ++entry) {
-      const std::size_t i = at(entry);
-      sum -= triangle.value[i] * known[triangle.column[i]];
+void IncompleteLu::solve(Direction direction, ConstVector b, Vector x) const {
+  std::copy(b.begin(), b.end(), x.begin());
+  if (direction == Direction::kForward) {
+    solve_forward(x);
+  } else {
+    solve_transposed(x);
+  }
+}
+
+/// Row by row: the triangles' rows are products.
+void IncompleteLu::solve_forward(Vector x) const {
+  const auto less_row = [&](const Triangle& triangle, std::size_t row) {
+    double sum = x[row];
+    for (auto entry = at(triangle.start[row]); entry < at(triangle.start[row + 1]); ++entry) {
+      sum -= triangle.value[entry] * x[at(triangle.column[entry])];
     }
     return sum;
   };
-  for (Index row = 0; row < size; ++row) {
-    const auto i = at(row);
-    x[i] = subtract_row(lower_, i, x.data(), b[i]);
+  for (std::size_t row = 0; row < x.size(); ++row) x[row] = less_row(lower_, row);
+  for (std::size_t row = x.size(); row-- > 0;) x[row] = less_row(upper_, row) * inverse_pivot_[row];
+}
+
+/// Column by column of the transposed triangles.
+void IncompleteLu::solve_transposed(Vector x) const {
+  const auto subtract_column = [&](const Triangle& triangle, std::size_t row) {
+    const double known = x[row];
+    for (auto entry = at(triangle.start[row]); entry < at(triangle.start[row + 1]); ++entry) {
+      x[at(triangle.column[entry])] -= triangle.value[entry] * known;
+    }
+  };
+  for (std::size_t row = 0; row < x.size(); ++row) {
+    x[row] *= inverse_pivot_[row];
+    subtract_column(upper_, row);
   }
-  for (Index row = size - 1; row >= 0; --row) {
-    const auto i = at(row);
-    x[i] = subtract_row(upper_, i, x.data(), x[i]) * inverse_pivot_[i];
-  }
+  for (std::size_t row = x.size(); row-- > 0;) subtract_column(lower_, row);
 }
 
 }  // namespace rlcore::linear

@@ -1,7 +1,9 @@
-// Incomplete LU factorisation of I - discount M with two thresholds (ILUT, Saad 1994).
+// Incomplete LU factorisation of I - discount P_pi with two thresholds (ILUT: Saad 1994), on request with the
+// dropped entries added to the diagonal (MILUT: Gustafsson 1978).
 //
-// I - discount M is a diagonally dominant M-matrix by rows or by columns, so no pivoting is needed and
-// every pivot stays positive.
+// I - discount P_pi is a diagonally dominant M-matrix by rows, so no pivoting is needed and every pivot stays
+// positive. Constants are its slow mode: factors that keep row sums act rightly on them, and may then drop nearly
+// everything else, as long as the discount leaves the rest well conditioned.
 #pragma once
 
 #include <optional>
@@ -13,29 +15,33 @@ namespace rlcore::linear {
 
 class IncompleteLu {
  public:
-  /// Drops what is smaller than `drop` times its row's norm, and keeps at most `fill` entries a row
-  /// in each factor beyond those the matrix has. Nothing, if eliminating takes more than `most_work`
-  /// multiplications a row on average: on random graphs rows fill up before anything can be dropped.
-  static std::optional<IncompleteLu> factorise(const System& system, double drop, Index fill, double most_work,
-                                               Monitor& monitor);
-
-  /// x = (L U)^-1 b
-  void solve(ConstVector b, Vector x) const;
-
- private:
-  IncompleteLu() = default;
-
-  struct Triangle {
-    std::vector<Index> start{0};
-    std::vector<Column> column;
-    Doubles value;
-
-    /// Adds a row: the values at the given columns.
-    void append(const std::vector<Column>& columns, const double* values);
+  struct Thresholds {
+    double drop;          // what is smaller than this times its row's mean magnitude is dropped
+    Index fill;           // entries a row in each factor beyond those that the matrix has
+    bool keeps_row_sums;  // whether what is dropped is added to the diagonal
   };
 
-  Triangle lower_;  // unit diagonal left out
-  Triangle upper_;  // diagonal left out
+  /// Nothing, if eliminating takes too much work: rows of random graphs fill up before anything can be dropped.
+  static std::optional<IncompleteLu> factorise(const System& forward, const Thresholds& thresholds, Monitor& monitor);
+
+  /// x = (L U)^-1 b, or (L U)^-T b
+  void solve(Direction direction, ConstVector b, Vector x) const;
+
+ private:
+  /// Rows of a triangle without its diagonal.
+  struct Triangle {
+    std::vector<Index, LargeAllocator<Index>> start{0};
+    std::vector<Column, LargeAllocator<Column>> column;
+    Doubles value;
+  };
+
+  class Elimination;
+
+  void solve_forward(Vector x) const;
+  void solve_transposed(Vector x) const;
+
+  Triangle lower_;
+  Triangle upper_;
   Doubles inverse_pivot_;
 };
 

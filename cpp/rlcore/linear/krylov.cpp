@@ -1,6 +1,8 @@
-// BiCGSTAB (van der Vorst 1992): plain, and preconditioned from the right by an incomplete LU factorisation.
+// BiCGSTAB (van der Vorst 1992): plain, and preconditioned from the right by incomplete LU factors.
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -10,8 +12,13 @@
 namespace rlcore::linear {
 namespace {
 
-constexpr double kDrop = 1e-6;
-constexpr Index kFill = 20;
+/// On grids, factors with a few entries a row do for horizons of up to a thousand steps.
+constexpr IncompleteLu::Thresholds kRough{.drop = 0.03, .fill = 2, .keeps_row_sums = true};
+constexpr double kFarthest = 1.5e3;
+
+/// Policies that drift and get caught want more, at any horizon.
+constexpr IncompleteLu::Thresholds kFine{.drop = 1e-4, .fill = 15, .keeps_row_sums = false};
+
 constexpr Index kMostIterations = 2000;
 
 /// Iterations without a new best residual after which the solve has stagnated.
@@ -20,35 +27,47 @@ constexpr Index kStagnation = 100;
 /// The cosine between the shadow and the residual below which the recurrence has broken down.
 constexpr double kBreakdown = 1e-14;
 
-/// Multiplications a row at which an incomplete factorisation is given up. Grids take a few hundred.
-constexpr double kMostWork = 4000.0;
+/// What the residual must fall by before the answer is put by again, or is worth anything.
+constexpr double kProgress = 0.1;
 
-class Bicgstab final : public Method {
+/// One solve in one direction.
+class Bicgstab {
  public:
-  Bicgstab(const System& system, std::optional<IncompleteLu> preconditioner)
-      : system_(system), preconditioner_(std::move(preconditioner)) {}
+  Bicgstab(const System& system, const char* name, const IncompleteLu* preconditioner)
+      : system_(system),
+        team_(*system.team),
+        name_(name),
+        preconditioner_(preconditioner),
+        residual_(at(system.size())),
+        shadow_(at(system.size())),
+        search_(at(system.size())),
+        image_(at(system.size())),
+        correction_(at(system.size())),
+        second_image_(at(system.size())) {}
 
-  Index solve(ConstVector b, Vector x, const Goal& goal, Monitor& monitor) override {
+  Outcome solve(ConstVector b, Vector x, const Goal& goal, Monitor& monitor) {
     // The preconditioner's own answer is the first guess.
     precondition(b, x);
     begin(b, x);
-    Best best{system_.residual_norm(residual_), 0, Doubles(x.begin(), x.end())};
+    double now = system_.residual_norm(residual_);
+    Best best{now, 0, Doubles(x.begin(), x.end())};
     Index iteration = 0;
-    while (iteration < kMostIterations && iteration - best.iteration < kStagnation &&
-           !goal.met(best.residual, system_.norm(best.x))) {
+    while (iteration < kMostIterations && iteration - best.iteration < kStagnation && !goal.met(now, system_.norm(x))) {
       ++iteration;
       const bool sound = step(x);
-      const double now = system_.residual_norm(residual_);
-      monitor.poll({name(), iteration, goal.error(now, system_.norm(x)), goal.tolerance});
-      if (now < best.residual) best = {now, iteration, Doubles(x.begin(), x.end())};
+      now = system_.residual_norm(residual_);
+      monitor.poll({name_, iteration, goal.error(now, system_.norm(x)), goal.tolerance});
+      if (now < kProgress * best.residual) best = {now, iteration, Doubles(x.begin(), x.end())};
       if (!sound || !std::isfinite(now)) {
-        // A breakdown: the shadow lost sight of the residual. Begin again from the best answer.
+        // A breakdown: the shadow lost sight of the residual. Begin again from an answer that was good.
         std::copy(best.x.begin(), best.x.end(), x.begin());
         begin(b, x);
+        now = system_.residual_norm(residual_);
       }
     }
-    std::copy(best.x.begin(), best.x.end(), x.begin());
-    return iteration;
+    if (best.residual < now) std::copy(best.x.begin(), best.x.end(), x.begin());
+    system_.restore_free_part(b, x);
+    return {iteration, std::min(now, best.residual) > kProgress * goal.initial};
   }
 
  private:
@@ -58,76 +77,135 @@ class Bicgstab final : public Method {
     Doubles x;
   };
 
-  const char* name() const { return preconditioner_ ? "ILUT-BiCGSTAB" : "BiCGSTAB"; }
-
   /// Starts the recurrence from x, with the residual as its own shadow.
   void begin(ConstVector b, ConstVector x) {
-    for (Doubles* vector : {&residual_, &direction_, &image_, &correction_, &second_image_}) {
-      vector->assign(b.size(), 0.0);
-    }
     system_.residual(b, x, residual_);
-    shadow_ = residual_;
+    system_.remove_free_part(residual_);
+    std::copy(residual_.begin(), residual_.end(), shadow_.begin());
+    std::fill(search_.begin(), search_.end(), 0.0);
+    std::fill(image_.begin(), image_.end(), 0.0);
     rho_ = alpha_ = omega_ = 1.0;
+    shadow_square_ = residual_square_ = shadow_residual_ = dot(residual_, residual_, team_);
   }
 
   /// One iteration: a step along the search direction, then one that minimises the residual. False if the
   /// recurrence broke down.
   bool step(Vector x) {
-    Team& team = *system_.team;
-    const double rho = dot(shadow_, residual_, team);
-    const double floor = kBreakdown * std::sqrt(dot(shadow_, shadow_, team) * dot(residual_, residual_, team));
-    if (!(std::fabs(rho) > floor)) return false;
+    const double rho = shadow_residual_;
+    if (!(std::fabs(rho) > kBreakdown * std::sqrt(shadow_square_ * residual_square_))) return false;
     const double beta = (rho / rho_) * (alpha_ / omega_);
     rho_ = rho;
-    update(direction_, [&](std::size_t i) { return residual_[i] + beta * (direction_[i] - omega_ * image_[i]); });
-    precondition(direction_, correction_);
-    system_.apply(correction_, image_);
-    alpha_ = rho_ / dot(shadow_, image_, team);
-    update(residual_, [&](std::size_t i) { return residual_[i] - alpha_ * image_[i]; });
-    update(x, [&](std::size_t i) { return x[i] + alpha_ * correction_[i]; });
+    for_states([&](std::size_t i) { search_[i] = residual_[i] + beta * (search_[i] - omega_ * image_[i]); });
+    precondition(search_, correction_);
+    apply(correction_, image_);
+    alpha_ = rho_ / dot(shadow_, image_, team_);
+    for_states([&](std::size_t i) {
+      residual_[i] -= alpha_ * image_[i];
+      x[i] += alpha_ * correction_[i];
+    });
     precondition(residual_, correction_);
-    system_.apply(correction_, second_image_);
-    const double square = dot(second_image_, second_image_, team);
+    apply(correction_, second_image_);
+    const auto [square, overlap] = sums(
+        [&](std::size_t i) { return std::pair{second_image_[i] * second_image_[i], second_image_[i] * residual_[i]}; });
     if (!(square > 0.0)) return false;
-    omega_ = dot(second_image_, residual_, team) / square;
-    update(x, [&](std::size_t i) { return x[i] + omega_ * correction_[i]; });
-    update(residual_, [&](std::size_t i) { return residual_[i] - omega_ * second_image_[i]; });
+    omega_ = overlap / square;
+    std::tie(residual_square_, shadow_residual_) = sums([&](std::size_t i) {
+      x[i] += omega_ * correction_[i];
+      residual_[i] -= omega_ * second_image_[i];
+      return std::pair{residual_[i] * residual_[i], shadow_[i] * residual_[i]};
+    });
     return omega_ != 0.0;
   }
 
   void precondition(ConstVector b, Vector x) const {
-    if (preconditioner_) {
-      preconditioner_->solve(b, x);
+    if (preconditioner_ != nullptr) {
+      preconditioner_->solve(system_.direction, b, x);
     } else {
       std::copy(b.begin(), b.end(), x.begin());
     }
+    system_.remove_free_part(x);
   }
 
-  template <class Formula>
-  void update(Vector y, Formula&& formula) const {
-    system_.team->for_blocks(ssize(y), kBlock, [&](Index first, Index last, Index) {
-      for (auto i = at(first); i < at(last); ++i) y[i] = formula(i);
+  void apply(ConstVector x, Vector y) const {
+    system_.apply(x, y);
+    system_.remove_free_part(y);
+  }
+
+  template <class Body>
+  void for_states(Body&& body) const {
+    team_.for_blocks(system_.size(), kBlock, [&](Index first, Index last, Index) {
+      for (auto i = at(first); i < at(last); ++i) body(i);
     });
   }
 
+  /// Two sums over the states, block by block in a fixed order.
+  template <class Terms>
+  std::pair<double, double> sums(Terms&& terms) const {
+    std::vector<std::pair<double, double>> partial(at(num_blocks(system_.size())));
+    team_.for_blocks(system_.size(), kBlock, [&](Index first, Index last, Index block) {
+      std::pair<double, double> sum{0.0, 0.0};
+      for (auto i = at(first); i < at(last); ++i) {
+        const auto [one, other] = terms(i);
+        sum.first += one;
+        sum.second += other;
+      }
+      partial[at(block)] = sum;
+    });
+    std::pair<double, double> all{0.0, 0.0};
+    for (const auto& [one, other] : partial) all = {all.first + one, all.second + other};
+    return all;
+  }
+
   const System& system_;
-  std::optional<IncompleteLu> preconditioner_;
-  Doubles residual_, shadow_, direction_, image_, correction_, second_image_;
+  Team& team_;
+  const char* name_;
+  const IncompleteLu* preconditioner_;
+  Doubles residual_, shadow_, search_, image_, correction_, second_image_;
   double rho_ = 1.0;
   double alpha_ = 1.0;
   double omega_ = 1.0;
+  double shadow_square_ = 0.0;
+  double residual_square_ = 0.0;
+  double shadow_residual_ = 0.0;
 };
+
+class BicgstabMethod final : public Method {
+ public:
+  BicgstabMethod(Systems& systems, const char* name, std::optional<IncompleteLu> preconditioner)
+      : systems_(systems), name_(name), preconditioner_(std::move(preconditioner)) {}
+
+  Outcome solve(Direction direction, ConstVector b, Vector x, const Goal& goal, Monitor& monitor) override {
+    const IncompleteLu* const preconditioner = preconditioner_ ? &*preconditioner_ : nullptr;
+    return Bicgstab(systems_[direction], name_, preconditioner).solve(b, x, goal, monitor);
+  }
+
+ private:
+  Systems& systems_;
+  const char* name_;
+  std::optional<IncompleteLu> preconditioner_;
+};
+
+Candidate make_preconditioned(Systems& systems, const char* name, const IncompleteLu::Thresholds& thresholds,
+                              Monitor& monitor) {
+  std::optional<IncompleteLu> factors = IncompleteLu::factorise(systems[Direction::kForward], thresholds, monitor);
+  if (!factors) return {nullptr, "its factors would fill"};
+  return {std::make_unique<BicgstabMethod>(systems, name, std::move(factors)), {}};
+}
 
 }  // namespace
 
-Candidate make_ilut_bicgstab(const System& system, Monitor& monitor) {
-  std::optional<IncompleteLu> factors = IncompleteLu::factorise(system, kDrop, kFill, kMostWork, monitor);
-  if (!factors) return {nullptr, "its factors would fill"};
-  return {std::make_unique<Bicgstab>(system, std::move(factors)), {}};
+Candidate make_milut_bicgstab(Systems& systems, Direction wanted, Monitor& monitor) {
+  const System& system = systems[wanted];
+  if (system.conserves && system.amplification > kFarthest) return {nullptr, "too long a horizon for rough factors"};
+  return make_preconditioned(systems, "MILUT-BiCGSTAB", kRough, monitor);
 }
 
-Candidate make_bicgstab(const System& system, Monitor&) {
-  return {std::make_unique<Bicgstab>(system, std::nullopt), {}};
+Candidate make_ilut_bicgstab(Systems& systems, Direction, Monitor& monitor) {
+  return make_preconditioned(systems, "ILUT-BiCGSTAB", kFine, monitor);
+}
+
+Candidate make_bicgstab(Systems& systems, Direction, Monitor&) {
+  return {std::make_unique<BicgstabMethod>(systems, "BiCGSTAB", std::nullopt), {}};
 }
 
 }  // namespace rlcore::linear

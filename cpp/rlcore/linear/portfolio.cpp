@@ -2,40 +2,33 @@
 
 #include <array>
 
-#include "rlcore/linear/relabelling.hpp"
-
 namespace rlcore::linear {
 
-Candidate make_dense_lu(const System&, Monitor&);
-Candidate make_span_iteration(const System&, Monitor&);
-Candidate make_sparse_lu(const System&, Monitor&);
-Candidate make_multigrid(const System&, Monitor&);
-Candidate make_ilut_bicgstab(const System&, Monitor&);
-Candidate make_bicgstab(const System&, Monitor&);
-Candidate make_value_iteration(const System&, Monitor&);
-
-namespace {
-
-Candidate make_local_multigrid(const System& system, Monitor& monitor) {
-  return make_relabelled(system, monitor, make_multigrid);
-}
-
-Candidate make_local_ilut_bicgstab(const System& system, Monitor& monitor) {
-  return make_relabelled(system, monitor, make_ilut_bicgstab);
-}
-
-}  // namespace
+Candidate make_dense_lu(Systems&, Direction, Monitor&);
+Candidate make_banded_lu(Systems&, Direction, Monitor&);
+Candidate make_span_iteration(Systems&, Direction, Monitor&);
+Candidate make_block_triangular(Systems&, Direction, Monitor&);
+Candidate make_sparse_lu(Systems&, Direction, Monitor&);
+Candidate make_multigrid(Systems&, Direction, Monitor&);
+Candidate make_milut_bicgstab(Systems&, Direction, Monitor&);
+Candidate make_ilut_bicgstab(Systems&, Direction, Monitor&);
+Candidate make_bicgstab(Systems&, Direction, Monitor&);
+Candidate make_value_iteration(Systems&, Direction, Monitor&);
 
 std::span<const Entry> portfolio() {
-  // Small chains exactly; random graphs by sweeps, which see at once whether they contract; chains,
-  // queues and cycles by a factorisation that hardly fills; what is local by a preconditioned Krylov
-  // method, what is not by a plain one; and what defeats even that by plain sweeps, slow but sure.
-  static constexpr std::array<Entry, 7> kMethods{{
+  // Small chains exactly; queues and cycles by a factorisation that does not fill; random graphs by sweeps, which
+  // see at once whether they contract; chains of small components one after the other; what else hardly fills by
+  // a factorisation; what is local by a preconditioned Krylov method, what is not by a plain one; and what defeats even
+  // that by plain sweeps, slow but sure.
+  static constexpr std::array<Entry, 10> kMethods{{
       {"dense LU", make_dense_lu},
+      {"banded LU", make_banded_lu},
       {"span iteration", make_span_iteration},
+      {"block triangular", make_block_triangular},
+      {"multigrid", make_multigrid, true},
+      {"MILUT-BiCGSTAB", make_milut_bicgstab, true},
+      {"ILUT-BiCGSTAB", make_ilut_bicgstab, true},
       {"sparse LU", make_sparse_lu},
-      {"multigrid", make_local_multigrid},
-      {"ILUT-BiCGSTAB", make_local_ilut_bicgstab},
       {"BiCGSTAB", make_bicgstab},
       {"value iteration", make_value_iteration},
   }};

@@ -11,6 +11,7 @@ namespace rlcore::linear {
 struct Entry {
   std::string_view name;
   Factory make;
+  bool local = false;  // wants neighbours to have numbers near each other
 };
 
 std::span<const Entry> portfolio();

@@ -2,9 +2,6 @@
 
 #include <cmath>
 #include <cstdlib>
-#include <memory>
-#include <string>
-#include <utility>
 
 namespace rlcore::linear {
 namespace {
@@ -72,66 +69,51 @@ Columns breadth_first_order(const CsrMatrix& matrix) {
   return order;
 }
 
-/// A method that works on the relabelled system.
-class RelabelledMethod final : public Method {
- public:
-  RelabelledMethod(Relabelling relabelling, const System& system)
-      : relabelling_(std::move(relabelling)),
-        system_{
-            .matrix = relabelling_.apply(system.matrix),
-            .discount = system.discount,
-            .direction = system.direction,
-            .conserves = system.conserves,
-            .amplification = system.amplification,
-            .team = system.team,
-        },
-        b_(at(system.size())),
-        x_(at(system.size())) {}
-
-  /// The reason if the method does not suit.
-  std::string make(Factory factory, Monitor& monitor) {
-    Candidate candidate = factory(system_, monitor);
-    method_ = std::move(candidate.method);
-    return std::move(candidate.reason);
-  }
-
-  Index solve(ConstVector b, Vector x, const Goal& goal, Monitor& monitor) override {
-    relabelling_.apply(b, b_);
-    const Index iterations = method_->solve(b_, x_, goal, monitor);
-    relabelling_.undo(x_, x);
-    return iterations;
-  }
-
-  bool is_direct() const override { return method_->is_direct(); }
-
- private:
-  Relabelling relabelling_;
-  System system_;
-  std::unique_ptr<Method> method_;
-  Doubles b_, x_;
-};
-
 }  // namespace
 
-Candidate make_relabelled(const System& system, Monitor& monitor, Factory factory) {
-  std::optional<Relabelling> relabelling = Relabelling::breadth_first(system.matrix);
-  if (!relabelling) return factory(system, monitor);
-  auto method = std::make_unique<RelabelledMethod>(std::move(*relabelling), system);
-  std::string reason = method->make(factory, monitor);
-  if (!reason.empty()) return {nullptr, std::move(reason)};
-  return {std::move(method), {}};
+System Relabelling::apply(const System& system) const {
+  return {
+      .matrix = apply(system.matrix),
+      .discount = system.discount,
+      .direction = system.direction,
+      .conserves = system.conserves,
+      .amplification = system.amplification,
+      .team = system.team,
+  };
+}
+
+LocalSystems::LocalSystems(Systems& original, Direction direction)
+    : original_(original),
+      relabelling_(Relabelling::breadth_first(original[direction].matrix)),
+      relabelled_(original.size(), [this](Direction wanted) { return relabelling_->apply(original_[wanted]); }) {}
+
+Outcome LocalSystems::solve(Method& method, Direction direction, ConstVector b, Vector x, const Goal& goal,
+                            Monitor& monitor) {
+  if (!relabelling_) return method.solve(direction, b, x, goal, monitor);
+  Doubles local_b(b.size());
+  Doubles local_x(x.size());
+  relabelling_->apply(b, local_b);
+  const Outcome outcome = method.solve(direction, local_b, local_x, goal, monitor);
+  relabelling_->undo(local_x, x);
+  return outcome;
 }
 
 std::optional<Relabelling> Relabelling::breadth_first(const CsrMatrix& matrix) {
   const double distance = mean_distance(matrix, [](Index state) { return state; });
   if (distance <= far_away(matrix.size)) return std::nullopt;
+  Relabelling relabelling = by_breadth(matrix);
+  const Columns& number = relabelling.new_of_old_;
+  const double nearer = mean_distance(matrix, [&](Index state) { return Index{number[at(state)]}; });
+  if (nearer * kWorthwhile > distance) return std::nullopt;
+  return relabelling;
+}
+
+Relabelling Relabelling::by_breadth(const CsrMatrix& matrix) {
   Relabelling relabelling;
   relabelling.old_of_new_ = breadth_first_order(matrix);
   Columns& number = relabelling.new_of_old_;
   number.resize(at(matrix.size));
   for (std::size_t i = 0; i < number.size(); ++i) number[at(relabelling.old_of_new_[i])] = static_cast<Column>(i);
-  const double nearer = mean_distance(matrix, [&](Index state) { return Index{number[at(state)]}; });
-  if (nearer * kWorthwhile > distance) return std::nullopt;
   return relabelling;
 }
 

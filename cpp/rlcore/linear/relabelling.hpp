@@ -17,7 +17,11 @@ class Relabelling {
   /// already, or would not come much nearer (random graphs have no good order).
   static std::optional<Relabelling> breadth_first(const CsrMatrix& matrix);
 
+  /// The same order, whatever it is worth.
+  static Relabelling by_breadth(const CsrMatrix& matrix);
+
   CsrMatrix apply(const CsrMatrix& matrix) const;
+  System apply(const System& system) const;
 
   /// y in the new order, from x in the old one; and back.
   void apply(ConstVector x, Vector y) const;
@@ -28,7 +32,21 @@ class Relabelling {
   std::vector<Column, LargeAllocator<Column>> new_of_old_;
 };
 
-/// The method that `factory` makes, at work on the relabelled system where that brings neighbours nearer.
-Candidate make_relabelled(const System& system, Monitor& monitor, Factory factory);
+/// Systems under labels that bring neighbours together, where there are such; for the methods that need them.
+class LocalSystems {
+ public:
+  /// Looks for an order of the system of one direction; it serves both.
+  LocalSystems(Systems& original, Direction direction);
+
+  Systems& systems() { return relabelling_ ? relabelled_ : original_; }
+
+  /// Lets a method that was made for `systems()` solve the original system.
+  Outcome solve(Method& method, Direction direction, ConstVector b, Vector x, const Goal& goal, Monitor& monitor);
+
+ private:
+  Systems& original_;
+  std::optional<Relabelling> relabelling_;
+  Systems relabelled_;
+};
 
 }  // namespace rlcore::linear

@@ -7,6 +7,7 @@
 #include "rlcore/extent.hpp"
 #include "rlcore/format.hpp"
 #include "rlcore/linear/portfolio.hpp"
+#include "rlcore/linear/relabelling.hpp"
 
 namespace rlcore::linear {
 namespace {
@@ -26,20 +27,52 @@ TwofoldVector scaled(const TwofoldVector& x, int exponent) {
   return y;
 }
 
+/// The system of one direction, its matrix left out.
+System frame(const Chain& chain, double discount, Direction direction, Team& team) {
+  return {
+      .matrix = {},
+      .discount = discount,
+      .direction = direction,
+      .conserves = chain.conserves(),
+      .amplification = 1.0 / chain.deficit(discount).lower,
+      .team = &team,
+  };
+}
+
 }  // namespace
 
-/// The system of one direction, assembled once, and the methods that were made ready for it. Every solve
-/// begins with the first method again, so that an answer does not depend on those before it.
-struct Resolvent::Side {
-  System system;
-  std::vector<Candidate> candidates;  // of the portfolio, as far as it was asked for
+/// The systems of both directions and the methods that were made ready for them. Every solve begins with the
+/// first method again, so that an answer does not depend on those before it.
+class Resolvent::Solvers {
+ public:
+  Solvers(Index size, Systems::Assemble assemble, Monitor& monitor)
+      : systems_(size, std::move(assemble)), monitor_(monitor) {}
 
-  explicit Side(System assembled) : system(std::move(assembled)) {}
-
-  const Candidate& candidate(std::size_t i, Monitor& monitor) {
-    while (candidates.size() <= i) candidates.push_back(portfolio()[candidates.size()].make(system, monitor));
-    return candidates[i];
+  /// The method of an entry of the portfolio, or why it does not suit.
+  const Candidate& candidate(std::size_t i, Direction wanted) {
+    while (candidates_.size() <= i) {
+      const Entry& entry = portfolio()[candidates_.size()];
+      candidates_.push_back(entry.make(entry.local ? local(wanted).systems() : systems_, wanted, monitor_));
+    }
+    return candidates_[i];
   }
+
+  Outcome solve(std::size_t i, Direction direction, ConstVector b, Vector x, const Goal& goal) {
+    Method& method = *candidates_[i].method;
+    if (portfolio()[i].local) return local(direction).solve(method, direction, b, x, goal, monitor_);
+    return method.solve(direction, b, x, goal, monitor_);
+  }
+
+ private:
+  LocalSystems& local(Direction direction) {
+    if (!local_) local_ = std::make_unique<LocalSystems>(systems_, direction);
+    return *local_;
+  }
+
+  Systems systems_;
+  std::unique_ptr<LocalSystems> local_;
+  std::vector<Candidate> candidates_;  // of the portfolio, as far as it was asked for
+  Monitor& monitor_;
 };
 
 /// One run of the refinement: the answer so far, its residual, and what that proves.
@@ -47,21 +80,22 @@ class Resolvent::Refinement {
  public:
   Refinement(Resolvent& resolvent, Direction direction, const RightSide& b, double tolerance)
       : resolvent_(resolvent),
-        side_(resolvent.side(direction)),
+        solvers_(*resolvent.solvers_),
+        system_(frame(resolvent.chain_, resolvent.discount_, direction, resolvent.team_)),
         b_(b),
         tolerance_(tolerance),
         residual_(rounded(b.value)),
         correction_(b.value.size()),
         x_(b.value.size()) {
-    const double residual = side_.system.norm(residual_);
-    proof_ = {residual * side_.system.amplification, 0.0, residual, 0.0};
+    const double residual = system_.norm(residual_);
+    proof_ = {residual * system_.amplification, 0.0, residual, 0.0};
   }
 
   Solution run() {
     for (std::size_t i = 0; i < portfolio().size() && !finished_; ++i) {
-      const Candidate& candidate = side_.candidate(i, resolvent_.monitor_);
+      const Candidate& candidate = solvers_.candidate(i, system_.direction);
       if (candidate.method) {
-        refine(portfolio()[i].name, *candidate.method);
+        refine(i, candidate.method->is_direct());
       } else {
         certificate_.story += std::string(portfolio()[i].name) + ": not tried, " + candidate.reason + "\n";
       }
@@ -71,24 +105,23 @@ class Resolvent::Refinement {
 
  private:
   /// Corrections by one method until nothing is left to gain, or it does not help enough.
-  void refine(std::string_view name, Method& method) {
+  void refine(std::size_t method, bool is_direct) {
     while (true) {
       const double before = proof_.error;
       const Index iterations = improve(method);
-      tell(name, iterations);
+      tell(portfolio()[method].name, iterations);
       const bool worthwhile = proof_.error <= kWorthwhile * before;
-      const bool polishing = worthwhile && method.is_direct();
+      const bool polishing = worthwhile && is_direct && std::ssize(b_.value) <= kBlock;
       finished_ = is_best_attainable() || (meets_tolerance() && !polishing);
       if (finished_ || !worthwhile) return;
     }
   }
 
-  /// One correction, judged, and taken back if it made things worse.
-  Index improve(Method& method) {
-    const System& system = side_.system;
-    const Goal goal{0.8 * tolerance_, system.norm(x_), system.residual_norm(residual_), system.amplification};
-    const Index iterations = method.solve(residual_, correction_, goal, resolvent_.monitor_);
-    if (!extent_of(correction_, resolvent_.team_).finite()) return iterations;
+  /// One correction, judged, and taken back if it made things worse. What a method gave up is not looked at.
+  Index improve(std::size_t method) {
+    const Goal goal{0.8 * tolerance_, norm_, system_.residual_norm(residual_), system_.amplification};
+    const auto [iterations, gave_up] = solvers_.solve(method, system_.direction, residual_, correction_, goal);
+    if (gave_up || !extent_of(correction_, resolvent_.team_).finite()) return iterations;
     const Proof before = proof_;
     add_correction(1.0);
     judge();
@@ -104,37 +137,39 @@ class Resolvent::Refinement {
   }
 
   void judge() {
-    proof_ =
-        prove(resolvent_.chain_, resolvent_.discount_, side_.system.direction, b_, x_, residual_, resolvent_.team_);
+    proof_ = prove(resolvent_.chain_, resolvent_.discount_, system_.direction, b_, x_, residual_, resolvent_.team_);
+    norm_ = norm_of_answer();
+  }
+
+  /// Of x and the shift that the proof adds.
+  double norm_of_answer() const {
+    const Extent extent = extent_of(x_, resolvent_.team_);
+    if (system_.direction == Direction::kTransposed) return extent.l1;
+    return std::max(std::fabs(extent.lower + proof_.shift), std::fabs(extent.upper + proof_.shift));
   }
 
   bool is_best_attainable() const {
-    return proof_.error <= kBelowRounding * side_.system.norm(x_) || proof_.error <= 4.0 * proof_.floor;
+    return proof_.error <= kBelowRounding * norm_ || proof_.error <= 4.0 * proof_.floor;
   }
 
   /// The rounding of the answer to doubles counts too.
-  bool meets_tolerance() const {
-    const double norm = side_.system.norm(x_);
-    return proof_.error + kUnitRoundoff * norm <= tolerance_ * norm;
-  }
+  bool meets_tolerance() const { return proof_.error + kUnitRoundoff * norm_ <= tolerance_ * norm_; }
 
   void tell(std::string_view name, Index iterations) {
     certificate_.iterations += iterations;
     certificate_.method = name;
-    const double norm = side_.system.norm(x_);
     certificate_.story += std::string(name) + ": " + std::to_string(iterations) +
                           (iterations == 1 ? " solve" : " iterations") + ", proven relative error " +
-                          format_briefly(norm > 0.0 ? proof_.error / norm : 0.0) + "\n";
+                          format_briefly(norm_ > 0.0 ? proof_.error / norm_ : 0.0) + "\n";
   }
 
   Solution conclude() {
-    const double norm = side_.system.norm(x_);
     // A shift that is lost in rounding would only turn exact zeros into dust.
-    const bool negligible = std::fabs(proof_.shift) <= kBelowRounding * norm;
+    const bool negligible = std::fabs(proof_.shift) <= kBelowRounding * norm_;
     const double shift = negligible ? 0.0 : proof_.shift;
     if (shift != 0.0) for_states([&](std::size_t i) { x_[i] = x_[i] + shift; });
     // Each twofold addition is right to 2^-102 of its operands.
-    const double arithmetic = 0x1p-100 * (norm + std::fabs(shift));
+    const double arithmetic = 0x1p-100 * (norm_ + 2.0 * std::fabs(shift));
     certificate_.error_bound =
         (proof_.error + std::fabs(proof_.shift - shift) + arithmetic) * (1.0 + 4.0 * kUnitRoundoff);
     certificate_.residual = proof_.residual;
@@ -150,19 +185,21 @@ class Resolvent::Refinement {
   }
 
   Resolvent& resolvent_;
-  Side& side_;
+  Solvers& solvers_;
+  System system_;  // its norms; methods assemble the matrix if they need it
   const RightSide& b_;
   double tolerance_;
   Doubles residual_;
   Doubles correction_;
   TwofoldVector x_;
   Proof proof_;
+  double norm_ = 0.0;  // of the answer so far
   Certificate certificate_;
   bool finished_ = false;
 };
 
 Resolvent::Resolvent(const Chain& chain, double discount, Team& team, Monitor& monitor)
-    : chain_(chain), discount_(discount), team_(team), monitor_(monitor) {
+    : chain_(chain), discount_(discount), team_(team) {
   if (!(discount >= 0.0 && discount < 1.0)) {
     throw SettingError("gamma", {}, "expected 0 <= gamma < 1, got " + format(discount));
   }
@@ -171,6 +208,8 @@ Resolvent::Resolvent(const Chain& chain, double discount, Team& team, Monitor& m
                        "expected gamma times the largest sum of a row below 1, got gamma = " + format(discount) +
                            " with a sum of " + format(chain.mdp().row_sum().upper) + "; pass normalize=True to MDP");
   }
+  const auto assembled = [this](Direction direction) { return assemble(chain_, discount_, direction, team_); };
+  solvers_ = std::make_unique<Solvers>(chain.size(), assembled, monitor);
 }
 
 Resolvent::~Resolvent() = default;
@@ -206,22 +245,11 @@ Solution Resolvent::zero(const RightSide& b) const {
   return {TwofoldVector(b.value.size()), std::move(certificate)};
 }
 
-Resolvent::Side& Resolvent::side(Direction direction) {
-  std::unique_ptr<Side>& side = sides_[direction == Direction::kForward ? 0 : 1];
-  if (!side) side = std::make_unique<Side>(assemble(chain_, discount_, direction, team_));
-  return *side;
-}
-
 System assemble(const Chain& chain, double discount, Direction direction, Team& team) {
+  System system = frame(chain, discount, direction, team);
   const bool forward = direction == Direction::kForward;
-  return {
-      .matrix = forward ? chain.transition(team) : chain.transposed_transition(team),
-      .discount = discount,
-      .direction = direction,
-      .conserves = chain.conserves(),
-      .amplification = 1.0 / chain.deficit(discount).lower,
-      .team = &team,
-  };
+  system.matrix = forward ? chain.transition(team) : chain.transposed_transition(team);
+  return system;
 }
 
 }  // namespace rlcore::linear

@@ -6,8 +6,7 @@
 // decides whether to stop, to refine, or to go on to the next method.
 #pragma once
 
-#include <array>
-#include <optional>
+#include <memory>
 #include <string>
 
 #include "rlcore/chain.hpp"
@@ -47,17 +46,15 @@ class Resolvent {
   Solution solve_transposed(const RightSide& b, double tolerance);
 
  private:
-  struct Side;       // the assembled system of one direction and its methods
+  class Solvers;     // the systems of both directions and the methods for them
   class Refinement;  // one run
-  Side& side(Direction direction);
   Solution solve(Direction direction, const RightSide& b, double tolerance);
   Solution zero(const RightSide& b) const;
 
   const Chain& chain_;
   double discount_;
   Team& team_;
-  Monitor& monitor_;
-  std::array<std::unique_ptr<Side>, 2> sides_;
+  std::unique_ptr<Solvers> solvers_;
 };
 
 }  // namespace rlcore::linear

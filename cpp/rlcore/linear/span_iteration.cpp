@@ -24,45 +24,36 @@ constexpr double kPatience = 300.0;
 /// Plain sweeps, the last resort, stop here.
 constexpr Index kMostSweeps = 200000;
 
-class SpanIteration final : public Method {
+/// The sweeps of one direction.
+class SpanIteration {
  public:
   SpanIteration(const System& system, bool probing) : system_(system), probing_(probing) {}
 
-  Index solve(ConstVector b, Vector x, const Goal& goal, Monitor& monitor) override {
+  Outcome solve(ConstVector b, Vector x, const Goal& goal, Monitor& monitor) const {
     Doubles next(x.size());
     Vector current = x;
     Vector following = next;
-    start(b, current);
+    system_.guess(b, current);
     Doubles history;
-    bool going = true;
-    while (going) {
+    bool met = false;
+    for (bool going = true; going;) {
       const System::Sweep sweep = system_.sweep(b, current, following);
       std::swap(current, following);
       const double residual = residual_after(sweep.change);
       history.push_back(residual);
       const double answer = answer_norm(sweep);
-      going = std::isfinite(residual) && !goal.met(residual, answer) && worth_going_on(history, goal, answer);
+      met = goal.met(residual, answer);
+      going = std::isfinite(residual) && !met && worth_going_on(history, goal, answer);
       if (!going && shifts()) add_constant(current, sweep.change);
       monitor.poll({name(), static_cast<Index>(history.size()), goal.error(residual, answer), goal.tolerance});
     }
     if (current.data() != x.data()) std::copy(current.begin(), current.end(), x.begin());
-    return static_cast<Index>(history.size());
+    return {std::ssize(history), probing_ && !met};
   }
 
  private:
   const char* name() const { return probing_ ? "span iteration" : "value iteration"; }
   bool shifts() const { return system_.conserves && system_.direction == Direction::kForward; }
-
-  /// Values start from zero, occupancies from the right mass spread evenly.
-  void start(ConstVector b, Vector x) const {
-    double level = 0.0;
-    if (system_.conserves && system_.direction == Direction::kTransposed) {
-      double mass = 0.0;
-      for (const double weight : b) mass += weight;
-      level = mass / (1.0 - system_.discount) / static_cast<double>(x.size());
-    }
-    std::fill(x.begin(), x.end(), level);
-  }
 
   /// The residual of the new iterate is discount M times the change.
   double residual_after(const Extent& change) const {
@@ -97,7 +88,8 @@ class SpanIteration final : public Method {
     if (!(rate < 1.0)) return false;
     const double needed =
         std::max(goal.tolerance * std::max(answer, goal.known) / goal.amplification, Goal::kFloor * goal.initial);
-    return std::log(needed / history.back()) / std::log(rate) < kPatience;
+    return std::log(needed / history.back()) / std::log(rate) <
+           (system_.matrix.num_entries < 12 * system_.size() ? 60 : kPatience);
   }
 
   /// Plain sweeps go on as long as a thousand of them gain anything above rounding noise.
@@ -112,14 +104,28 @@ class SpanIteration final : public Method {
   bool probing_;
 };
 
+/// The method: sweeps need no preparation.
+class Sweeps final : public Method {
+ public:
+  Sweeps(Systems& systems, bool probing) : systems_(systems), probing_(probing) {}
+
+  Outcome solve(Direction direction, ConstVector b, Vector x, const Goal& goal, Monitor& monitor) override {
+    return SpanIteration(systems_[direction], probing_).solve(b, x, goal, monitor);
+  }
+
+ private:
+  Systems& systems_;
+  bool probing_;
+};
+
 }  // namespace
 
-Candidate make_span_iteration(const System& system, Monitor&) {
-  return {std::make_unique<SpanIteration>(system, true), {}};
+Candidate make_span_iteration(Systems& systems, Direction, Monitor&) {
+  return {std::make_unique<Sweeps>(systems, true), {}};
 }
 
-Candidate make_value_iteration(const System& system, Monitor&) {
-  return {std::make_unique<SpanIteration>(system, false), {}};
+Candidate make_value_iteration(Systems& systems, Direction, Monitor&) {
+  return {std::make_unique<Sweeps>(systems, false), {}};
 }
 
 }  // namespace rlcore::linear

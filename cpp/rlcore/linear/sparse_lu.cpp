@@ -82,7 +82,8 @@ Permutation minimum_degree_order(const SparseMatrix& symmetric) {
 
 class SparseLu final : public Method {
  public:
-  SparseLu(const SparseMatrix& matrix, Permutation order) : order_(std::move(order)) {
+  SparseLu(const SparseMatrix& matrix, Direction direction, Permutation order)
+      : direction_(direction), order_(std::move(order)) {
     // The diagonal dominates: without row exchanges the factors stay as sparse as they were counted.
     factors_.setPivotThreshold(0.0);
     factors_.isSymmetric(true);
@@ -92,36 +93,44 @@ class SparseLu final : public Method {
 
   bool ready() const { return factors_.info() == Eigen::Success; }
 
-  Index solve(ConstVector b, Vector x, const Goal&, Monitor&) override {
+  Outcome solve(Direction direction, ConstVector b, Vector x, const Goal&, Monitor&) override {
     const Eigen::Map<const Eigen::VectorXd> right(b.data(), ssize(b));
     const Eigen::VectorXd permuted = order_.transpose() * right;
-    Eigen::Map<Eigen::VectorXd>(x.data(), ssize(x)) = order_ * Eigen::VectorXd(factors_.solve(permuted));
-    return 1;
+    Eigen::VectorXd answer;
+    if (direction == direction_) {
+      answer = factors_.solve(permuted);
+    } else {
+      answer = factors_.transpose().solve(permuted);
+    }
+    Eigen::Map<Eigen::VectorXd>(x.data(), ssize(x)) = order_ * answer;
+    return {1};
   }
 
   bool is_direct() const override { return true; }
 
  private:
+  Direction direction_;  // of the factors
   Permutation order_;
   Eigen::SparseLU<SparseMatrix, Eigen::NaturalOrdering<Column>> factors_;
 };
 
-Candidate factorise(const SparseMatrix& matrix, Permutation order) {
-  auto method = std::make_unique<SparseLu>(matrix, std::move(order));
+Candidate factorise(const SparseMatrix& matrix, Direction direction, Permutation order) {
+  auto method = std::make_unique<SparseLu>(matrix, direction, std::move(order));
   if (!method->ready()) return {nullptr, "its factorisation broke down"};
   return {std::move(method), {}};
 }
 
 }  // namespace
 
-Candidate make_sparse_lu(const System& system, Monitor&) {
-  if (static_cast<double>(system.size()) * kWorkPerColumn > kMostWork) return {nullptr, "too many states"};
+Candidate make_sparse_lu(Systems& systems, Direction wanted, Monitor&) {
+  if (static_cast<double>(systems.size()) * kWorkPerColumn > kMostWork) return {nullptr, "too many states"};
+  const System& system = systems[wanted];
   const SparseMatrix matrix = resolvent_matrix(system);
   const SparseMatrix symmetric = matrix + SparseMatrix(matrix.transpose());
-  if (factor_is_small(symmetric, kFillOfLarge)) return factorise(matrix, natural_order(system.size()));
+  if (factor_is_small(symmetric, kFillOfLarge)) return factorise(matrix, wanted, natural_order(system.size()));
   if (system.size() <= kSmall) {
     Permutation order = minimum_degree_order(symmetric);
-    if (factor_is_small(order.transpose() * symmetric * order, kFillOfSmall)) return factorise(matrix, order);
+    if (factor_is_small(order.transpose() * symmetric * order, kFillOfSmall)) return factorise(matrix, wanted, order);
   }
   return {nullptr, "its factors would fill"};
 }

@@ -1,5 +1,6 @@
 #include "rlcore/linear/system.hpp"
 
+#include <algorithm>
 #include <vector>
 
 namespace rlcore::linear {
@@ -45,7 +46,44 @@ void System::apply(ConstVector x, Vector y) const {
 double System::residual_norm(ConstVector r) const {
   const Extent extent = extent_of(r, *team);
   if (direction == Direction::kTransposed) return extent.l1;
-  return conserves ? (extent.upper - extent.lower) / 2.0 : extent.largest();
+  return constants_are_free() ? (extent.upper - extent.lower) / 2.0 : extent.largest();
+}
+
+void System::guess(ConstVector b, Vector x) const {
+  double level = 0.0;
+  if (conserves && direction == Direction::kTransposed) {
+    double mass = 0.0;
+    for (const double weight : b) mass += weight;
+    level = mass / (1.0 - discount) / static_cast<double>(x.size());
+  }
+  std::fill(x.begin(), x.end(), level);
+}
+
+void System::remove_free_part(Vector x) const {
+  if (!constants_are_free()) return;
+  Doubles partial(at(num_blocks(size())));
+  team->for_blocks(size(), kBlock, [&](Index first, Index last, Index block) {
+    double sum = 0.0;
+    for (auto i = at(first); i < at(last); ++i) sum += x[i];
+    partial[at(block)] = sum;
+  });
+  double mean = 0.0;
+  for (const double part : partial) mean += part;
+  mean /= static_cast<double>(size());
+  team->for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
+    for (auto i = at(first); i < at(last); ++i) x[i] -= mean;
+  });
+}
+
+void System::restore_free_part(ConstVector b, Vector x) const {
+  if (!constants_are_free()) return;
+  Doubles r(x.size());
+  residual(b, x, r);
+  const Extent extent = extent_of(r, *team);
+  const double constant = (extent.lower + extent.upper) / 2.0 / (1.0 - discount);
+  team->for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
+    for (auto i = at(first); i < at(last); ++i) x[i] += constant;
+  });
 }
 
 double dot(ConstVector x, ConstVector y, Team& team) {

@@ -1,6 +1,11 @@
 // What a solver method is given: the linear system (I - discount M) x = b, and when to stop.
 #pragma once
 
+#include <array>
+#include <functional>
+#include <memory>
+#include <utility>
+
 #include "rlcore/csr_matrix.hpp"
 #include "rlcore/extent.hpp"
 #include "rlcore/monitor.hpp"
@@ -35,6 +40,16 @@ struct System {
   /// y = (I - discount M) x
   void apply(ConstVector x, Vector y) const;
 
+  /// The first guess: zero, or the mass that visits must have, spread evenly, where nothing ends.
+  void guess(ConstVector b, Vector x) const;
+
+  /// Takes the mean out of a vector where constants are free: values of a process that does not end are proven up
+  /// to a constant, which the proof finds. Left in, constants of size 1 / (1 - discount) would drown the rest.
+  void remove_free_part(Vector x) const;
+
+  /// Adds to x the constant that centres its residual, where constants are free.
+  void restore_free_part(ConstVector b, Vector x) const;
+
   /// The norm in which an error counts: the largest value, or the total mass, transposed.
   double norm(ConstVector x) const { return norm(extent_of(x, *team)); }
   double norm(const TwofoldVector& x) const { return norm(extent_of(x, *team)); }
@@ -43,7 +58,28 @@ struct System {
   double residual_norm(ConstVector r) const;
 
  private:
+  bool constants_are_free() const { return conserves && direction == Direction::kForward; }
   double norm(const Extent& x) const { return direction == Direction::kTransposed ? x.l1 : x.largest(); }
+};
+
+/// Both directions of one system, each assembled when it is first asked for.
+class Systems {
+ public:
+  using Assemble = std::function<System(Direction)>;
+  Systems(Index size, Assemble assemble) : size_(size), assemble_(std::move(assemble)) {}
+
+  Index size() const { return size_; }
+
+  const System& operator[](Direction direction) {
+    std::unique_ptr<System>& system = systems_[direction == Direction::kForward ? 0 : 1];
+    if (!system) system = std::make_unique<System>(assemble_(direction));
+    return *system;
+  }
+
+ private:
+  Index size_;
+  Assemble assemble_;
+  std::array<std::unique_ptr<System>, 2> systems_;
 };
 
 /// dot(x, y), summed block by block in a fixed order.

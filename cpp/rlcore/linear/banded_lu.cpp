@@ -1,0 +1,171 @@
+// Banded LU: chains, queues and cycles, whose states have neighbours with near numbers only, or would have in
+// breadth-first order. One pass up and one pass down, at the cost of a few sweeps.
+//
+// I - discount P_pi is a diagonally dominant M-matrix by rows: no pivoting is needed, and the band does not widen.
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "rlcore/linear/method.hpp"
+#include "rlcore/linear/relabelling.hpp"
+
+namespace rlcore::linear {
+namespace {
+
+/// The widest band, on each side of the diagonal, that is worth its zeros.
+constexpr Index kWidest = 8;
+
+/// States that are followed to see whether a chain is narrow.
+constexpr Index kSample = 2000;
+
+/// The number of diagonals below and above the main one, as far as they hold entries.
+struct Band {
+  Index below = 0;
+  Index above = 0;
+
+  bool is_narrow() const { return below <= kWidest && above <= kWidest; }
+};
+
+/// The band of a matrix; stops as soon as it is not narrow.
+Band band_of(const CsrMatrix& m) {
+  Band band;
+  for (Index row = 0; row < m.size && band.is_narrow(); ++row) {
+    for (Index k = m.first[row]; k < m.first[row] + m.length[row]; ++k) {
+      band.below = std::max(band.below, row - m.column[k]);
+      band.above = std::max(band.above, m.column[k] - row);
+    }
+  }
+  return band;
+}
+
+/// Whether the first few thousand states that are reached from state 0 come a few at a time.
+bool looks_narrow(const CsrMatrix& m) {
+  std::vector<char> seen(at(m.size), 0);
+  std::vector<Column> level{0};
+  seen[0] = 1;
+  for (Index found = 1; found < kSample && !level.empty(); found += std::ssize(level)) {
+    if (std::ssize(level) > kWidest) return false;
+    std::vector<Column> next;
+    for (const Index state : level) {
+      for (Index k = m.first[state]; k < m.first[state] + m.length[state]; ++k) {
+        if (std::exchange(seen[at(m.column[k])], 1) == 0) next.push_back(m.column[k]);
+      }
+    }
+    level = std::move(next);
+  }
+  return true;
+}
+
+class BandedLu final : public Method {
+ public:
+  BandedLu(const System& forward, Band band, std::optional<Relabelling> relabelling)
+      : band_(band), relabelling_(std::move(relabelling)), row_(at(forward.size() * width())) {
+    load(forward);
+    eliminate();
+  }
+
+  Outcome solve(Direction direction, ConstVector b, Vector x, const Goal&, Monitor&) override {
+    if (!relabelling_) {
+      solve(direction, b, x);
+    } else {
+      Doubles local_b(b.size());
+      Doubles local_x(x.size());
+      relabelling_->apply(b, local_b);
+      solve(direction, local_b, local_x);
+      relabelling_->undo(local_x, x);
+    }
+    return {1};
+  }
+
+  bool is_direct() const override { return true; }
+
+ private:
+  Index width() const { return band_.below + 1 + band_.above; }
+  Index size() const { return std::ssize(row_) / width(); }
+
+  /// The entry of a column, both counted from the first state; row and column must be within the band.
+  double& entry(Index row, Index column) { return row_[at(row * width() + band_.below + column - row)]; }
+  double entry(Index row, Index column) const { return row_[at(row * width() + band_.below + column - row)]; }
+
+  Index first_column(Index row) const { return std::max<Index>(0, row - band_.below); }
+  Index last_column(Index row) const { return std::min(size() - 1, row + band_.above); }
+
+  void load(const System& forward) {
+    const CsrMatrix& m = forward.matrix;
+    forward.team->for_blocks(m.size, kBlock, [&](Index first, Index last, Index) {
+      for (Index row = first; row < last; ++row) {
+        entry(row, row) += 1.0;
+        for (Index k = m.first[row]; k < m.first[row] + m.length[row]; ++k) {
+          entry(row, m.column[k]) -= forward.discount * m.value[k];
+        }
+      }
+    });
+  }
+
+  /// Leaves the multipliers below the diagonal, the inverse pivots on it, and the upper factor above.
+  void eliminate() {
+    for (Index row = 0; row < size(); ++row) {
+      for (Index left = first_column(row); left < row; ++left) {
+        const double multiplier = entry(row, left) *= entry(left, left);
+        if (multiplier == 0.0) continue;
+        for (Index column = left + 1; column <= last_column(left); ++column) {
+          entry(row, column) -= multiplier * entry(left, column);
+        }
+      }
+      entry(row, row) = 1.0 / entry(row, row);
+    }
+  }
+
+  void solve(Direction direction, ConstVector b, Vector x) const {
+    std::copy(b.begin(), b.end(), x.begin());
+    if (direction == Direction::kForward) {
+      solve_forward(x);
+    } else {
+      solve_transposed(x);
+    }
+  }
+
+  void solve_forward(Vector x) const {
+    for (Index row = 0; row < size(); ++row) {
+      for (Index left = first_column(row); left < row; ++left) x[at(row)] -= entry(row, left) * x[at(left)];
+    }
+    for (Index row = size() - 1; row >= 0; --row) {
+      for (Index right = row + 1; right <= last_column(row); ++right) x[at(row)] -= entry(row, right) * x[at(right)];
+      x[at(row)] *= entry(row, row);
+    }
+  }
+
+  void solve_transposed(Vector x) const {
+    for (Index row = 0; row < size(); ++row) {
+      x[at(row)] *= entry(row, row);
+      for (Index right = row + 1; right <= last_column(row); ++right) x[at(right)] -= entry(row, right) * x[at(row)];
+    }
+    for (Index row = size() - 1; row >= 0; --row) {
+      for (Index left = first_column(row); left < row; ++left) x[at(left)] -= entry(row, left) * x[at(row)];
+    }
+  }
+
+  Band band_;
+  std::optional<Relabelling> relabelling_;
+  Doubles row_;  // the band, row by row
+};
+
+}  // namespace
+
+Candidate make_banded_lu(Systems& systems, Direction, Monitor&) {
+  const System& forward = systems[Direction::kForward];
+  const Band band = band_of(forward.matrix);
+  if (band.is_narrow()) return {std::make_unique<BandedLu>(forward, band, std::nullopt), {}};
+  if (looks_narrow(forward.matrix)) {
+    Relabelling relabelling = Relabelling::by_breadth(forward.matrix);
+    const System relabelled = relabelling.apply(forward);
+    const Band narrowed = band_of(relabelled.matrix);
+    if (narrowed.is_narrow()) {
+      return {std::make_unique<BandedLu>(relabelled, narrowed, std::move(relabelling)), {}};
+    }
+  }
+  return {nullptr, "its states have no narrow order"};
+}
+
+}  // namespace rlcore::linear
