@@ -48,7 +48,7 @@ void count_reads(benchmark::State& state, const CsrMatrix& matrix) {
 void sweep(benchmark::State& state) {
   Team team(static_cast<int>(state.range(1)));
   const linear::System system =
-      linear::assemble(workload(state.range(0)).chain, 0.99, linear::Direction::kForward, team);
+      linear::Kernel(workload(state.range(0)).chain, 0.99).assemble(linear::Direction::kForward, team);
   const Doubles zero(at(system.size()), 0.0);
   const Doubles one(at(system.size()), 1.0);
   Doubles y(zero);
@@ -65,7 +65,7 @@ void sweep(benchmark::State& state) {
 void transposed_sweep(benchmark::State& state) {
   Team team(static_cast<int>(state.range(1)));
   const linear::System system =
-      linear::assemble(workload(state.range(0)).chain, 0.99, linear::Direction::kTransposed, team);
+      linear::Kernel(workload(state.range(0)).chain, 0.99).assemble(linear::Direction::kTransposed, team);
   const Doubles zero(at(system.size()), 0.0);
   const Doubles even(at(system.size()), 1.0 / static_cast<double>(system.size()));
   Doubles y(zero);
@@ -105,12 +105,15 @@ void proof(benchmark::State& state) {
   const linear::RightSide b{TwofoldVector(at(chain.size()), Twofold{1.0})};
   const TwofoldVector x(at(chain.size()), Twofold{100.0});
   Doubles residual(at(chain.size()));
-  const linear::Proof proof = linear::prove(chain, 0.99, direction, b, x, residual, team);
+  const linear::Proof proof = linear::prove(linear::Kernel(chain, 0.99), {linear::Kernel(chain, 0.99).deficit()},
+                                            direction, b, x, residual, team);
   if (direction == linear::Direction::kForward && proof.error > 1e-9) {
     state.SkipWithError("the exact solution is not certified");
     return;
   }
-  for (auto _ : state) benchmark::DoNotOptimize(linear::prove(chain, 0.99, direction, b, x, residual, team));
+  for (auto _ : state)
+    benchmark::DoNotOptimize(linear::prove(linear::Kernel(chain, 0.99), {linear::Kernel(chain, 0.99).deficit()},
+                                           direction, b, x, residual, team));
   state.SetBytesProcessed(state.iterations() * chain.mdp().num_entries() *
                           static_cast<Index>(sizeof(double) + sizeof(Column)));
 }

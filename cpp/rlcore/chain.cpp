@@ -38,21 +38,14 @@ double Chain::mean_error(double scale) const {
   return 2.0 * dot_error(terms) * scale + underflow_error(terms);
 }
 
-void Chain::residual(double discount, const TwofoldVector& b, const TwofoldVector& x, Vector residual,
-                     Team& team) const {
+Twofold Chain::mean_ahead(Index state, const Twofold* x) const {
   const TwofoldRows& rows = twofold_rows();
-  team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
-    for (Index state = first; state < last; ++state) {
-      TwofoldSum over_actions;
-      for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
-        const double weight = policy_[at(pair)];
-        if (weight == 0.0) continue;
-        over_actions.add_product(rows.dot(mdp_.row(pair), x.data()), weight);
-      }
-      const Twofold ahead = over_actions.total() * discount;
-      residual[at(state)] = (b[at(state)] + (ahead - x[at(state)])).rounded();
-    }
-  });
+  TwofoldSum over_actions;
+  for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
+    const double weight = policy_[at(pair)];
+    if (weight != 0.0) over_actions.add_product(rows.dot(mdp_.row(pair), x), weight);
+  }
+  return over_actions.total();
 }
 
 /// The states are dealt with in a few parts, each with sums of its own: how many depends on the model alone,
@@ -85,16 +78,6 @@ TwofoldVector Chain::arrivals(double discount, const TwofoldVector& x, Team& tea
   });
   return std::move(total);
 }
-
-void Chain::residual_transposed(double discount, const TwofoldVector& b, const TwofoldVector& x, Vector residual,
-                                Team& team) const {
-  const TwofoldVector arrived = arrivals(discount, x, team);
-  team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
-    for (auto i = at(first); i < at(last); ++i) residual[i] = (b[i] + (arrived[i] - x[i])).rounded();
-  });
-}
-
-TwofoldVector Chain::step(const TwofoldVector& x, Team& team) const { return arrivals(1.0, x, team); }
 
 double Chain::residual_error(double scale) const {
   const Index terms = mdp_.max_row_length() + mdp_.max_num_actions();

@@ -37,25 +37,21 @@ class Chain {
   TwofoldVector mean_over_actions(ConstVector pair_values, Team& team) const;
   double mean_error(double scale) const;
 
-  /// residual = b + discount P_pi x - x, rounded once at the end.
-  void residual(double discount, const TwofoldVector& b, const TwofoldVector& x, Vector residual, Team& team) const;
+  /// sum_s' P_pi(s'|s) x(s')
+  Twofold mean_ahead(Index state, const Twofold* x) const;
 
-  /// residual = b + discount P_pi^T x - x.
-  void residual_transposed(double discount, const TwofoldVector& b, const TwofoldVector& x, Vector residual,
-                           Team& team) const;
+  /// discount P_pi^T x
+  TwofoldVector arrivals(double discount, const TwofoldVector& x, Team& team) const;
 
   /// P_pi^T x: where the process is one step later.
-  TwofoldVector step(const TwofoldVector& x, Team& team) const;
+  TwofoldVector step(const TwofoldVector& x, Team& team) const { return arrivals(1.0, x, team); }
 
-  /// Bounds what the arithmetic of one residual can be wrong by beyond its last rounding: per state
+  /// Bounds what the arithmetic of a residual b - (I - K) x can be wrong by beyond its last rounding: per state
   /// when `scale` is max|b| + max|x|; in sum over all states, transposed, when it is ||b||_1 + ||x||_1.
   double residual_error(double scale) const;
   double residual_error_transposed(double scale) const;
 
  private:
-  /// discount P_pi^T x
-  TwofoldVector arrivals(double discount, const TwofoldVector& x, Team& team) const;
-
   const Mdp& mdp_;
   ConstVector policy_;
   Interval policy_sum_;

@@ -113,7 +113,8 @@ std::vector<Evaluation> evaluate(const Mdp& mdp, std::span<const ConstVector> po
     const Chain chain(mdp, policies[i], sum);
     std::vector<linear::Solution> solutions;
     {
-      linear::Resolvent resolvent(chain, discount, team, watch);
+      const linear::Kernel kernel(chain, discount);
+      linear::Resolvent resolvent(kernel, team, watch);
       for (const ConstVector reward : rewards) {
         const double scale = extent_of(reward, team).largest();
         solutions.push_back(

@@ -103,7 +103,8 @@ std::vector<Occupancy> occupancy(const Mdp& mdp, std::span<const ConstVector> po
     const Chain chain(mdp, policies[i], sum);
     std::vector<linear::Solution> solutions;
     {
-      linear::Resolvent resolvent(chain, discount, team, watch);
+      const linear::Kernel kernel(chain, discount);
+      linear::Resolvent resolvent(kernel, team, watch);
       for (const ConstVector initial : initials) {
         const linear::RightSide start{twofold(initial)};
         solutions.push_back(resolvent.solve_transposed(start, options.tolerance));
@@ -151,7 +152,8 @@ StateRows successor_representation(const Mdp& mdp, ConstVector policy, double di
   check_states(mdp, states);
   const Chain chain(mdp, policy, check_policy(mdp, policy));
   Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
-  linear::Resolvent resolvent(chain, discount, team, monitor);
+  const linear::Kernel kernel(chain, discount);
+  linear::Resolvent resolvent(kernel, team, monitor);
   StateRows out;
   out.certificate.converged = true;
   out.rows.reserve(states.size() * at(mdp.num_states()));

@@ -94,7 +94,8 @@ struct Solver {
         policy(model.uniform_policy()),
         chain(mdp, policy, check_policy(mdp, policy)),
         team(num_threads),
-        systems(chain.size(), [this, discount](Direction either) { return assemble(chain, discount, either, team); }),
+        systems(chain.size(),
+                [this, discount](Direction either) { return Kernel(chain, discount).assemble(either, team); }),
         direction(wanted),
         candidate(block_triangular().make(systems, wanted, monitor)) {}
 

@@ -5,6 +5,7 @@
 
 #include "models.hpp"
 #include "rlcore/chain.hpp"
+#include "rlcore/linear/kernel.hpp"
 #include "rlcore/policy.hpp"
 
 using namespace rlcore;
@@ -75,10 +76,10 @@ TEST_CASE("residuals by hand") {
   const TwofoldVector x{{10.0}, {20.0}, {30.0}};
   std::vector<double> residual(3);
   // P_pi = [[.55, .45, 0], [.55, 0, .45], [.55, 0, .45]]
-  chain.residual(0.5, b, x, residual, team);
+  linear::Kernel(chain, 0.5).residual(linear::Direction::kForward, b, x, residual, team);
   CHECK(residual[0] == doctest::Approx(1.0 + 0.5 * (5.5 + 9.0) - 10.0));
   CHECK(residual[1] == doctest::Approx(2.0 + 0.5 * (5.5 + 13.5) - 20.0));
-  chain.residual_transposed(0.5, b, x, residual, team);
+  linear::Kernel(chain, 0.5).residual(linear::Direction::kTransposed, b, x, residual, team);
   CHECK(residual[0] == doctest::Approx(1.0 + 0.5 * 0.55 * 60.0 - 10.0));
   CHECK(residual[2] == doctest::Approx(3.0 + 0.5 * 0.45 * 50.0 - 30.0));
   CHECK(chain.step(x, team)[1].rounded() == doctest::Approx(4.5));

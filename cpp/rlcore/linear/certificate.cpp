@@ -18,44 +18,62 @@ constexpr double kOutward = 1.0 + 16.0 * kUnitRoundoff;
 double lower_multiple(double residual, Interval w) { return residual / (residual < 0.0 ? w.lower : w.upper); }
 double upper_multiple(double residual, Interval w) { return residual / (residual > 0.0 ? w.lower : w.upper); }
 
-Proof prove_values(const Extent& residual, double rounding, Interval w) {
+Proof prove_values(const Extent& residual, double rounding, const Horizon& horizon) {
   const double slack = rounding + kUnitRoundoff * residual.largest();
-  const double lower = lower_multiple(residual.lower - slack, w);
-  const double upper = upper_multiple(residual.upper + slack, w);
-  const double shift = lower / 2.0 + upper / 2.0;
+  const double lower = lower_multiple(residual.lower - slack, horizon.w);
+  const double upper = upper_multiple(residual.upper + slack, horizon.w);
+  const double shift = horizon.is_constant() ? lower / 2.0 + upper / 2.0 : 0.0;
   const double roundings = 4.0 * kUnitRoundoff * (std::fabs(lower) + std::fabs(upper));
-  return {std::max(upper - shift, shift - lower) * kOutward + roundings, shift, residual.largest() + slack,
-          rounding / w.lower};
+  const double error = std::max({upper - shift, shift - lower, 0.0}) * kOutward + roundings;
+  return {error * horizon.most * kOutward, shift, residual.largest() + slack,
+          rounding * horizon.amplification() * kOutward};
 }
 
-Proof prove_occupancies(const Extent& residual, double rounding, Interval w, Index size) {
+/// sum |residual| t, each term rounded.
+double weighted_l1(ConstVector residual, const Horizon& horizon, Team& team) {
+  if (horizon.is_constant()) return extent_of(residual, team).l1;
+  const auto weighted = [&](std::size_t i) { return residual[i] * horizon.remaining[i]; };
+  return extent_over(ssize(residual), team, weighted).l1 * kOutward;
+}
+
+Proof prove_occupancies(double l1, double weighted, double rounding, const Horizon& horizon, Index size) {
   const double summation = 1.0 + static_cast<double>(size + 2) * kUnitRoundoff;
-  const double total = (residual.l1 * summation + rounding) * kOutward;
-  return {total / w.lower * kOutward, 0.0, total, rounding / w.lower};
+  const double total = (weighted * summation + rounding * horizon.most) * kOutward;
+  return {total / horizon.w.lower * kOutward, 0.0, (l1 * summation + rounding) * kOutward,
+          rounding * horizon.amplification() * kOutward};
 }
 
 }  // namespace
 
-Proof prove(const Chain& chain, double discount, Direction direction, const RightSide& b, const TwofoldVector& x,
-            Vector residual, Team& team) {
-  const Interval w = chain.deficit(discount);
+Proof prove(const Kernel& kernel, const Horizon& horizon, Direction direction, const RightSide& b,
+            const TwofoldVector& x, Vector residual, Team& team) {
   const Extent of_b = extent_of(b.value, team);
   const Extent of_x = extent_of(x, team);
+  kernel.residual(direction, b.value, x, residual, team);
+  const Extent found = extent_of(residual, team);
   Proof proof;
-  bool finite = of_b.finite() && of_x.finite();
   if (direction == Direction::kForward) {
-    chain.residual(discount, b.value, x, residual, team);
-    const Extent found = extent_of(residual, team);
-    finite = finite && found.finite();
-    proof = prove_values(found, chain.residual_error(of_b.largest() + of_x.largest()) + b.error, w);
+    const double rounding = kernel.residual_error(direction, of_b.largest() + of_x.largest()) + b.error;
+    proof = prove_values(found, rounding, horizon);
   } else {
-    chain.residual_transposed(discount, b.value, x, residual, team);
-    const Extent found = extent_of(residual, team);
-    finite = finite && found.finite();
-    proof = prove_occupancies(found, chain.residual_error_transposed(of_b.l1 + of_x.l1) + b.error, w, chain.size());
+    const double rounding = kernel.residual_error(direction, of_b.l1 + of_x.l1) + b.error;
+    proof = prove_occupancies(found.l1, weighted_l1(residual, horizon, team), rounding, horizon, kernel.size());
   }
-  if (!finite || !(w.lower > 0.0) || !std::isfinite(proof.error)) return {kInfinity, 0.0, kInfinity, 0.0};
+  const bool finite = of_b.finite() && of_x.finite() && found.finite();
+  if (!finite || !(horizon.w.lower > 0.0) || !std::isfinite(proof.error)) return {kInfinity, 0.0, kInfinity, 0.0};
   return proof;
+}
+
+Horizon horizon_of(const Kernel& kernel, const TwofoldVector& t, Vector residual, Team& team) {
+  const TwofoldVector one(t.size(), Twofold{1.0});
+  kernel.residual(Direction::kForward, one, t, residual, team);
+  const Extent of_t = extent_of(t, team);
+  const Extent found = extent_of(residual, team);
+  Horizon horizon{{-kInfinity, kInfinity}, rounded(t), of_t.upper * kOutward};
+  if (!of_t.finite() || !found.finite() || !(of_t.lower >= 0.0)) return horizon;
+  const double slack = kernel.residual_error(Direction::kForward, 1.0 + of_t.largest()) + kUnitRoundoff;
+  horizon.w = {(1.0 - found.upper - slack) / kOutward, (1.0 - found.lower + slack) * kOutward};
+  return horizon;
 }
 
 }  // namespace rlcore::linear

@@ -1,21 +1,22 @@
 // What a residual proves about the error of an answer.
 //
-// Values. Let w = (I - K) 1 > 0 lie between w_lower and w_upper. If alpha w <= residual <= beta w in every
-// state, then alpha <= v - x <= beta, since (I - K)^-1 is nonnegative and maps w to 1. Adding the midpoint
-// to x leaves half the width: without termination w = 1 - gamma, and only the residual's span counts
-// (MacQueen 1966; Puterman 1994, 6.6). With termination the same bound holds, less sharply.
+// Let t >= 0 with w = (I - K) t between w_lower > 0 and w_upper. (I - K)^-1 is nonnegative, so if
+// alpha w <= residual <= beta w in every state, then alpha t <= v - x <= beta t: a residual counts as much as the
+// time that remains. And ||e - x||_1 <= sum |residual| t / w_lower, transposed.
 //
-// Occupancies. ||rho - x||_1 <= ||residual||_1 / w_lower, because the row sums of (I - K)^-1 are at most that.
+// Discounted: t = 1, w = 1 - gamma times the row sum. Adding the midpoint to x leaves half the width: without
+// termination only the residual's span counts (MacQueen 1966; Puterman 1994, 6.6). Undiscounted: t is about the
+// expected remaining time, found by a solve and verified by its own residual.
 #pragma once
 
-#include "rlcore/chain.hpp"
+#include "rlcore/linear/kernel.hpp"
 #include "rlcore/linear/system.hpp"
 
 namespace rlcore::linear {
 
 struct Proof {
   double error = 0.0;     // the proven bound after adding `shift`: per state, or in sum, transposed
-  double shift = 0.0;     // the constant to add to every value; 0 for occupancies
+  double shift = 0.0;     // the constant to add to every value; 0 but for discounted values
   double residual = 0.0;  // the largest residual, or its sum, transposed
   double floor = 0.0;     // the part of `error` that is due to arithmetic: no better x could lower it
 };
@@ -26,9 +27,23 @@ struct RightSide {
   double error = 0.0;
 };
 
+/// A test function t and what (I - K) t lies between.
+struct Horizon {
+  Interval w;
+  Doubles remaining;  // t; empty: 1
+  double most = 1.0;  // max t
+
+  /// Bounds the row sums of (I - K)^-1.
+  double amplification() const { return most / w.lower; }
+  bool is_constant() const { return remaining.empty(); }
+};
+
 /// Forms the residual of x in twofold precision and derives the proof. A residual that is not finite
 /// proves nothing: the error is then infinite.
-Proof prove(const Chain& chain, double discount, Direction direction, const RightSide& b, const TwofoldVector& x,
-            Vector residual, Team& team);
+Proof prove(const Kernel& kernel, const Horizon& horizon, Direction direction, const RightSide& b,
+            const TwofoldVector& x, Vector residual, Team& team);
+
+/// The horizon that t proves; its w.lower is not positive if t proves none.
+Horizon horizon_of(const Kernel& kernel, const TwofoldVector& t, Vector residual, Team& team);
 
 }  // namespace rlcore::linear

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "rlcore/errors.hpp"
 #include "rlcore/extent.hpp"
 #include "rlcore/format.hpp"
 #include "rlcore/linear/portfolio.hpp"
@@ -18,6 +17,9 @@ constexpr double kWorthwhile = 0.1;
 /// A bound this small beside the answer is lost in the answer's own rounding.
 constexpr double kBelowRounding = kUnitRoundoff / 64.0;
 
+/// How far from 1 (I - K) t may be where t is to be the time that remains.
+constexpr double kNearEnough = 0.5;
+
 /// Numbers beyond 2^+-300 are brought to size first: their products would over- or underflow.
 constexpr int kMostExponent = 300;
 
@@ -27,26 +29,16 @@ TwofoldVector scaled(const TwofoldVector& x, int exponent) {
   return y;
 }
 
-/// The system of one direction, its matrix left out.
-System frame(const Chain& chain, double discount, Direction direction, Team& team) {
-  return {
-      .matrix = {},
-      .discount = discount,
-      .direction = direction,
-      .conserves = chain.conserves(),
-      .amplification = 1.0 / chain.deficit(discount).lower,
-      .team = &team,
-  };
-}
-
 }  // namespace
 
 /// The systems of both directions and the methods that were made ready for them. Every solve begins with the
 /// first method again, so that an answer does not depend on those before it.
 class Resolvent::Solvers {
  public:
-  Solvers(Index size, Systems::Assemble assemble, Monitor& monitor)
-      : systems_(size, std::move(assemble)), monitor_(monitor) {}
+  Solvers(const Kernel& kernel, Team& team, Monitor& monitor)
+      : kernel_(kernel),
+        systems_(kernel.size(), [&](Direction direction) { return kernel.assemble(direction, team); }),
+        monitor_(monitor) {}
 
   /// The method of an entry of the portfolio, or why it does not suit.
   const Candidate& candidate(std::size_t i, Direction wanted) {
@@ -57,18 +49,33 @@ class Resolvent::Solvers {
     return candidates_[i];
   }
 
+  /// Solves (I - K) x = b by way of the system that is assembled, I - K or the jump chain's.
   Outcome solve(std::size_t i, Direction direction, ConstVector b, Vector x, const Goal& goal) {
+    const Doubles& leaving = kernel_.leaving();
+    if (leaving.empty()) return solve_assembled(i, direction, b, x, goal);
+    if (direction == Direction::kTransposed) {
+      const Outcome outcome = solve_assembled(i, direction, b, x, goal);
+      for (std::size_t s = 0; s < x.size(); ++s) x[s] /= leaving[s];
+      return outcome;
+    }
+    Doubles jump_b(b.begin(), b.end());
+    for (std::size_t s = 0; s < jump_b.size(); ++s) jump_b[s] /= leaving[s];
+    return solve_assembled(i, direction, jump_b, x, goal);
+  }
+
+ private:
+  Outcome solve_assembled(std::size_t i, Direction direction, ConstVector b, Vector x, const Goal& goal) {
     Method& method = *candidates_[i].method;
     if (portfolio()[i].local) return local(direction).solve(method, direction, b, x, goal, monitor_);
     return method.solve(direction, b, x, goal, monitor_);
   }
 
- private:
   LocalSystems& local(Direction direction) {
     if (!local_) local_ = std::make_unique<LocalSystems>(systems_, direction);
     return *local_;
   }
 
+  const Kernel& kernel_;
   Systems systems_;
   std::unique_ptr<LocalSystems> local_;
   std::vector<Candidate> candidates_;  // of the portfolio, as far as it was asked for
@@ -81,12 +88,13 @@ class Resolvent::Refinement {
   Refinement(Resolvent& resolvent, Direction direction, const RightSide& b, double tolerance)
       : resolvent_(resolvent),
         solvers_(*resolvent.solvers_),
-        system_(frame(resolvent.chain_, resolvent.discount_, direction, resolvent.team_)),
+        system_(resolvent.kernel_.frame(direction, resolvent.team_)),
         b_(b),
         tolerance_(tolerance),
         residual_(rounded(b.value)),
         correction_(b.value.size()),
         x_(b.value.size()) {
+    system_.amplification = resolvent.horizon_.amplification();
     const double residual = system_.norm(residual_);
     proof_ = {residual * system_.amplification, 0.0, residual, 0.0};
   }
@@ -137,7 +145,7 @@ class Resolvent::Refinement {
   }
 
   void judge() {
-    proof_ = prove(resolvent_.chain_, resolvent_.discount_, system_.direction, b_, x_, residual_, resolvent_.team_);
+    proof_ = prove(resolvent_.kernel_, resolvent_.horizon_, system_.direction, b_, x_, residual_, resolvent_.team_);
     norm_ = norm_of_answer();
   }
 
@@ -198,18 +206,42 @@ class Resolvent::Refinement {
   bool finished_ = false;
 };
 
-Resolvent::Resolvent(const Chain& chain, double discount, Team& team, Monitor& monitor)
-    : chain_(chain), discount_(discount), team_(team) {
-  if (!(discount >= 0.0 && discount < 1.0)) {
-    throw SettingError("gamma", {}, "expected 0 <= gamma < 1, got " + format(discount));
+Resolvent::Resolvent(const Kernel& kernel, Team& team, Monitor& monitor)
+    : kernel_(kernel), team_(team), solvers_(std::make_unique<Solvers>(kernel, team, monitor)) {
+  if (kernel.is_discounted()) {
+    horizon_.w = kernel.deficit();
+  } else {
+    find_horizon();
   }
-  if (!(chain.deficit(discount).lower > 0.0)) {
-    throw SettingError("gamma", {},
-                       "expected gamma times the largest sum of a row below 1, got gamma = " + format(discount) +
-                           " with a sum of " + format(chain.mdp().row_sum().upper) + "; pass normalize=True to MDP");
+}
+
+/// Undiscounted: t = X 1, about, by corrections until (I - K) t is near enough to 1 everywhere.
+void Resolvent::find_horizon() {
+  TwofoldVector t = twofold_vector(kernel_.size());
+  Doubles residual(t.size(), 1.0);
+  Doubles correction(t.size());
+  horizon_ = horizon_of(kernel_, t, residual, team_);
+  for (std::size_t i = 0; i < portfolio().size(); ++i) {
+    if (!solvers_->candidate(i, Direction::kForward).method) continue;
+    for (bool helps = true; helps;) {
+      const double before = extent_of(residual, team_).largest();
+      const Goal goal{.initial = before, .enough = kNearEnough / 2.0};
+      solvers_->solve(i, Direction::kForward, residual, correction, goal);
+      if (!extent_of(correction, team_).finite()) break;
+      TwofoldVector corrected(t);
+      for (std::size_t s = 0; s < t.size(); ++s) corrected[s] = t[s] + correction[s];
+      Doubles left(t.size());
+      Horizon found = horizon_of(kernel_, corrected, left, team_);
+      if (found.w.lower >= 1.0 - kNearEnough) {
+        horizon_ = std::move(found);
+        return;
+      }
+      helps = extent_of(left, team_).largest() <= kWorthwhile * before;
+      if (!helps) break;
+      t = std::move(corrected);
+      residual = std::move(left);
+    }
   }
-  const auto assembled = [this](Direction direction) { return assemble(chain_, discount_, direction, team_); };
-  solvers_ = std::make_unique<Solvers>(chain.size(), assembled, monitor);
 }
 
 Resolvent::~Resolvent() = default;
@@ -238,18 +270,11 @@ Solution Resolvent::solve(Direction direction, const RightSide& b, double tolera
 /// (I - K)^-1 0 = 0, but for what may be missing in b.
 Solution Resolvent::zero(const RightSide& b) const {
   Certificate certificate;
-  certificate.error_bound = b.error / chain_.deficit(discount_).lower;
+  certificate.error_bound = b.error * horizon_.amplification();
   certificate.residual = b.error;
   certificate.converged = true;
   certificate.method = "zero";
   return {TwofoldVector(b.value.size()), std::move(certificate)};
-}
-
-System assemble(const Chain& chain, double discount, Direction direction, Team& team) {
-  System system = frame(chain, discount, direction, team);
-  const bool forward = direction == Direction::kForward;
-  system.matrix = forward ? chain.transition(team) : chain.transposed_transition(team);
-  return system;
 }
 
 }  // namespace rlcore::linear

@@ -1,5 +1,5 @@
-// The resolvent X = (I - gamma P_pi)^-1 of a chain: everything in theory 2 is X or its transpose applied
-// to something.
+// The resolvent X = (I - K)^-1 of a kernel: everything in theory 2 and 3 is X or its transpose applied to
+// something.
 //
 // Solving is iterative refinement with a judge: a method of the portfolio proposes a correction, the
 // residual of the sum is formed in twofold precision from the numbers of the model, and what it proves
@@ -9,8 +9,8 @@
 #include <memory>
 #include <string>
 
-#include "rlcore/chain.hpp"
 #include "rlcore/linear/certificate.hpp"
+#include "rlcore/linear/kernel.hpp"
 #include "rlcore/linear/method.hpp"
 #include "rlcore/linear/system.hpp"
 #include "rlcore/monitor.hpp"
@@ -27,9 +27,6 @@ struct Certificate {
   std::string story;  // what was tried, a line each
 };
 
-/// Assembles the system (I - discount P_pi) x = b, or its transpose.
-System assemble(const Chain& chain, double discount, Direction direction, Team& team);
-
 struct Solution {
   TwofoldVector x;
   Certificate certificate;
@@ -37,7 +34,7 @@ struct Solution {
 
 class Resolvent {
  public:
-  Resolvent(const Chain& chain, double discount, Team& team, Monitor& monitor);
+  Resolvent(const Kernel& kernel, Team& team, Monitor& monitor);
   ~Resolvent();
 
   /// X b, or X^T b, with an error of at most `tolerance` relative to max|X b|, or to ||X^T b||_1; a
@@ -45,15 +42,20 @@ class Resolvent {
   Solution solve(const RightSide& b, double tolerance);
   Solution solve_transposed(const RightSide& b, double tolerance);
 
+  /// What bounds the row sums of X. Undiscounted: about X 1, the expected time that remains.
+  const Horizon& horizon() const { return horizon_; }
+
  private:
   class Solvers;     // the systems of both directions and the methods for them
   class Refinement;  // one run
   Solution solve(Direction direction, const RightSide& b, double tolerance);
   Solution zero(const RightSide& b) const;
 
-  const Chain& chain_;
-  double discount_;
+  void find_horizon();
+
+  const Kernel& kernel_;
   Team& team_;
+  Horizon horizon_;
   std::unique_ptr<Solvers> solvers_;
 };
 

@@ -91,10 +91,12 @@ struct Goal {
   double known = 0.0;          // norm of the answer so far
   double initial = 0.0;        // residual norm before this solve
   double amplification = 1.0;  // error <= amplification * residual
+  double enough = 0.0;         // the residual that is small enough in itself
 
   bool met(double residual_norm, double answer_norm) const {
     const double scale = answer_norm > known ? answer_norm : known;
-    return residual_norm * amplification <= tolerance * scale || residual_norm <= kFloor * initial;
+    return residual_norm * amplification <= tolerance * scale || residual_norm <= kFloor * initial ||
+           residual_norm <= enough;
   }
   /// The relative error that a residual stands for, for progress reports.
   double error(double residual_norm, double answer_norm) const {

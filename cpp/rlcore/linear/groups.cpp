@@ -1,0 +1,110 @@
+#include "rlcore/linear/groups.hpp"
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+namespace rlcore::linear {
+namespace {
+
+using Columns = std::vector<Column, LargeAllocator<Column>>;
+
+/// Calls body(column) for the entries of a row that couple strongly.
+template <class Body>
+void for_strong_entries(const System& system, double threshold, Index row, Body&& body) {
+  const CsrMatrix& m = system.matrix;
+  for (Index k = m.first[row]; k < m.first[row] + m.length[row]; ++k) {
+    if (system.discount * m.value[k] > threshold) body(m.column[k]);
+  }
+}
+
+/// Whether more than `most_states` can be reached from a state by strong entries: its group is then as large.
+bool reaches_many(const System& system, double threshold, Index most_states, Column state) {
+  std::vector<Column> found{state};
+  std::unordered_set<Column> seen{state};
+  for (std::size_t next = 0; next < found.size() && std::ssize(found) <= most_states; ++next) {
+    for_strong_entries(system, threshold, found[next], [&](Column column) {
+      if (seen.insert(column).second) found.push_back(column);
+    });
+  }
+  return std::ssize(found) > most_states;
+}
+
+/// A look at a few states, which spares most chains that are no groups a search of the whole.
+bool is_hopeless(const System& system, double threshold, Index most_states) {
+  constexpr Index kSamples = 8;
+  for (Index i = 0; i < kSamples; ++i) {
+    if (reaches_many(system, threshold, most_states, static_cast<Column>(system.size() * i / kSamples))) return true;
+  }
+  return false;
+}
+
+/// Disjoint sets of states (Galler & Fischer 1964), each known by its first state.
+class DisjointSets {
+ public:
+  explicit DisjointSets(Index count) : parent_(at(count)), size_(at(count), 1) {
+    for (std::size_t i = 0; i < parent_.size(); ++i) parent_[i] = static_cast<Column>(i);
+  }
+
+  /// The first state of a state's set. On the way, states are hung higher.
+  Column find(Column state) {
+    while (parent_[at(state)] != state) {
+      const Column above = parent_[at(parent_[at(state)])];
+      parent_[at(state)] = above;
+      state = above;
+    }
+    return state;
+  }
+
+  /// Joins the sets of two first states.
+  Column join(Column one, Column other) {
+    if (one == other) return one;
+    const auto [first, second] = std::minmax(one, other);
+    parent_[at(second)] = first;
+    size_[at(first)] += size_[at(second)];
+    return first;
+  }
+
+  Index size(Column first) const { return size_[at(first)]; }
+
+ private:
+  Columns parent_;
+  Columns size_;  // of the sets, by first state
+};
+
+}  // namespace
+
+std::optional<Groups> Groups::find(const System& system, double threshold, Index most_states) {
+  if (is_hopeless(system, threshold, most_states)) return std::nullopt;
+  DisjointSets sets(system.size());
+  for (Index row = 0; row < system.size(); ++row) {
+    Column first = sets.find(static_cast<Column>(row));
+    for_strong_entries(system, threshold, row, [&](Column column) { first = sets.join(first, sets.find(column)); });
+    if (sets.size(first) > most_states) return std::nullopt;
+  }
+  Columns first_of_group(at(system.size()));
+  for (std::size_t i = 0; i < first_of_group.size(); ++i) first_of_group[i] = sets.find(static_cast<Column>(i));
+  return Groups(first_of_group);
+}
+
+Groups::Groups(const Columns& first_of_group)
+    : state_(first_of_group.size()), position_(first_of_group.size()), of_(first_of_group.size()) {
+  for (std::size_t i = 0; i < of_.size(); ++i) {
+    const auto first = at(first_of_group[i]);
+    if (first == i) {
+      of_[i] = static_cast<Column>(count());
+      start_.push_back(0);
+    } else {
+      of_[i] = of_[first];
+    }
+    ++start_[at(of_[i] + 1)];
+  }
+  for (std::size_t g = 1; g < start_.size(); ++g) start_[g] += start_[g - 1];
+  Columns next(start_.begin(), start_.end() - 1);
+  for (std::size_t i = 0; i < of_.size(); ++i) {
+    position_[i] = next[at(of_[i])]++;
+    state_[at(position_[i])] = static_cast<Column>(i);
+  }
+}
+
+}  // namespace rlcore::linear

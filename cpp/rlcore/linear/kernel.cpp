@@ -1,0 +1,157 @@
+#include "rlcore/linear/kernel.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "rlcore/errors.hpp"
+#include "rlcore/format.hpp"
+#include "rlcore/twofold_rows.hpp"
+
+namespace rlcore::linear {
+
+Kernel::Kernel(const Chain& chain, double discount) : chain_(chain), discount_(discount) {
+  if (!(discount >= 0.0 && discount < 1.0)) {
+    throw SettingError("gamma", {}, "expected 0 <= gamma < 1, got " + format(discount));
+  }
+  if (!(deficit().lower > 0.0)) {
+    throw SettingError("gamma", {},
+                       "expected gamma times the largest sum of a row below 1, got gamma = " + format(discount) +
+                           " with a sum of " + format(chain.mdp().row_sum().upper) + "; pass normalize=True to MDP");
+  }
+}
+
+Kernel::Kernel(const Chain& chain, std::vector<char> stops, Team& team) : chain_(chain), stops_(std::move(stops)) {
+  sum_rows(team);
+}
+
+/// The whole of each row, exactly, and its part off the diagonal. States that stop the process have no diagonal.
+void Kernel::sum_rows(Team& team) {
+  const Mdp& mdp = chain_.mdp();
+  leaving_.resize(at(size()));
+  leaving_rounded_.resize(at(size()));
+  team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
+    for (Index state = first; state < last; ++state) {
+      if (stops_at(state)) {
+        leaving_[at(state)] = {1.0};
+        leaving_rounded_[at(state)] = 1.0;
+        continue;
+      }
+      TwofoldSum whole;
+      TwofoldSum elsewhere;
+      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
+        const double chosen = chain_.policy()[at(pair)];
+        if (chosen == 0.0) continue;
+        const Row row = mdp.row(pair);
+        for (Index k = 0; k < row.length; ++k) {
+          whole.add_product({chosen}, row.probability[k]);
+          if (row.column[k] != state) elsewhere.add_product({chosen}, row.probability[k]);
+        }
+        if (mdp.termination().empty()) continue;
+        whole.add_product({chosen}, mdp.termination()[at(pair)]);
+        elsewhere.add_product({chosen}, mdp.termination()[at(pair)]);
+      }
+      leaving_[at(state)] = whole.total();
+      leaving_rounded_[at(state)] = elsewhere.total().rounded();
+    }
+  });
+}
+
+void Kernel::residual(Direction direction, const TwofoldVector& b, const TwofoldVector& x, Vector residual,
+                      Team& team) const {
+  if (direction == Direction::kForward) {
+    residual_forward(b, x, residual, team);
+  } else {
+    residual_transposed(b, x, residual, team);
+  }
+}
+
+void Kernel::residual_forward(const TwofoldVector& b, const TwofoldVector& x, Vector residual, Team& team) const {
+  TwofoldVector entered;
+  if (!stops_.empty()) {
+    entered = x;
+    for (std::size_t i = 0; i < entered.size(); ++i) {
+      if (stops_[i] != 0) entered[i] = {};
+    }
+  }
+  const Twofold* const next = stops_.empty() ? x.data() : entered.data();
+  team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
+    for (Index state = first; state < last; ++state) {
+      const auto s = at(state);
+      const Twofold ahead = chain_.mean_ahead(state, next);
+      residual[s] = is_discounted() ? (b[s] + (ahead * discount_ - x[s])).rounded()
+                                    : (b[s] + (ahead - leaving_[s] * x[s])).rounded();
+    }
+  });
+}
+
+void Kernel::residual_transposed(const TwofoldVector& b, const TwofoldVector& x, Vector residual, Team& team) const {
+  const TwofoldVector arrived = chain_.arrivals(discount_, x, team);
+  team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
+    for (Index state = first; state < last; ++state) {
+      const auto s = at(state);
+      if (is_discounted()) {
+        residual[s] = (b[s] + (arrived[s] - x[s])).rounded();
+      } else if (stops_at(state)) {
+        residual[s] = (b[s] - x[s]).rounded();
+      } else {
+        residual[s] = (b[s] + (arrived[s] - leaving_[s] * x[s])).rounded();
+      }
+    }
+  });
+}
+
+double Kernel::residual_error(Direction direction, double scale) const {
+  // An undiscounted row is summed once more, which costs no more than it did before.
+  const double once =
+      direction == Direction::kForward ? chain_.residual_error(scale) : chain_.residual_error_transposed(scale);
+  return is_discounted() ? once : 2.0 * once;
+}
+
+System Kernel::frame(Direction direction, Team& team) const {
+  return {
+      .matrix = {},
+      .discount = discount_,
+      .direction = direction,
+      .conserves = is_discounted() && chain_.conserves(),
+      .amplification = is_discounted() ? 1.0 / deficit().lower : 1.0,
+      .team = &team,
+  };
+}
+
+System Kernel::assemble(Direction direction, Team& team) const {
+  System system = frame(direction, team);
+  if (!is_discounted()) {
+    system.matrix = jumps(direction, team);
+  } else if (direction == Direction::kForward) {
+    system.matrix = chain_.transition(team);
+  } else {
+    system.matrix = chain_.transposed_transition(team);
+  }
+  return system;
+}
+
+/// J(s, s') = P_pi(s'|s) / D(s) off the diagonal, nothing on it or into states that stop; or its transpose.
+CsrMatrix Kernel::jumps(Direction direction, Team& team) const {
+  const bool forward = direction == Direction::kForward;
+  CsrMatrix matrix = forward ? chain_.transition(team) : chain_.transposed_transition(team);
+  std::vector<Index> entries(at(num_blocks(size())));
+  team.for_blocks(size(), kBlock, [&](Index first, Index last, Index block) {
+    for (Index row = first; row < last; ++row) {
+      Index end = matrix.first[row];
+      for (Index k = matrix.first[row]; k < matrix.first[row] + matrix.length[row]; ++k) {
+        const Index from = forward ? row : matrix.column[k];
+        const Index to = forward ? matrix.column[k] : row;
+        if (from == to || stops_at(to) || matrix.value[k] == 0.0) continue;
+        matrix.column[end] = matrix.column[k];
+        matrix.value[end++] = matrix.value[k] / leaving_rounded_[at(from)];
+      }
+      matrix.length[row] = static_cast<std::int32_t>(end - matrix.first[row]);
+      entries[at(block)] += matrix.length[row];
+    }
+  });
+  matrix.num_entries = 0;
+  for (const Index count : entries) matrix.num_entries += count;
+  return matrix;
+}
+
+}  // namespace rlcore::linear

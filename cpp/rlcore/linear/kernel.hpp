@@ -1,0 +1,60 @@
+// The substochastic kernel K of a setting (theory: every setting is the resolvent (I - K)^-1 of one).
+//
+// Discounted: K = gamma P_pi. Undiscounted: K = P_pi with the diagonal defined as one minus the rest of the row
+// minus its termination (Grassmann, Taksar & Heyman 1985), so that no row has a rounding defect: whether and when
+// the process ends is decided by termination alone. An undiscounted kernel may also stop on entering chosen
+// states; the columns of those states are then zero.
+#pragma once
+
+#include <vector>
+
+#include "rlcore/chain.hpp"
+#include "rlcore/linear/system.hpp"
+
+namespace rlcore::linear {
+
+class Kernel {
+ public:
+  /// gamma P_pi. Throws SettingError if gamma is not a discount factor for rows that sum to what they do.
+  Kernel(const Chain& chain, double discount);
+
+  /// P_pi, stopped on entering the states that are marked; none are if `stops` is empty.
+  Kernel(const Chain& chain, std::vector<char> stops, Team& team);
+
+  const Chain& chain() const { return chain_; }
+  Index size() const { return chain_.size(); }
+  bool is_discounted() const { return leaving_.empty(); }
+
+  /// Discounted: encloses 1 - gamma sum_s' P_pi(s'|s) over all states.
+  Interval deficit() const { return chain_.deficit(discount_); }
+
+  /// residual = b - (I - K) x, or with K transposed, in twofold arithmetic and rounded once at the end.
+  void residual(Direction direction, const TwofoldVector& b, const TwofoldVector& x, Vector residual, Team& team) const;
+
+  /// Bounds what the arithmetic of one residual can be wrong by beyond its last rounding: per state when `scale`
+  /// is max|b| + max|x|; in sum over all states, transposed, when it is ||b||_1 + ||x||_1.
+  double residual_error(Direction direction, double scale) const;
+
+  /// The assembled system, rounded, for solvers; and the same without its matrix. An undiscounted system is that
+  /// of the jump chain, which never stays where it is: I - K = D (I - J), D the probability of leaving.
+  System assemble(Direction direction, Team& team) const;
+  System frame(Direction direction, Team& team) const;
+
+  /// D of each state; empty, if the system is not that of a jump chain.
+  const Doubles& leaving() const { return leaving_rounded_; }
+
+ private:
+  bool stops_at(Index state) const { return !stops_.empty() && stops_[at(state)] != 0; }
+  void residual_forward(const TwofoldVector& b, const TwofoldVector& x, Vector residual, Team& team) const;
+  void residual_transposed(const TwofoldVector& b, const TwofoldVector& x, Vector residual, Team& team) const;
+  void sum_rows(Team& team);
+  CsrMatrix jumps(Direction direction, Team& team) const;
+
+  const Chain& chain_;
+  double discount_ = 1.0;
+  std::vector<char> stops_;
+  TwofoldVector leaving_;    // undiscounted: the sum of the row as it is stored, termination included
+  Doubles leaving_rounded_;  // the same without the diagonal
+};
+
+}  // namespace rlcore::linear
