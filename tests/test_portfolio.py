@@ -39,6 +39,7 @@ FOREST = rl.gallery.forest()
 GARNET = rl.gallery.garnet(2000, 3, 4)
 QUEUE = rl.gallery.queue(50_000)
 CYCLE = rl.gallery.shuffled_cycle(20_000)
+BLOCKS = rl.gallery.nearly_decomposable(500)
 LAYERED = rl.gallery.layered(100, 100, stay=0.5)
 GRID = rl.gallery.slippery_grid(200)
 SHUFFLED = shuffled(GRID)
@@ -48,6 +49,7 @@ ANSWERED_BY = [
     ("dense LU", FOREST, rl.uniform_policy(FOREST), 0.999),
     ("span iteration", GARNET, rl.uniform_policy(GARNET), 0.99999),
     ("banded LU", QUEUE, rl.uniform_policy(QUEUE), 0.99999),
+    ("two-level aggregation", BLOCKS, rl.uniform_policy(BLOCKS), 0.99999),
     ("banded LU", CYCLE, rl.uniform_policy(CYCLE), 0.99999),
     ("block triangular", LAYERED, rl.uniform_policy(LAYERED), 0.99999),
     ("multigrid", GRID, rl.uniform_policy(GRID), 0.9999),
@@ -82,7 +84,7 @@ def test_an_impossible_tolerance_is_not_claimed() -> None:
     result = rl.evaluate(GARNET, rl.uniform_policy(GARNET), 0.9, tol=1e-17, explain=True, raise_on_failure=False)
     assert result.certificate.status == "stalled"
     told = [line.split(":")[0] for line in result.certificate.story.splitlines()]
-    assert told[:3] == ["dense LU", "banded LU", "span iteration"]
+    assert told[:4] == ["dense LU", "two-level aggregation", "banded LU", "span iteration"]
 
 
 @pytest.mark.parametrize("num_threads", [1, 2, 3])
