@@ -48,28 +48,36 @@ inline py::array read_only(py::array array) {
   return array;
 }
 
+/// What NumPy holds for an element of a vector: flags become booleans.
+template <class T>
+using Element = std::conditional_t<std::is_same_v<T, char>, bool, T>;
+
 /// An array that takes over a vector.
-inline py::array owning_array(Doubles&& data, const std::vector<py::ssize_t>& shape) {
-  auto owned = std::make_unique<Doubles>(std::move(data));
-  const double* values = owned->data();
-  const py::capsule owner(owned.get(), [](void* held) { delete static_cast<Doubles*>(held); });
+template <class Vector>
+py::array owning_array(Vector&& data, const std::vector<py::ssize_t>& shape) {
+  using T = Element<typename Vector::value_type>;
+  static_assert(sizeof(T) == sizeof(typename Vector::value_type));
+  auto owned = std::make_unique<Vector>(std::move(data));
+  const T* values = reinterpret_cast<const T*>(owned->data());
+  const py::capsule owner(owned.get(), [](void* held) { delete static_cast<Vector*>(held); });
   owned.release();
-  return read_only(py::array_t<double>(shape, values, owner));
+  return read_only(py::array_t<T>(shape, values, owner));
 }
 
 /// One field of every result of a batch, stacked: shape `lead` + `tail`.
 template <class Result, class Field>
 py::object stacked(std::vector<Result>& results, const std::vector<py::ssize_t>& lead,
                    const std::vector<py::ssize_t>& tail, Field field) {
+  using Vector = std::remove_reference_t<decltype(field(results.front()))>;
   std::vector<py::ssize_t> shape = lead;
   shape.insert(shape.end(), tail.begin(), tail.end());
   if (results.size() == 1) return owning_array(std::move(field(results.front())), shape);
-  py::array_t<double> all(shape);
-  double* out = all.mutable_data();
+  py::array_t<Element<typename Vector::value_type>> all(shape);
+  auto* out = all.mutable_data();
   for (Result& result : results) {
-    Doubles& values = field(result);
+    Vector& values = field(result);
     out = std::copy(values.begin(), values.end(), out);
-    Doubles().swap(values);
+    Vector().swap(values);
   }
   return read_only(std::move(all));
 }

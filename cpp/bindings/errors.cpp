@@ -30,6 +30,8 @@ void translate(std::exception_ptr pointer) {
     raise("PolicyError", error);
   } catch (const SettingError& error) {
     raise("SettingError", error);
+  } catch (const ImproperPolicyError& error) {
+    raise("ImproperPolicyError", error);
   }
 }
 

@@ -1,19 +1,26 @@
 #include "rlcore/evaluation.hpp"
 
+#include <algorithm>
+
 #include <pybind11/stl.h>
 
 #include "arrays.hpp"
 #include "module.hpp"
 #include "monitor.hpp"
 #include "results.hpp"
+#include "rlcore/episodic.hpp"
+#include "rlcore/long_run.hpp"
 
 namespace rlcore::bindings {
 namespace {
 
 /// A batch of evaluations as Python sees it: every field an array whose leading axes are the batch's.
 struct EvaluationFields {
-  py::object value, action_value, advantage, start_value;
-  py::object value_bound, action_value_bound, advantage_bound, start_value_bound;
+  py::object value;
+  py::object action_value = py::none(), advantage = py::none(), start_value = py::none();  // where they exist
+  py::object proper = py::none(), gain = py::none();
+  py::object value_bound, action_value_bound, advantage_bound;
+  py::object start_value_bound = py::none(), gain_bound = py::none();
   CertificateFields certificate;
 };
 
@@ -22,11 +29,19 @@ EvaluationFields fields_of(std::vector<Evaluation>& results, const Mdp& mdp, con
   const Shape pairs = pair_shape(mdp);
   EvaluationFields fields;
   fields.value = stacked(results, lead, states, [](Evaluation& e) -> auto& { return e.value; });
-  fields.action_value = stacked(results, lead, pairs, [](Evaluation& e) -> auto& { return e.action_value; });
-  fields.advantage = stacked(results, lead, pairs, [](Evaluation& e) -> auto& { return e.advantage; });
-  fields.start_value = py::none();
-  fields.start_value_bound = py::none();
-  if (!mdp.initial().empty()) {
+  const auto all_have = [&](auto has) { return std::all_of(results.begin(), results.end(), has); };
+  if (all_have([](const Evaluation& e) { return !e.action_value.empty(); })) {
+    fields.action_value = stacked(results, lead, pairs, [](Evaluation& e) -> auto& { return e.action_value; });
+    fields.advantage = stacked(results, lead, pairs, [](Evaluation& e) -> auto& { return e.advantage; });
+  }
+  if (all_have([](const Evaluation& e) { return !e.gain.empty(); })) {
+    fields.gain = stacked(results, lead, states, [](Evaluation& e) -> auto& { return e.gain; });
+    fields.gain_bound = stacked_scalar<double>(results, lead, [](const Evaluation& e) { return e.bounds.gain; });
+  }
+  if (all_have([](const Evaluation& e) { return !e.proper.empty(); })) {
+    fields.proper = stacked(results, lead, states, [](Evaluation& e) -> auto& { return e.proper; });
+  }
+  if (all_have([](const Evaluation& e) { return e.start_value.has_value(); })) {
     fields.start_value = stacked_scalar<double>(results, lead, [](const Evaluation& e) { return *e.start_value; });
     fields.start_value_bound =
         stacked_scalar<double>(results, lead, [](const Evaluation& e) { return e.bounds.start_value; });
@@ -41,6 +56,22 @@ EvaluationFields fields_of(std::vector<Evaluation>& results, const Mdp& mdp, con
   return fields;
 }
 
+/// Runs one of the functions that evaluate a batch of policies under a batch of rewards.
+template <class Evaluate>
+EvaluationFields evaluated(const Mdp& mdp, const Array<double>& policies, const std::optional<Array<double>>& rewards,
+                           const Shape& lead, const py::object& progress, Evaluate&& evaluate_all) {
+  const std::vector<ConstVector> policy_rows = rows_of(policies, mdp.num_pairs());
+  const std::vector<ConstVector> reward_rows =
+      rewards ? rows_of(*rewards, mdp.num_pairs()) : std::vector<ConstVector>{mdp.reward()};
+  Monitor monitor = monitor_for(progress);
+  std::vector<Evaluation> results;
+  {
+    const py::gil_scoped_release no_gil;
+    results = evaluate_all(policy_rows, reward_rows, monitor);
+  }
+  return fields_of(results, mdp, lead);
+}
+
 }  // namespace
 
 void bind_evaluation(py::module_& module) {
@@ -51,30 +82,48 @@ void bind_evaluation(py::module_& module) {
       .def_readonly("action_value", &EvaluationFields::action_value)
       .def_readonly("advantage", &EvaluationFields::advantage)
       .def_readonly("start_value", &EvaluationFields::start_value)
+      .def_readonly("proper", &EvaluationFields::proper)
+      .def_readonly("gain", &EvaluationFields::gain)
       .def_readonly("value_bound", &EvaluationFields::value_bound)
       .def_readonly("action_value_bound", &EvaluationFields::action_value_bound)
       .def_readonly("advantage_bound", &EvaluationFields::advantage_bound)
       .def_readonly("start_value_bound", &EvaluationFields::start_value_bound)
+      .def_readonly("gain_bound", &EvaluationFields::gain_bound)
       .def_readonly("certificate", &EvaluationFields::certificate);
 
   module.def(
       "evaluate",
       [](const Mdp& mdp, const Array<double>& policies, const std::optional<Array<double>>& rewards, const Shape& lead,
          double discount, double tolerance, int num_threads, const py::object& progress) {
-        const std::vector<ConstVector> policy_rows = rows_of(policies, mdp.num_pairs());
-        const std::vector<ConstVector> reward_rows =
-            rewards ? rows_of(*rewards, mdp.num_pairs()) : std::vector<ConstVector>{mdp.reward()};
-        Monitor monitor = monitor_for(progress);
-        std::vector<Evaluation> results;
-        {
-          const py::gil_scoped_release no_gil;
-          results = evaluate(mdp, policy_rows, reward_rows, discount, {tolerance, num_threads}, monitor);
-        }
-        return fields_of(results, mdp, lead);
+        return evaluated(mdp, policies, rewards, lead, progress, [&](auto& of_policies, auto& of_rewards, auto& monitor) {
+          return evaluate(mdp, of_policies, of_rewards, discount, {tolerance, num_threads}, monitor);
+        });
       },
       "Evaluates a batch of policies under a batch of rewards.", py::arg("mdp"), py::arg("policies").noconvert(),
       py::arg("rewards").noconvert(), py::arg("lead"), py::arg("discount"), py::arg("tolerance"),
       py::arg("num_threads"), py::arg("progress"));
+
+  module.def(
+      "evaluate_episodic",
+      [](const Mdp& mdp, const Array<double>& policies, const std::optional<Array<double>>& rewards, const Shape& lead,
+         double tolerance, int num_threads, const py::object& progress) {
+        return evaluated(mdp, policies, rewards, lead, progress, [&](auto& of_policies, auto& of_rewards, auto& monitor) {
+          return evaluate_episodic(mdp, of_policies, of_rewards, {tolerance, num_threads}, monitor);
+        });
+      },
+      "The same for episodes.", py::arg("mdp"), py::arg("policies").noconvert(), py::arg("rewards").noconvert(),
+      py::arg("lead"), py::arg("tolerance"), py::arg("num_threads"), py::arg("progress"));
+
+  module.def(
+      "evaluate_average",
+      [](const Mdp& mdp, const Array<double>& policies, const std::optional<Array<double>>& rewards, const Shape& lead,
+         double tolerance, int num_threads, const py::object& progress) {
+        return evaluated(mdp, policies, rewards, lead, progress, [&](auto& of_policies, auto& of_rewards, auto& monitor) {
+          return evaluate_average(mdp, of_policies, of_rewards, {tolerance, num_threads}, monitor);
+        });
+      },
+      "The same in the long run.", py::arg("mdp"), py::arg("policies").noconvert(), py::arg("rewards").noconvert(),
+      py::arg("lead"), py::arg("tolerance"), py::arg("num_threads"), py::arg("progress"));
 }
 
 }  // namespace rlcore::bindings

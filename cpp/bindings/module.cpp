@@ -7,4 +7,6 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   bind_mdp(module);
   bind_evaluation(module);
   bind_occupancy(module);
+  bind_finite_horizon(module);
+  bind_chain_structure(module);
 }

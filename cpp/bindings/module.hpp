@@ -9,5 +9,7 @@ void bind_errors(pybind11::module_& module);
 void bind_mdp(pybind11::module_& module);
 void bind_evaluation(pybind11::module_& module);
 void bind_occupancy(pybind11::module_& module);
+void bind_finite_horizon(pybind11::module_& module);
+void bind_chain_structure(pybind11::module_& module);
 
 }  // namespace rlcore::bindings

@@ -39,5 +39,8 @@ class PolicyError : public InputError {
 class SettingError : public InputError {
   using InputError::InputError;
 };
+class ImproperPolicyError : public InputError {
+  using InputError::InputError;
+};
 
 }  // namespace rlcore

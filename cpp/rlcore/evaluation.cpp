@@ -10,7 +10,7 @@
 namespace rlcore {
 namespace {
 
-void check_rewards(const Mdp& mdp, ConstVector reward, Index item) {
+void check_one_reward(const Mdp& mdp, ConstVector reward, Index item) {
   if (ssize(reward) != mdp.num_pairs()) {
     throw ModelError("reward", {.item = item},
                      "expected one number for each of the " + std::to_string(mdp.num_pairs()) + " pairs, got " +
@@ -99,14 +99,18 @@ Evaluation derive(const Mdp& mdp, ConstVector reward, double discount, linear::S
 
 }  // namespace
 
+void check_rewards(const Mdp& mdp, std::span<const ConstVector> rewards) {
+  for (std::size_t j = 0; j < rewards.size(); ++j) {
+    if (rewards[j].data() == mdp.reward().data()) continue;  // checked with the model
+    check_one_reward(mdp, rewards[j], rewards.size() > 1 ? static_cast<Index>(j) : -1);
+  }
+}
+
 std::vector<Evaluation> evaluate(const Mdp& mdp, std::span<const ConstVector> policies,
                                  std::span<const ConstVector> rewards, double discount, const Options& options,
                                  Monitor& monitor) {
   mdp.ensure_checked(options.num_threads);
-  for (std::size_t j = 0; j < rewards.size(); ++j) {
-    if (rewards[j].data() == mdp.reward().data()) continue;  // checked with the model
-    check_rewards(mdp, rewards[j], rewards.size() > 1 ? static_cast<Index>(j) : -1);
-  }
+  check_rewards(mdp, rewards);
   std::vector<Evaluation> results(policies.size() * rewards.size());
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
     const Interval sum = check_policy(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1);

@@ -23,15 +23,21 @@ struct Evaluation {
     double action_value = 0.0;
     double advantage = 0.0;
     double start_value = 0.0;
+    double gain = 0.0;
   };
 
   Doubles value;                      // V, (num_states)
   Doubles action_value;               // Q, (num_pairs)
   Doubles advantage;                  // A = Q - V, (num_pairs)
   std::optional<double> start_value;  // eta = rho0^T V, if the model has a start distribution
+  std::vector<char> proper;           // episodic: whether the process surely ends from each state
+  Doubles gain;                       // average: g of each state; V is then the bias
   Bounds bounds;
   linear::Certificate certificate;
 };
+
+/// Checks a batch of rewards (num_pairs each); throws ModelError.
+void check_rewards(const Mdp& mdp, std::span<const ConstVector> rewards);
 
 /// Evaluates every policy (num_pairs) under every reward (num_pairs); the result for policy i and reward
 /// j stands at i * rewards.size() + j. Throws PolicyError, ModelError, SettingError.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "rlcore/batch.hpp"
 #include "rlcore/errors.hpp"
@@ -23,14 +24,13 @@ void tidy(TwofoldVector& visits, const Chain& chain, const TwofoldVector& initia
   }
 }
 
-/// d = (1 - gamma) rho and d(s) pi(a|s), from the twofold rho.
-Occupancy derive(const Chain& chain, double discount, linear::Solution solution, Team& team) {
+/// d = weight visits and d(s) pi(a|s), from the twofold visits; the weight may be wrong by a relative error.
+Occupancy derive(const Chain& chain, Twofold weight, double weight_error, linear::Solution solution, Team& team) {
   const Mdp& mdp = chain.mdp();
   const TwofoldVector& visits = solution.x;
   Occupancy out;
   out.state.resize(at(mdp.num_states()));
   out.pair.resize(at(mdp.num_pairs()));
-  const Twofold weight = two_sum(1.0, -discount);  // 1 - gamma exactly
   struct Rounding {
     double state = 0.0;
     double pair = 0.0;
@@ -59,7 +59,8 @@ Occupancy derive(const Chain& chain, double discount, linear::Solution solution,
 
   const double error = solution.certificate.error_bound;
   const double total = extent_of(visits, team).l1;
-  const double scaled = (error + 0x1p-96 * total) * weight.hi + underflow_error(mdp.num_pairs());
+  const double scaled =
+      (error + (0x1p-96 + weight_error) * (total + error)) * weight.hi + underflow_error(mdp.num_pairs());
   out.bounds.visits = (error + rounding_of(visits, team).l1) * outward(mdp.num_states());
   out.bounds.state = (scaled + rounding.state) * outward(mdp.num_states());
   out.bounds.pair = (scaled * (1.0 + 2.0 * kRowTolerance) + rounding.pair) * outward(mdp.num_pairs());
@@ -90,13 +91,30 @@ void check_states(const Mdp& mdp, std::span<const Index> states) {
 
 }  // namespace
 
+void check_initials(const Mdp& mdp, std::span<const ConstVector> initials) {
+  for (std::size_t j = 0; j < initials.size(); ++j) {
+    check_distribution(initials[j], mdp.num_states(), "initial", initials.size() > 1 ? static_cast<Index>(j) : -1);
+  }
+}
+
+Occupancy normalised_occupancy(const Chain& chain, const TwofoldVector& initial, linear::Solution visits, Team& team) {
+  tidy(visits.x, chain, initial);
+  TwofoldSum sum;
+  for (const Twofold& number : visits.x) sum.add_product(number, 1.0);
+  const Twofold total = sum.total();
+  const double error = visits.certificate.error_bound + dot_error(chain.size()) * total.hi;
+  // 1 / total to twofold precision by a step of Newton's.
+  const double rough = 1.0 / total.hi;
+  const Twofold weight = Twofold{rough} + (Twofold{1.0} - total * rough) * rough;
+  const double relative = error < total.hi ? error / (total.hi - error) : std::numeric_limits<double>::infinity();
+  return derive(chain, weight, relative + 0x1p-96, std::move(visits), team);
+}
+
 std::vector<Occupancy> occupancy(const Mdp& mdp, std::span<const ConstVector> policies,
                                  std::span<const ConstVector> initials, double discount, const Options& options,
                                  Monitor& monitor) {
   mdp.ensure_checked(options.num_threads);
-  for (std::size_t j = 0; j < initials.size(); ++j) {
-    check_distribution(initials[j], mdp.num_states(), "initial", initials.size() > 1 ? static_cast<Index>(j) : -1);
-  }
+  check_initials(mdp, initials);
   std::vector<Occupancy> results(policies.size() * initials.size());
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
     const Interval sum = check_policy(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1);
@@ -112,7 +130,7 @@ std::vector<Occupancy> occupancy(const Mdp& mdp, std::span<const ConstVector> po
       }
     }
     for (std::size_t j = 0; j < initials.size(); ++j) {
-      results[i * initials.size() + j] = derive(chain, discount, std::move(solutions[j]), team);
+      results[i * initials.size() + j] = derive(chain, two_sum(1.0, -discount), 0.0, std::move(solutions[j]), team);
     }
   });
   return results;

@@ -18,7 +18,7 @@ struct Occupancy {
   };
 
   Doubles visits;  // rho, (num_states)
-  Doubles state;   // d = (1 - gamma) rho
+  Doubles state;   // d = (1 - gamma) rho, or e / sum e
   Doubles pair;    // d(s) pi(a|s), (num_pairs)
   Bounds bounds;
   linear::Certificate certificate;
@@ -29,6 +29,12 @@ struct Occupancy {
 std::vector<Occupancy> occupancy(const Mdp& mdp, std::span<const ConstVector> policies,
                                  std::span<const ConstVector> initials, double discount, const Options& options,
                                  Monitor& monitor);
+
+/// Checks a batch of start distributions; throws ModelError.
+void check_initials(const Mdp& mdp, std::span<const ConstVector> initials);
+
+/// Visits from their solution, and d = visits / sum of the visits (theory 3.1): tidied, rounded, bounded.
+Occupancy normalised_occupancy(const Chain& chain, const TwofoldVector& initial, linear::Solution visits, Team& team);
 
 /// Rows of a matrix of states with a bound on each row's error in the L1 norm.
 struct StateRows {

@@ -3,9 +3,12 @@
 from importlib.metadata import version as _version
 
 from rlcore import gallery, plot
+from rlcore.chain_structure import ChainStructure, chain_structure
+from rlcore.death_mdp import death_mdp
 from rlcore.errors import (
     ArgumentError,
     ConvergenceError,
+    ImproperPolicyError,
     InputError,
     MissingPackageError,
     ModelError,
@@ -14,8 +17,10 @@ from rlcore.errors import (
     SettingError,
 )
 from rlcore.evaluation import evaluate
+from rlcore.finite_horizon import FiniteHorizonEvaluation, FiniteHorizonOccupancy
 from rlcore.io.file import load, save, validate
 from rlcore.io.gymnasium import from_gymnasium
+from rlcore.long_run import deviation_rows, episode_length, first_passage_times, kemeny_constant
 from rlcore.mdp import MDP
 from rlcore.occupancy import occupancy, state_distribution, successor_representation
 from rlcore.policy import (
@@ -28,18 +33,25 @@ from rlcore.policy import (
     uniform_policy,
 )
 from rlcore.results import Certificate, CertifiedArray, Evaluation, Occupancy, Progress
-from rlcore.settings import Discounted
+from rlcore.settings import Average, Discounted, Episodic, FiniteHorizon
 
 __version__ = _version("rlcore")
 
 __all__ = [
     "MDP",
     "ArgumentError",
+    "Average",
     "Certificate",
     "CertifiedArray",
+    "ChainStructure",
     "ConvergenceError",
     "Discounted",
+    "Episodic",
     "Evaluation",
+    "FiniteHorizon",
+    "FiniteHorizonEvaluation",
+    "FiniteHorizonOccupancy",
+    "ImproperPolicyError",
     "InputError",
     "MissingPackageError",
     "ModelError",
@@ -48,12 +60,18 @@ __all__ = [
     "Progress",
     "RlcoreError",
     "SettingError",
+    "chain_structure",
+    "death_mdp",
     "deterministic_policy",
+    "deviation_rows",
+    "episode_length",
     "epsilon_greedy_policy",
     "evaluate",
+    "first_passage_times",
     "from_gymnasium",
     "gallery",
     "greedy_policy",
+    "kemeny_constant",
     "load",
     "mixture_policy",
     "occupancy",

@@ -10,12 +10,18 @@ import typing
 
 __all__: list[str] = [
     "CertificateFields",
+    "ChainStructureFields",
     "EvaluationFields",
+    "FiniteHorizonEvaluationFields",
+    "FiniteHorizonOccupancyFields",
     "Mdp",
     "OccupancyFields",
     "StateRowsFields",
+    "chain_structure",
     "evaluate",
+    "evaluate_finite_horizon",
     "occupancy",
+    "occupancy_finite_horizon",
     "rows_are_canonical",
     "state_distribution",
     "successor_representation",
@@ -116,6 +122,79 @@ class StateRowsFields:
     @property
     def rows(self) -> typing.Any: ...
 
+class FiniteHorizonEvaluationFields:
+    """
+    The fields of rlcore.FiniteHorizonEvaluation.
+    """
+    @property
+    def action_value(self) -> typing.Any: ...
+    @property
+    def action_value_bounds(self) -> typing.Any: ...
+    @property
+    def advantage(self) -> typing.Any: ...
+    @property
+    def advantage_bounds(self) -> typing.Any: ...
+    @property
+    def certificate(self) -> CertificateFields: ...
+    @property
+    def start_value(self) -> typing.Any: ...
+    @property
+    def start_value_bound(self) -> typing.Any: ...
+    @property
+    def value(self) -> typing.Any: ...
+    @property
+    def value_bounds(self) -> typing.Any: ...
+
+class FiniteHorizonOccupancyFields:
+    """
+    The fields of rlcore.FiniteHorizonOccupancy.
+    """
+    @property
+    def certificate(self) -> CertificateFields: ...
+    @property
+    def distribution(self) -> typing.Any: ...
+    @property
+    def distribution_bounds(self) -> typing.Any: ...
+    @property
+    def pair(self) -> typing.Any: ...
+    @property
+    def pair_bound(self) -> typing.Any: ...
+    @property
+    def state(self) -> typing.Any: ...
+    @property
+    def state_bound(self) -> typing.Any: ...
+    @property
+    def visits(self) -> typing.Any: ...
+    @property
+    def visits_bound(self) -> typing.Any: ...
+
+class ChainStructureFields:
+    """
+    The fields of rlcore.ChainStructure.
+    """
+    @property
+    def class_of(self) -> typing.Any: ...
+    @property
+    def class_start(self) -> typing.Any: ...
+    @property
+    def periods(self) -> typing.Any: ...
+    @property
+    def proper(self) -> typing.Any: ...
+    @property
+    def recurrent(self) -> typing.Any: ...
+    @property
+    def transient(self) -> typing.Any: ...
+
+def chain_structure(
+    mdp: Mdp,
+    policy: numpy.typing.NDArray[numpy.float64],
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> ChainStructureFields:
+    """
+    The recurrent classes, transient states and periods of a policy's chain.
+    """
+
 def evaluate(
     mdp: Mdp,
     policies: numpy.typing.NDArray[numpy.float64],
@@ -130,6 +209,19 @@ def evaluate(
     Evaluates a batch of policies under a batch of rewards.
     """
 
+def evaluate_finite_horizon(
+    mdp: Mdp,
+    policies: numpy.typing.NDArray[numpy.float64],
+    discounts: numpy.typing.NDArray[numpy.float64],
+    with_actions: bool,
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> FiniteHorizonEvaluationFields:
+    """
+    The values of one policy for every step, or one for all.
+    """
+
 def occupancy(
     mdp: Mdp,
     policies: numpy.typing.NDArray[numpy.float64],
@@ -142,6 +234,19 @@ def occupancy(
 ) -> OccupancyFields:
     """
     The occupancies of a batch of policies from a batch of start distributions.
+    """
+
+def occupancy_finite_horizon(
+    mdp: Mdp,
+    policies: numpy.typing.NDArray[numpy.float64],
+    discounts: numpy.typing.NDArray[numpy.float64],
+    initial: numpy.typing.NDArray[numpy.float64],
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> FiniteHorizonOccupancyFields:
+    """
+    The distributions and visits of one policy for every step, or one for all.
     """
 
 def rows_are_canonical(column: numpy.typing.NDArray[numpy.int32], row_start: numpy.ndarray) -> bool:

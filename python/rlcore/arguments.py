@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from rlcore.errors import ArgumentError, InputError
 from rlcore.results import FloatArray, Progress
@@ -62,6 +62,34 @@ def as_batch(
     flat = "" if len(shape) == 1 else f", flat ({_size(shape)},)"
     batch = ", ".join(["B", *map(str, shape)])
     raise error(f"{argument}: expected shape {shape}{flat} or a batch ({batch}), got {found.shape}")
+
+
+def as_single(array: ArrayLike, shape: tuple[int, ...], argument: str, error: type[InputError]) -> FloatArray:
+    """Check an array that cannot be a batch."""
+    found, lead = as_batch(array, shape, argument, error)
+    if lead:
+        raise error(f"{argument}: expected one of shape {shape}, got a batch of shape {found.shape}")
+    return found
+
+
+def as_states(states: ArrayLike, num_states: int, argument: str = "states") -> NDArray[np.int64]:
+    """Check a vector of state numbers."""
+    try:
+        found = np.atleast_1d(np.asarray(states))
+    except ValueError:
+        raise ArgumentError(
+            f"{argument}: expected a vector of state numbers, got rows of different lengths; "
+            "mdp.state_index(label) gives the number of a label"
+        ) from None
+    if found.ndim != 1 or found.size == 0 or found.dtype.kind not in "iu":
+        raise ArgumentError(
+            f"{argument}: expected a vector of state numbers, got dtype {found.dtype}, shape {found.shape}; "
+            "mdp.state_index(label) gives the number of a label"
+        )
+    outside = found[(found < 0) | (found >= num_states)]
+    if outside.size:
+        raise ArgumentError(f"states: expected numbers in 0 .. {num_states - 1}, got {outside[0]}")
+    return np.ascontiguousarray(found, dtype=np.int64)
 
 
 def as_tolerance(tol: float) -> float:

@@ -53,6 +53,10 @@ class SettingError(InputError):
     """The statement does not exist in this setting, or the setting's own numbers are out of range."""
 
 
+class ImproperPolicyError(InputError):
+    """A policy may go on for ever where episodes must end; the message names the states in which it stays."""
+
+
 class MissingPackageError(RlcoreError, ImportError):
     """An optional package is needed for this; the message says how to install it."""
 

@@ -1,8 +1,9 @@
-"""Policy evaluation: what a policy is worth (theory 2.1-2.3, 2.6)."""
+"""Policy evaluation: what a policy is worth in each kind of task (theory 2.1-2.3, 2.6, 3.1, 3.2)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,16 @@ from rlcore import _core
 from rlcore.arguments import as_batch, as_callback, as_num_threads, as_tolerance
 from rlcore.certificates import certificate_of, check_converged
 from rlcore.errors import InputError, ModelError, PolicyError
+from rlcore.finite_horizon import FiniteHorizonEvaluation, evaluate_finite_horizon
 from rlcore.mdp import MDP, as_mdp
 from rlcore.results import Evaluation, Progress
-from rlcore.settings import Discounted, as_discounted
+from rlcore.settings import Average, Discounted, Episodic, FiniteHorizon, Setting, as_setting
 
 
 def evaluate(
     mdp: MDP,
     policy: ArrayLike,
-    setting: Discounted | float,
+    setting: Setting | float,
     *,
     tol: float = 1e-9,
     reward: ArrayLike | None = None,
@@ -28,10 +30,12 @@ def evaluate(
     progress: Callable[[Progress], object] | None = None,
     explain: bool = False,
     raise_on_failure: bool = True,
-) -> Evaluation:
+) -> Evaluation | FiniteHorizonEvaluation:
     """Find V, Q, A and the start value of a policy, each with a proven error bound.
 
-    V solves V = r_pi + gamma P_pi V; Q(s,a) = r(s,a) + gamma sum_s' P(s'|s,a) V(s'); A = Q - V; eta = rho0^T V.
+    Discounted: V solves V = r_pi + gamma P_pi V; Q(s,a) = r(s,a) + gamma sum_s' P(s'|s,a) V(s'); A = Q - V;
+    eta = rho0^T V. Episodic: the same with gamma = 1, for a process that ends. Average: V is the bias h, which solves
+    h = r_pi - g + P_pi h with P* h = 0, and g the gain of each state; Q(s,a) = r(s,a) - g + sum_s' P(s'|s,a) h(s').
 
     Parameters
     ----------
@@ -41,9 +45,11 @@ def evaluate(
         pi(a|s) of shape ``mdp.pair_shape``, or a batch ``(B, *pair_shape)``, which gives every field of the
         result a leading axis.
     setting
-        ``Discounted(gamma)``, or just gamma.
+        ``Discounted(gamma)``, or just gamma; ``Episodic()``; ``Average()``; or ``FiniteHorizon(steps)``, which returns
+        values for every time.
     tol
-        The error of V asked for, relative to max|V|; 0 for the best attainable.
+        The error of V asked for, relative to max|V|; 0 for the best attainable. Average: relative to the larger of
+        max|h| and max|r|.
     reward
         r(s,a) in place of the model's, of shape ``mdp.pair_shape``, or a batch ``(R, *pair_shape)``: the result has
         leading axes (B, R), or (R,) for one policy.
@@ -60,7 +66,9 @@ def evaluate(
     -------
     Evaluation
         ``.value`` (S,), ``.action_value`` and ``.advantage`` (pair shape), ``.start_value``,
-        ``.on_policy_objective``, ``.certificate``; in the units of the reward.
+        ``.on_policy_objective``, ``.certificate``; in the units of the reward. Episodic: ``.proper``, and NaN where a
+        value does not exist because the policy may go on for ever. Average: ``.gain`` and ``.bias``; no start value,
+        and no Q and A if there are several recurrent classes.
 
     Raises
     ------
@@ -69,13 +77,15 @@ def evaluate(
     ModelError
         If `reward` has the wrong shape or is not finite.
     SettingError
-        If gamma is not in [0, 1).
+        If gamma is not in [0, 1), or a process that can end is asked for its average.
+    ImproperPolicyError
+        Episodic: if the model's start distribution reaches states in which the policy may stay for ever.
     ConvergenceError
         If `tol` could not be certified; ``.result`` holds the best answer.
 
     Notes
     -----
-    Theory 2.1-2.3 and 2.6; Puterman 1994, chapter 6.
+    Theory 2.1-2.3, 2.6, 3.1 and 3.2; Puterman 1994, chapters 6 and 8.
 
     Examples
     --------
@@ -86,9 +96,23 @@ def evaluate(
     7.9672916667
     >>> bool(ev.certificate.error_bound < 1e-9 * ev.value.max())
     True
+    >>> rl.evaluate(mdp, rl.uniform_policy(mdp), rl.Average()).gain.round(7)
+    array([0.7763158, 0.7763158, 0.7763158])
     """
     mdp = as_mdp(mdp)
-    gamma = as_discounted(setting).gamma
+    found_setting = as_setting(setting, "evaluate")
+    if isinstance(found_setting, FiniteHorizon):
+        return evaluate_finite_horizon(
+            mdp,
+            policy,
+            found_setting,
+            tol=tol,
+            reward=reward,
+            num_threads=num_threads,
+            progress=progress,
+            explain=explain,
+            raise_on_failure=raise_on_failure,
+        )
     tolerance = as_tolerance(tol)
     threads = as_num_threads(num_threads)
     policies, lead = as_batch(policy, mdp.pair_shape, "policy", PolicyError)
@@ -97,21 +121,23 @@ def evaluate(
         rewards, more = as_batch(reward, mdp.pair_shape, "reward", ModelError)
         lead += more
     try:
-        found = _core.evaluate(mdp._core, policies, rewards, lead, gamma, tolerance, threads, as_callback(progress))
+        found = _evaluated(found_setting, mdp._core, policies, rewards, lead)(tolerance, threads, as_callback(progress))
     except InputError as error:
         raise mdp.located(error) from None
 
-    bounds = {
-        "value": found.value_bound,
-        "action_value": found.action_value_bound,
-        "advantage": found.advantage_bound,
-    }
+    bounds = {"value": found.value_bound}
+    if found.action_value is not None:
+        bounds |= {"action_value": found.action_value_bound, "advantage": found.advantage_bound}
     if found.start_value is not None:
         bounds["start_value"] = found.start_value_bound
-    value = found.value
+    if found.gain is not None:
+        bounds["gain"] = found.gain_bound
+    value, gain = found.value, found.gain
 
     def find_objective() -> tuple[Any, Any]:
-        return _on_policy_objective(mdp, policies, gamma, tol, num_threads, value, bounds["value"])
+        if gain is not None:
+            return _mean_gain(mdp, gain, bounds["gain"])
+        return _on_policy_objective(mdp, policies, found_setting, tol, num_threads, value, bounds["value"])
 
     result = Evaluation(
         value,
@@ -119,20 +145,41 @@ def evaluate(
         found.advantage,
         found.start_value,
         certificate_of(found.certificate, found.value_bound, bounds, explain),
-        find_objective,
+        find_objective if mdp.initial is not None else None,
+        found.proper,
+        gain,
     )
     if raise_on_failure:
         check_converged(result, tolerance, "evaluate", "max|V|")
     return result
 
 
+def _evaluated(setting: Setting, *arguments: Any) -> Callable[..., _core.EvaluationFields]:
+    """Return the core's function for a setting, its first arguments bound."""
+    if isinstance(setting, Discounted):
+        return partial(_core.evaluate, *arguments, setting.gamma)
+    functions = {Episodic: _core.evaluate_episodic, Average: _core.evaluate_average}
+    return partial(functions[type(setting)], *arguments)
+
+
+def _mean_gain(mdp: MDP, gain: Any, gain_bound: Any) -> tuple[Any, Any]:
+    """Form rho0^T g and its bound."""
+    objective = gain @ mdp.initial
+    largest = np.abs(gain).max(axis=-1)
+    bound = gain_bound * (1.0 + 1e-8) + (mdp.num_states + 2) * np.finfo(float).eps * largest
+    if gain.ndim == 1:
+        return float(objective), float(bound)
+    return objective, bound
+
+
 def _on_policy_objective(
-    mdp: MDP, policies: Any, gamma: float, tol: float, num_threads: int | None, value: Any, value_bound: Any
+    mdp: MDP, policies: Any, setting: Setting, tol: float, num_threads: int | None, value: Any, value_bound: Any
 ) -> tuple[Any, Any]:
     """Form sum_s d(s) V(s) and its bound: |d V - d^ V^| <= ||d - d^||_1 max|V^| + ||d||_1 max|V - V^|."""
     from rlcore.occupancy import occupancy
 
-    found = occupancy(mdp, policies, gamma, tol=tol, num_threads=num_threads)
+    found = occupancy(mdp, policies, setting, tol=tol, num_threads=num_threads)
+    value = np.where(np.isnan(value), 0.0, value)  # no value where the process never is
     # A batch of rewards stands behind the batch of policies: (B, S) meets (B, R, S).
     state, state_bound = found.state, found.certificate.bounds["state"]
     batched = policies.ndim > len(mdp.pair_shape) and policies.shape != (mdp.num_pairs,)

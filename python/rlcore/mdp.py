@@ -721,6 +721,19 @@ class MDP:
             raise ModelError(f"action_labels: expected at least {needed} labels, got {len(self._action_labels)}")
 
 
+def start_of(mdp: MDP, initial: ArrayLike | None, function: str) -> Any:
+    """Return the start distribution that a function is to use: the one given, or the model's."""
+    if initial is not None:
+        return initial
+    start = mdp._arrays[4]
+    if start.size:
+        return start
+    raise ModelError(
+        f"initial: {function} needs a start distribution, and the model has none; "
+        "pass initial=p, or make the model with initial=p or mdp.with_initial(p)"
+    )
+
+
 def as_mdp(mdp: Any) -> MDP:
     """Check that the first argument is a model."""
     if isinstance(mdp, MDP):

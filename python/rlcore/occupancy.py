@@ -1,26 +1,28 @@
-"""Where a policy goes (theory 2.4, 2.5, 2.7)."""
+"""Where a policy goes in each kind of task (theory 2.4, 2.5, 2.7, 3.1, 3.2)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rlcore import _core
-from rlcore.arguments import as_batch, as_callback, as_num_threads, as_tolerance
+from rlcore.arguments import as_batch, as_callback, as_num_threads, as_single, as_states, as_tolerance
 from rlcore.certificates import certificate_of, check_converged
 from rlcore.errors import ArgumentError, InputError, ModelError, PolicyError
-from rlcore.mdp import MDP, as_mdp
+from rlcore.finite_horizon import FiniteHorizonOccupancy, occupancy_finite_horizon
+from rlcore.mdp import MDP, as_mdp, start_of
 from rlcore.results import CertifiedArray, FloatArray, Occupancy, Progress, certified_array
-from rlcore.settings import Discounted, as_discounted
+from rlcore.settings import Average, Discounted, Episodic, FiniteHorizon, Setting, as_discounted, as_setting
 
 
 def occupancy(
     mdp: MDP,
     policy: ArrayLike,
-    setting: Discounted | float,
+    setting: Setting | float,
     *,
     initial: ArrayLike | None = None,
     tol: float = 1e-9,
@@ -28,10 +30,12 @@ def occupancy(
     progress: Callable[[Progress], object] | None = None,
     explain: bool = False,
     raise_on_failure: bool = True,
-) -> Occupancy:
-    """Find the discounted occupancy of a policy, with a proven error bound.
+) -> Occupancy | FiniteHorizonOccupancy:
+    """Find the occupancy of a policy, with a proven error bound.
 
-    rho^T = rho0^T (I - gamma P_pi)^-1, the expected discounted visits to each state; d = (1 - gamma) rho.
+    Discounted: rho^T = rho0^T (I - gamma P_pi)^-1, the expected discounted visits to each state; d = (1 - gamma) rho.
+    Episodic: visits e^T = rho0^T (I - P_pi)^-1 to the end; d = e / sum e. Average: d^T = rho0^T P*, the share of time in
+    the long run (the Cesaro limit, which exists for periodic chains too).
 
     Parameters
     ----------
@@ -41,12 +45,12 @@ def occupancy(
         pi(a|s) of shape ``mdp.pair_shape``, or a batch ``(B, *pair_shape)``, which gives every field of the
         result a leading axis.
     setting
-        ``Discounted(gamma)``, or just gamma.
+        ``Discounted(gamma)``, or just gamma; ``Episodic()``; ``Average()``; or ``FiniteHorizon(steps)``.
     initial
         rho0 in place of the model's, shape (S,), or a batch (I, S): the result has leading axes (B, I), or (I,) for
         one policy.
     tol
-        The L1 error of rho asked for, relative to its sum; 0 for the best attainable.
+        The L1 error of the visits asked for, relative to their sum; 0 for the best attainable. Average: that of d.
     num_threads
         Threads to use; None for one per core. Every number gives bitwise the same answer.
     progress
@@ -59,7 +63,8 @@ def occupancy(
     Returns
     -------
     Occupancy
-        ``.visits`` = rho and ``.state`` = d (S,), ``.pair`` = d(s) pi(a|s) (pair shape), ``.certificate``.
+        ``.visits`` = rho or e, None in Average, and ``.state`` = d (S,), ``.pair`` = d(s) pi(a|s) (pair shape),
+        ``.certificate``.
 
     Raises
     ------
@@ -68,13 +73,15 @@ def occupancy(
     PolicyError
         If the policy has the wrong shape or is not a distribution in every state.
     SettingError
-        If gamma is not in [0, 1).
+        If gamma is not in [0, 1), or a process that can end is asked for its average.
+    ImproperPolicyError
+        Episodic: if states in which the policy may stay for ever can be reached.
     ConvergenceError
         If `tol` could not be certified; ``.result`` holds the best answer.
 
     Notes
     -----
-    Theory 2.5; Puterman 1994, 6.9. The adjoint identity rho^T r_pi = rho0^T V (theory 2.6) ties it to `evaluate`.
+    Theory 2.5, 3.1 and 3.2; Puterman 1994, 6.9. The adjoint identity rho^T r_pi = rho0^T V (theory 2.6) ties it to `evaluate`.
 
     Examples
     --------
@@ -82,21 +89,37 @@ def occupancy(
     >>> mdp = rl.gallery.forest()
     >>> rl.occupancy(mdp, rl.uniform_policy(mdp), 0.9).visits.round(7)
     array([5.2833333, 2.4730833, 2.2435833])
+    >>> rl.occupancy(mdp, rl.uniform_policy(mdp), rl.Average()).state.round(7)
+    array([0.5263158, 0.2493075, 0.2243767])
     """
     mdp = as_mdp(mdp)
-    gamma = as_discounted(setting).gamma
+    found_setting = as_setting(setting, "occupancy")
+    if isinstance(found_setting, FiniteHorizon):
+        return occupancy_finite_horizon(
+            mdp,
+            policy,
+            found_setting,
+            initial=initial,
+            tol=tol,
+            num_threads=num_threads,
+            progress=progress,
+            explain=explain,
+            raise_on_failure=raise_on_failure,
+        )
     tolerance = as_tolerance(tol)
     threads = as_num_threads(num_threads)
     policies, lead = as_batch(policy, mdp.pair_shape, "policy", PolicyError)
-    initials, more = as_batch(_start(mdp, initial, "occupancy"), (mdp.num_states,), "initial", ModelError)
+    initials, more = as_batch(start_of(mdp, initial, "occupancy"), (mdp.num_states,), "initial", ModelError)
     try:
-        found = _core.occupancy(
-            mdp._core, policies, initials, lead + more, gamma, tolerance, threads, as_callback(progress)
+        found = _found(found_setting, mdp._core, policies, initials, lead + more)(
+            tolerance, threads, as_callback(progress)
         )
     except InputError as error:
         raise mdp.located(error) from None
 
-    bounds = {"visits": found.visits_bound, "state": found.state_bound, "pair": found.pair_bound}
+    bounds = {"state": found.state_bound, "pair": found.pair_bound}
+    if found.visits is not None:
+        bounds["visits"] = found.visits_bound
     result = Occupancy(
         found.visits,
         found.state,
@@ -104,8 +127,16 @@ def occupancy(
         certificate_of(found.certificate, found.visits_bound, bounds, explain),
     )
     if raise_on_failure:
-        check_converged(result, tolerance, "occupancy", "the sum of rho")
+        check_converged(result, tolerance, "occupancy", "the sum of the visits")
     return result
+
+
+def _found(setting: Setting, *arguments: Any) -> Callable[..., _core.OccupancyFields]:
+    """Return the core's function for a setting, its first arguments bound."""
+    if isinstance(setting, Discounted):
+        return partial(_core.occupancy, *arguments, setting.gamma)
+    functions = {Episodic: _core.occupancy_episodic, Average: _core.occupancy_average}
+    return partial(functions[type(setting)], *arguments)
 
 
 def state_distribution(
@@ -163,8 +194,8 @@ def state_distribution(
     """
     mdp = as_mdp(mdp)
     count = _as_steps(steps, mdp)
-    policies = _single(policy, mdp.pair_shape, "policy", PolicyError)
-    start = _single(_start(mdp, initial, "state_distribution"), (mdp.num_states,), "initial", ModelError)
+    policies = as_single(policy, mdp.pair_shape, "policy", PolicyError)
+    start = as_single(start_of(mdp, initial, "state_distribution"), (mdp.num_states,), "initial", ModelError)
     try:
         found = _core.state_distribution(
             mdp._core, policies, start, count, as_num_threads(num_threads), as_callback(progress)
@@ -238,13 +269,13 @@ def successor_representation(
     mdp = as_mdp(mdp)
     discount = as_discounted(gamma).gamma
     tolerance = as_tolerance(tol)
-    policies = _single(policy, mdp.pair_shape, "policy", PolicyError)
+    policies = as_single(policy, mdp.pair_shape, "policy", PolicyError)
     try:
         found = _core.successor_representation(
             mdp._core,
             policies,
             discount,
-            _as_states(states, mdp),
+            as_states(states, mdp.num_states),
             tolerance,
             as_num_threads(num_threads),
             as_callback(progress),
@@ -257,25 +288,6 @@ def successor_representation(
     return rows
 
 
-def _start(mdp: MDP, initial: ArrayLike | None, function: str) -> Any:
-    if initial is not None:
-        return initial
-    start = mdp._arrays[4]
-    if start.size:
-        return start
-    raise ModelError(
-        f"initial: {function} needs a start distribution, and the model has none; "
-        "pass initial=p, or make the model with initial=p or mdp.with_initial(p)"
-    )
-
-
-def _single(array: ArrayLike, shape: tuple[int, ...], argument: str, error: type[InputError]) -> FloatArray:
-    found, lead = as_batch(array, shape, argument, error)
-    if lead:
-        raise error(f"{argument}: expected one of shape {shape}, got a batch of shape {found.shape}")
-    return found
-
-
 def _as_steps(steps: int, mdp: MDP) -> int:
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 0:
         raise ArgumentError(f"steps: expected a whole number from 0 on, got {steps!r}")
@@ -283,25 +295,6 @@ def _as_steps(steps: int, mdp: MDP) -> int:
     if numbers > 2**40:
         raise ArgumentError(f"steps: expected a table that fits in memory, got {steps}: {numbers * 8 / 2**30:.0f} GiB")
     return int(steps)
-
-
-def _as_states(states: ArrayLike, mdp: MDP) -> Any:
-    try:
-        found = np.atleast_1d(np.asarray(states))
-    except ValueError:
-        raise ArgumentError(
-            "states: expected a vector of state numbers, got rows of different lengths; "
-            "mdp.state_index(label) gives the number of a label"
-        ) from None
-    if found.ndim != 1 or found.size == 0 or found.dtype.kind not in "iu":
-        raise ArgumentError(
-            f"states: expected a vector of state numbers, got dtype {found.dtype}, shape {found.shape}; "
-            "mdp.state_index(label) gives the number of a label"
-        )
-    outside = found[(found < 0) | (found >= mdp.num_states)]
-    if outside.size:
-        raise ArgumentError(f"states: expected numbers in 0 .. {mdp.num_states - 1}, got {outside[0]}")
-    return np.ascontiguousarray(found, dtype=np.int64)
 
 
 def _certified_rows(found: _core.StateRowsFields, field: str) -> CertifiedArray:

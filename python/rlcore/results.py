@@ -60,20 +60,24 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Evaluation:
-    """What a policy is worth (theory 2.1-2.3, 2.6, 3.3).
+    """What a policy is worth (theory 2.1-2.3, 2.6, 3.1-3.3).
 
     Attributes
     ----------
     value
-        V, shape (S,): the expected discounted sum of rewards from each state.
+        V, shape (S,): the expected sum of rewards from each state, discounted or to the end. In `Average` the bias.
     action_value
-        Q, the shape of a policy.
+        Q, the shape of a policy. In `Average` None if there are several recurrent classes.
     advantage
         A = Q - V, the shape of a policy; its mean under the policy is 0 in every state.
     start_value
-        eta = rho0^T V, or None if the model has no start distribution.
+        eta = rho0^T V, or None if the model has no start distribution, and in `Average`.
     certificate
         Error bounds of all of these.
+    proper
+        Episodic: from which states the process surely ends, shape (S,). Elsewhere values are NaN.
+    gain
+        Average: the mean reward of a step in the long run, from each state, shape (S,).
     """
 
     value: FloatArray
@@ -81,17 +85,25 @@ class Evaluation:
     advantage: FloatArray
     start_value: Any
     certificate: Certificate
-    _find_objective: Callable[[], tuple[Any, Any]] = field(repr=False)
+    _find_objective: Callable[[], tuple[Any, Any]] | None = field(repr=False)
+    proper: NDArray[np.bool_] | None = None
+    gain: FloatArray | None = None
     _objective: list[Any] = field(default_factory=list, repr=False)
 
     @property
-    def on_policy_objective(self) -> Any:
-        """sum_s d(s) V(s) with d = (1 - gamma) rho (theory 3.3), or None without a start distribution.
+    def bias(self) -> FloatArray | None:
+        """Average: h, what a start in each state earns beyond the gain (theory 3.2); None in other settings."""
+        return None if self.gain is None else self.value
 
-        It is not the start value, and can rank policies differently. Found when first asked for, by one more
-        solve; its error bound is then in ``certificate.bounds``.
+    @property
+    def on_policy_objective(self) -> Any:
+        """sum_s d(s) M(s) (theory 3.1-3.3), or None without a start distribution.
+
+        Discounted and episodic: M = V, d the share of visits. It is not the start value, and can rank policies
+        differently. Average: the gain from the start distribution. Found when first asked for, in the first two by
+        one more solve; its error bound is then in ``certificate.bounds``.
         """
-        if self.start_value is None:
+        if self._find_objective is None:
             return None
         if not self._objective:
             objective, bound = self._find_objective()
@@ -101,27 +113,29 @@ class Evaluation:
 
     def __repr__(self) -> str:
         start = "" if self.start_value is None else f", start_value={_shown(self.start_value)}"
-        return f"Evaluation(value: {_extent(self.value)}{start}, {self.certificate!r})"
+        gain = "" if self.gain is None else f", gain: {_extent(self.gain)}"
+        return f"Evaluation(value: {_extent(self.value)}{start}{gain}, {self.certificate!r})"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Occupancy:
-    """Where a policy goes (theory 2.5).
+    """Where a policy goes (theory 2.5, 3.1, 3.2).
 
     Attributes
     ----------
     visits
         rho, shape (S,): expected discounted visits, sum_t gamma^t Pr(s_t = s). Sums to 1 / (1 - gamma) if nothing
-        ends.
+        ends. Episodic: e, the expected visits to the end. Average: None.
     state
-        d = (1 - gamma) rho, shape (S,). With termination it sums to less than 1.
+        d = (1 - gamma) rho, shape (S,). With termination it sums to less than 1. Episodic: e / sum e. Average: the
+        share of time in the long run (Cesaro limit).
     pair
         d(s) pi(a|s), the shape of a policy.
     certificate
         Bounds on the L1 error of all of these.
     """
 
-    visits: FloatArray
+    visits: FloatArray | None
     state: FloatArray
     pair: FloatArray
     certificate: Certificate
@@ -173,7 +187,8 @@ class Progress:
 
 
 def _extent(x: FloatArray) -> str:
-    return f"shape {x.shape}, from {x.min():.6g} to {x.max():.6g}"
+    known = x[~np.isnan(x)]
+    return f"shape {x.shape}, from {known.min():.6g} to {known.max():.6g}" if known.size else f"shape {x.shape}, NaN"
 
 
 def _shown(x: Any) -> str:

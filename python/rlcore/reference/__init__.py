@@ -9,7 +9,9 @@ Models are plain nested lists. ``transition[s][a][t]`` is the probability P(t | 
 reward r(s, a), ``policy[s][a]`` the probability pi(a | s), ``initial[s]`` the start distribution rho0(s). States may
 have different numbers of actions. A row of ``transition`` that sums to less than 1 ends the process with the missing
 probability: termination needs no argument of its own. Nothing is normalised: floats are taken at their exact binary
-values, and what is computed is the model as it is stored, with its rounding defects (see :func:`exact`).
+values, and what is computed is the model as it is stored, with its rounding defects (see :func:`exact`). The settings
+without a discount, Average and Episodic, leave no room for a defect: there the process ends by a ``termination[s][a]``
+that is given, and P(s | s, a) is one minus the rest of the row (see :func:`ending_chain`).
 
 Examples
 --------
@@ -28,16 +30,87 @@ Wait for the reward or give up: what is it worth to wait every other time?
 ['8/7', '2/7']
 """
 
+from .discounted import (
+    DeathMDP,
+    DiscountedObjectives,
+    FutilityIdentity,
+    RandomHorizon,
+    death_mdp,
+    discounted_objectives,
+    futility_identity,
+    random_horizon,
+    restart_chain,
+)
+from .episodic import (
+    EpisodeLength,
+    EpisodicEvaluation,
+    EpisodicOccupancy,
+    ImproperPolicyError,
+    episode_length,
+    evaluate_episodic,
+    occupancy_episodic,
+)
 from .evaluation import Evaluation, evaluate
+from .finite_horizon import (
+    FiniteHorizonEvaluation,
+    FiniteHorizonOccupancy,
+    evaluate_finite_horizon,
+    occupancy_finite_horizon,
+)
+from .long_run import (
+    AverageEvaluation,
+    AverageOccupancy,
+    cesaro_limit,
+    deviation_rows,
+    evaluate_average,
+    first_passage_times,
+    kemeny_constant,
+    occupancy_average,
+    stationary_distributions,
+)
 from .occupancy import Occupancy, occupancy, state_distribution, successor_representation
 from .rational import exact
+from .structure import ChainStructure, EndingChain, chain_structure, ending_chain
 
 __all__ = [
+    "AverageEvaluation",
+    "AverageOccupancy",
+    "ChainStructure",
+    "DeathMDP",
+    "DiscountedObjectives",
+    "EndingChain",
+    "EpisodeLength",
+    "EpisodicEvaluation",
+    "EpisodicOccupancy",
     "Evaluation",
+    "FiniteHorizonEvaluation",
+    "FiniteHorizonOccupancy",
+    "FutilityIdentity",
+    "ImproperPolicyError",
     "Occupancy",
+    "RandomHorizon",
+    "cesaro_limit",
+    "chain_structure",
+    "death_mdp",
+    "deviation_rows",
+    "discounted_objectives",
+    "ending_chain",
+    "episode_length",
     "evaluate",
+    "evaluate_average",
+    "evaluate_episodic",
+    "evaluate_finite_horizon",
     "exact",
+    "first_passage_times",
+    "futility_identity",
+    "kemeny_constant",
     "occupancy",
+    "occupancy_average",
+    "occupancy_episodic",
+    "occupancy_finite_horizon",
+    "random_horizon",
+    "restart_chain",
     "state_distribution",
+    "stationary_distributions",
     "successor_representation",
 ]

@@ -1,0 +1,192 @@
+#include "rlcore/episodic.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "rlcore/batch.hpp"
+#include "rlcore/chain_structure.hpp"
+#include "rlcore/errors.hpp"
+#include "rlcore/policy.hpp"
+#include "rlcore/undiscounted.hpp"
+
+namespace rlcore {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+/// A policy's chain, cut down to the states from which it surely ends.
+class Episodes {
+ public:
+  Episodes(const Mdp& mdp, ConstVector policy, Index item, Team& team, Monitor& monitor)
+      : chain_(mdp, policy, check_policy(mdp, policy, item)),
+        structure_(chain_structure(chain_, team, monitor)),
+        kernel_(chain_, improper_states(), team),
+        resolvent_(kernel_, team, monitor),
+        item_(item),
+        team_(team) {}
+
+  const Chain& chain() const { return chain_; }
+  const std::vector<char>& proper() const { return structure_.proper; }
+  linear::Resolvent& resolvent() { return resolvent_; }
+
+  void ensure_proper_from(const TwofoldVector& initial) const {
+    const std::vector<Index> classes = reachable_classes(structure_, chain_, initial);
+    if (classes.empty()) return;
+    std::string named;
+    for (std::size_t i = 0; i < std::min<std::size_t>(classes.size(), 3); ++i) {
+      named += (i > 0 ? ", {" : "{") + states_of(classes[i]) + "}";
+    }
+    if (classes.size() > 3) named += " and " + std::to_string(classes.size() - 3) + " more";
+    throw ImproperPolicyError("policy", {structure_.representative(classes.front()), -1, item_},
+                              "expected to end with probability 1 from every state that `initial` can reach, but the "
+                              "process may stay for ever among the states " +
+                                  named + "; use Average(), Discounted(gamma), or another start distribution");
+  }
+
+  /// X b, NaN where the policy is improper.
+  linear::Solution values(linear::RightSide b, double tolerance) {
+    for (std::size_t s = 0; s < b.value.size(); ++s) {
+      if (structure_.proper[s] == 0) b.value[s] = {};
+    }
+    linear::Solution solution = resolvent_.solve(b, tolerance);
+    for (std::size_t s = 0; s < b.value.size(); ++s) {
+      if (structure_.proper[s] == 0) solution.x[s] = {kNaN, kNaN};
+    }
+    return solution;
+  }
+
+ private:
+  std::vector<char> improper_states() const {
+    std::vector<char> improper;
+    if (structure_.num_classes() == 0) return improper;
+    for (const char proper : structure_.proper) improper.push_back(proper == 0 ? 1 : 0);
+    return improper;
+  }
+
+  std::string states_of(Index number) const {
+    constexpr std::size_t kFew = 5;
+    const auto states = structure_.states(number);
+    std::string text;
+    for (std::size_t i = 0; i < std::min(states.size(), kFew); ++i) {
+      text += (i > 0 ? ", " : "") + std::to_string(states[i]);
+    }
+    return states.size() > kFew ? text + ", ... (" + std::to_string(states.size()) + " states)" : text;
+  }
+
+  Chain chain_;
+  ChainStructure structure_;
+  linear::Kernel kernel_;
+  linear::Resolvent resolvent_;
+  Index item_;
+  Team& team_;
+};
+
+TwofoldVector twofold(ConstVector x) {
+  TwofoldVector y(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) y[i].hi = x[i];
+  return y;
+}
+
+Evaluation evaluation(Episodes& episodes, ConstVector reward, double tolerance, Team& team) {
+  const Mdp& mdp = episodes.chain().mdp();
+  const double scale = extent_of(reward, team).largest();
+  linear::Solution solution = episodes.values(
+      {episodes.chain().mean_over_actions(reward, team), episodes.chain().mean_error(scale)}, tolerance);
+  const double error = solution.certificate.error_bound;
+  Evaluation out = undiscounted_evaluation(mdp, reward, {solution.x, error, {}}, team);
+  out.proper = episodes.proper();
+  out.certificate = std::move(solution.certificate);
+  if (mdp.initial().empty()) return out;
+  TwofoldSum sum;
+  double most = 0.0;
+  for (std::size_t s = 0; s < solution.x.size(); ++s) {
+    if (mdp.initial()[s] == 0.0) continue;
+    sum.add_product(solution.x[s], mdp.initial()[s]);
+    most = std::max(most, std::fabs(solution.x[s].hi));
+  }
+  out.start_value = sum.total().hi;
+  out.bounds.start_value = ((1.0 + 2.0 * kRowTolerance) * error + std::fabs(sum.total().lo) +
+                            2.0 * dot_error(mdp.num_states()) * most + underflow_error(mdp.num_states())) *
+                           (1.0 + 16.0 * kUnitRoundoff);
+  return out;
+}
+
+}  // namespace
+
+std::vector<Evaluation> evaluate_episodic(const Mdp& mdp, std::span<const ConstVector> policies,
+                                          std::span<const ConstVector> rewards, const Options& options,
+                                          Monitor& monitor) {
+  mdp.ensure_checked(options.num_threads);
+  check_rewards(mdp, rewards);
+  std::vector<Evaluation> results(policies.size() * rewards.size());
+  for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
+    Episodes episodes(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1, team, watch);
+    if (!mdp.initial().empty()) episodes.ensure_proper_from(twofold(mdp.initial()));
+    for (std::size_t j = 0; j < rewards.size(); ++j) {
+      results[i * rewards.size() + j] = evaluation(episodes, rewards[j], options.tolerance, team);
+    }
+  });
+  return results;
+}
+
+std::vector<Occupancy> occupancy_episodic(const Mdp& mdp, std::span<const ConstVector> policies,
+                                          std::span<const ConstVector> initials, const Options& options,
+                                          Monitor& monitor) {
+  mdp.ensure_checked(options.num_threads);
+  check_initials(mdp, initials);
+  std::vector<Occupancy> results(policies.size() * initials.size());
+  for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
+    Episodes episodes(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1, team, watch);
+    for (std::size_t j = 0; j < initials.size(); ++j) {
+      const linear::RightSide start{twofold(initials[j])};
+      episodes.ensure_proper_from(start.value);
+      linear::Solution visits = episodes.resolvent().solve_transposed(start, options.tolerance);
+      results[i * initials.size() + j] =
+          normalised_occupancy(episodes.chain(), start.value, std::move(visits), team);
+    }
+  });
+  return results;
+}
+
+StateRows episode_length(const Mdp& mdp, ConstVector policy, const Options& options, Monitor& monitor) {
+  mdp.ensure_checked(options.num_threads);
+  Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
+  Episodes episodes(mdp, policy, -1, team, monitor);
+  const TwofoldVector one(at(mdp.num_states()), Twofold{1.0});
+  linear::Solution mean = episodes.values({one}, options.tolerance);
+
+  // E[T^2] = X (2 E[T] - 1).
+  linear::RightSide b{twofold_vector(mdp.num_states()), 2.0 * mean.certificate.error_bound};
+  double most = 0.0;
+  for (std::size_t s = 0; s < one.size(); ++s) {
+    if (episodes.proper()[s] == 0) continue;
+    b.value[s] = mean.x[s] + mean.x[s] - 1.0;
+    most = std::max(most, mean.x[s].hi);
+  }
+  const linear::Solution square = episodes.values(std::move(b), options.tolerance);
+
+  StateRows out;
+  Doubles variances;
+  double rounding = 0.0;
+  for (std::size_t s = 0; s < one.size(); ++s) {
+    const Twofold variance = square.x[s] - mean.x[s] * mean.x[s];
+    const bool exists = episodes.proper()[s] != 0;
+    out.rows.push_back(exists ? mean.x[s].hi : kNaN);
+    variances.push_back(exists ? std::max(variance.hi, 0.0) : kNaN);
+    if (exists) rounding = std::max(rounding, std::fabs(variance.lo));
+  }
+  out.rows.insert(out.rows.end(), variances.begin(), variances.end());
+  const double error = mean.certificate.error_bound;
+  const double outward = 1.0 + 32.0 * kUnitRoundoff;
+  out.bounds.push_back((error + kUnitRoundoff * most) * outward);
+  out.bounds.push_back((square.certificate.error_bound + error * (2.0 * most + error) + rounding +
+                        0x1p-96 * most * most) *
+                       outward);
+  out.certificate = square.certificate;
+  out.certificate.error_bound = out.bounds.front();
+  out.certificate.converged = mean.certificate.converged && square.certificate.converged;
+  return out;
+}
+
+}  // namespace rlcore

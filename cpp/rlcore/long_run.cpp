@@ -1,0 +1,561 @@
+#include "rlcore/long_run.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "rlcore/batch.hpp"
+#include "rlcore/elimination.hpp"
+#include "rlcore/errors.hpp"
+#include "rlcore/policy.hpp"
+#include "rlcore/reachability.hpp"
+#include "rlcore/undiscounted.hpp"
+
+namespace rlcore {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// Up to here a class is reduced state by state; beyond, its cycle is solved for.
+constexpr Index kSmallClass = 200;
+
+/// Covers the roundings of a few operations on bounds.
+constexpr double kOutward = 1.0 + 64.0 * kUnitRoundoff;
+
+TwofoldVector twofold(ConstVector x) {
+  TwofoldVector y(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) y[i].hi = x[i];
+  return y;
+}
+
+Twofold quotient(Twofold a, Twofold b) {
+  const double rough = a.hi / b.hi;
+  return Twofold{rough} + Twofold{(a - b * rough).hi / b.hi};
+}
+
+/// Gathers what several solves have proven.
+void join(linear::Certificate& all, const linear::Certificate& one) {
+  all.converged = all.converged && one.converged;
+  all.residual = std::max(all.residual, one.residual);
+  all.iterations += one.iterations;
+  all.method = one.method;
+  all.story += one.story;
+}
+
+/// A policy's chain in the long run.
+class LongRun {
+ public:
+  LongRun(const Mdp& mdp, ConstVector policy, Index item, const Options& options, Team& team, Monitor& monitor)
+      : chain_(mdp, policy, check_policy(mdp, policy, item)),
+        structure_(chain_structure(chain_, team, monitor)),
+        item_(item),
+        options_(options),
+        team_(team),
+        monitor_(monitor) {
+    certificate_.converged = true;
+  }
+
+  const Chain& chain() const { return chain_; }
+  const ChainStructure& structure() const { return structure_; }
+  bool is_unichain() const { return structure_.num_classes() == 1; }
+  Index size() const { return chain_.size(); }
+  linear::Certificate& certificate() { return certificate_; }
+
+  /// Throws if a process that starts in one of the marked states can end.
+  void ensure_goes_on(const std::vector<char>& reached) const {
+    const Mdp& mdp = chain_.mdp();
+    if (mdp.termination().empty()) return;
+    for (Index state = 0; state < size(); ++state) {
+      if (reached[at(state)] == 0) continue;
+      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
+        if (chain_.policy()[at(pair)] == 0.0 || mdp.termination()[at(pair)] == 0.0) continue;
+        throw SettingError("setting", {state, pair - mdp.first_pair(state), item_},
+                           "expected a process that never ends in Average(), but this action, which the policy takes, "
+                           "ends it with probability " + std::to_string(mdp.termination()[at(pair)]) +
+                               "; use Episodic() or Discounted(gamma)");
+      }
+    }
+  }
+
+  /// The stationary distributions of all classes, in one vector, each with sum 1; and a bound on the L1 error of
+  /// each class's.
+  const TwofoldVector& stationary() {
+    if (stationary_.empty()) find_stationary();
+    return stationary_;
+  }
+  double stationary_error() const { return stationary_error_; }
+
+  /// sum_j d_C(j) x(j) of a class.
+  Twofold mean_in_class(Index number, const TwofoldVector& x) {
+    TwofoldSum sum;
+    for (const Column state : structure_.states(number)) {
+      const Twofold product = stationary()[at(state)] * x[at(state)];
+      sum.add_product(product, 1.0);
+    }
+    return sum.total();
+  }
+
+  /// X b with an error bound, X the resolvent of the process stopped on entering a representative.
+  linear::Solution until_representative(const linear::RightSide& b, double tolerance) {
+    linear::Solution solution = resolvent().solve(b, tolerance);
+    join(certificate_, solution.certificate);
+    return solution;
+  }
+
+  linear::Solution visits_until_representative(const linear::RightSide& b, double tolerance) {
+    linear::Solution solution = resolvent().solve_transposed(b, tolerance);
+    join(certificate_, solution.certificate);
+    return solution;
+  }
+
+  /// What a number per class is worth on average from each state: its own class's where it is recurrent, and the
+  /// mean over where it ends up elsewhere; its error is added to `error`.
+  TwofoldVector by_class(const std::vector<Twofold>& of_class, double& error) {
+    TwofoldVector result = twofold_vector(size());
+    const bool one_value = std::all_of(of_class.begin(), of_class.end(), [&](const Twofold& number) {
+      return number.hi == of_class.front().hi && number.lo == of_class.front().lo;
+    });
+    if (structure_.transient.empty() || (one_value && !chain_.mdp().can_end())) {
+      for (std::size_t s = 0; s < result.size(); ++s) {
+        result[s] = of_class[structure_.class_of[s] >= 0 ? at(structure_.class_of[s]) : 0];
+      }
+      return result;
+    }
+    // The mean over the first entry of a representative, by one solve.
+    TwofoldVector entered = twofold_vector(size());
+    double largest = 0.0;
+    for (std::size_t c = 0; c < of_class.size(); ++c) {
+      entered[at(structure_.representative(static_cast<Index>(c)))] = of_class[c];
+      largest = std::max(largest, std::fabs(of_class[c].hi));
+    }
+    linear::RightSide b{twofold_vector(size()), 2.0 * chain_.residual_error(largest)};
+    for (Index state = 0; state < size(); ++state) b.value[at(state)] = chain_.mean_ahead(state, entered.data());
+    const linear::Solution mean = until_representative(b, 0.0);
+    error += mean.certificate.error_bound;
+    for (std::size_t s = 0; s < result.size(); ++s) {
+      result[s] = structure_.class_of[s] >= 0 ? of_class[at(structure_.class_of[s])] : mean.x[s];
+    }
+    return result;
+  }
+
+  linear::Resolvent& resolvent() {
+    if (!resolvent_) {
+      std::vector<char> stops(at(size()), 0);
+      for (Index c = 0; c < structure_.num_classes(); ++c) stops[at(structure_.representative(c))] = 1;
+      kernel_.emplace(chain_, std::move(stops), team_);
+      resolvent_.emplace(*kernel_, team_, monitor_);
+    }
+    return *resolvent_;
+  }
+
+  const Options& options() const { return options_; }
+  Team& team() { return team_; }
+
+ private:
+  void find_stationary() {
+    stationary_ = twofold_vector(size());
+    Index largest = 0;
+    for (Index c = 0; c < structure_.num_classes(); ++c) largest = std::max(largest, std::ssize(structure_.states(c)));
+    if (largest <= kSmallClass) {
+      for (Index c = 0; c < structure_.num_classes(); ++c) reduce(c);
+      stationary_error_ = elimination_error(largest);
+      certificate_.method = "state reduction";
+    } else {
+      solve_cycles();
+    }
+  }
+
+  void reduce(Index number) {
+    const auto states = structure_.states(number);
+    const auto size = std::ssize(states);
+    std::vector<Twofold> rates(at(size * size));
+    const Mdp& mdp = chain_.mdp();
+    for (Index i = 0; i < size; ++i) {
+      for (Index pair = mdp.first_pair(states[at(i)]); pair < mdp.first_pair(states[at(i)] + 1); ++pair) {
+        const double chosen = chain_.policy()[at(pair)];
+        if (chosen == 0.0) continue;
+        const Row row = mdp.row(pair);
+        for (Index k = 0; k < row.length; ++k) {
+          if (row.probability[k] == 0.0) continue;
+          const auto j = std::lower_bound(states.begin(), states.end(), row.column[k]) - states.begin();
+          Twofold& rate = rates[at(i * size + j)];
+          rate = rate + two_product(chosen, row.probability[k]);
+        }
+      }
+    }
+    const TwofoldVector found = stationary_by_elimination(rates, size);
+    for (Index i = 0; i < size; ++i) stationary_[at(states[at(i)])] = found[at(i)];
+  }
+
+  /// One cycle from every representative at once: their classes do not mix.
+  void solve_cycles() {
+    linear::RightSide start{twofold_vector(size())};
+    for (Index c = 0; c < structure_.num_classes(); ++c) start.value[at(structure_.representative(c))] = {1.0};
+    linear::Solution cycle = visits_until_representative(start, 0.0);
+    const double error = cycle.certificate.error_bound;
+    for (Index c = 0; c < structure_.num_classes(); ++c) {
+      TwofoldSum sum;
+      for (const Column state : structure_.states(c)) {
+        Twofold& visits = cycle.x[at(state)];
+        if (visits.hi < 0.0) visits = {};
+        sum.add_product(visits, 1.0);
+      }
+      const Twofold length = sum.total();
+      for (const Column state : structure_.states(c)) {
+        stationary_[at(state)] = quotient(cycle.x[at(state)], length);
+      }
+      const double relative = 2.0 * (error + 0x1p-90 * length.hi) / length.hi;
+      stationary_error_ = std::max(stationary_error_, relative / std::max(1.0 - relative, 1e-300));
+    }
+  }
+
+  Chain chain_;
+  ChainStructure structure_;
+  Index item_;
+  const Options& options_;
+  Team& team_;
+  Monitor& monitor_;
+  std::optional<linear::Kernel> kernel_;
+  std::optional<linear::Resolvent> resolvent_;
+  TwofoldVector stationary_;
+  double stationary_error_ = 0.0;
+  linear::Certificate certificate_;
+};
+
+/// Where the model's process can be: everywhere, if it has no start distribution.
+std::vector<char> reached_from_start(const Chain& chain) {
+  const Mdp& mdp = chain.mdp();
+  if (mdp.initial().empty()) return std::vector<char>(at(mdp.num_states()), 1);
+  return reachable(chain, twofold(mdp.initial()));
+}
+
+/// Gain and bias (theory 3.2).
+Evaluation evaluation(LongRun& run, ConstVector reward, Team& team) {
+  const Chain& chain = run.chain();
+  const ChainStructure& structure = run.structure();
+  const double scale = extent_of(reward, team).largest();
+  const TwofoldVector r_pi = chain.mean_over_actions(reward, team);
+
+  // The gain of each class, and from each state.
+  std::vector<Twofold> gains;
+  for (Index c = 0; c < structure.num_classes(); ++c) gains.push_back(run.mean_in_class(c, r_pi));
+  const double mean_error = chain.mean_error(scale);
+  double gain_error = (run.stationary_error() + 4.0 * dot_error(run.size())) * scale * kOutward + mean_error;
+  const TwofoldVector gain = run.by_class(gains, gain_error);
+
+  // What each state earns above its gain until the next cycle, then shifted so that P* h = 0.
+  linear::RightSide above{twofold_vector(run.size()), (mean_error + gain_error + 0x1p-98 * scale) * kOutward};
+  for (std::size_t s = 0; s < above.value.size(); ++s) above.value[s] = r_pi[s] - gain[s];
+  linear::Solution until = run.until_representative(above, run.options().tolerance * 0.1);
+  std::vector<Twofold> shifts;
+  for (Index c = 0; c < structure.num_classes(); ++c) shifts.push_back(-run.mean_in_class(c, until.x));
+  const double largest = extent_of(until.x, team).largest();
+  double shift_error = until.certificate.error_bound + run.stationary_error() * largest +
+                       4.0 * dot_error(run.size()) * largest;
+  const TwofoldVector shift = run.by_class(shifts, shift_error);
+  for (std::size_t s = 0; s < until.x.size(); ++s) until.x[s] = until.x[s] + shift[s];
+  const double error = (until.certificate.error_bound + shift_error + 0x1p-98 * largest) * kOutward;
+
+  Evaluation out = undiscounted_evaluation(chain.mdp(), reward, {until.x, error, &gain, gain_error}, team);
+  if (!run.is_unichain()) {
+    out.action_value.clear();
+    out.advantage.clear();
+    out.bounds.action_value = out.bounds.advantage = 0.0;
+  }
+  out.gain.resize(at(run.size()));
+  double rounding = 0.0;
+  for (std::size_t s = 0; s < gain.size(); ++s) {
+    out.gain[s] = gain[s].hi;
+    rounding = std::max(rounding, std::fabs(gain[s].lo));
+  }
+  out.bounds.gain = (gain_error + rounding) * kOutward;
+  out.certificate = run.certificate();
+  out.certificate.error_bound = error;
+  const double norm = extent_of(until.x, team).largest();
+  out.certificate.converged =
+      std::isfinite(error) && (run.options().tolerance == 0.0 || out.bounds.value <= run.options().tolerance * norm ||
+                               out.bounds.value <= run.options().tolerance * scale);
+  return out;
+}
+
+/// The probability of ending up in each class from a start distribution.
+std::vector<Twofold> class_weights(LongRun& run, const TwofoldVector& initial, double& error) {
+  const ChainStructure& structure = run.structure();
+  std::vector<Twofold> weights(at(structure.num_classes()));
+  bool all_recurrent = true;
+  for (std::size_t s = 0; s < initial.size(); ++s) {
+    if (initial[s].hi == 0.0) continue;
+    if (structure.class_of[s] < 0) {
+      all_recurrent = false;
+    } else {
+      weights[at(structure.class_of[s])] = weights[at(structure.class_of[s])] + initial[s];
+    }
+  }
+  if (all_recurrent) return weights;
+  if (run.is_unichain()) return {Twofold{1.0}};
+  linear::Solution visits = run.visits_until_representative({initial}, 0.0);
+  error += visits.certificate.error_bound;
+  const TwofoldVector entered = run.chain().arrivals(1.0, visits.x, run.team());
+  for (Index c = 0; c < structure.num_classes(); ++c) weights[at(c)] = entered[at(structure.representative(c))];
+  return weights;
+}
+
+Occupancy occupancy_of(LongRun& run, ConstVector initial, Team& team) {
+  const Chain& chain = run.chain();
+  const Mdp& mdp = chain.mdp();
+  const ChainStructure& structure = run.structure();
+  const TwofoldVector start = twofold(initial);
+  run.ensure_goes_on(reachable(chain, start));
+  double error = 0.0;
+  const std::vector<Twofold> weights = class_weights(run, start, error);
+  const TwofoldVector& stationary = run.stationary();
+  Occupancy out;
+  out.state.resize(at(mdp.num_states()));
+  out.pair.resize(at(mdp.num_pairs()));
+  double state_rounding = 0.0;
+  double pair_rounding = 0.0;
+  for (Index state = 0; state < mdp.num_states(); ++state) {
+    const Column number = structure.class_of[at(state)];
+    const Twofold d = number >= 0 ? stationary[at(state)] * weights[at(number)] : Twofold{};
+    out.state[at(state)] = std::max(d.hi, 0.0);
+    state_rounding += std::fabs(d.lo);
+    for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
+      const Twofold together = d * chain.policy()[at(pair)];
+      out.pair[at(pair)] = std::max(together.hi, 0.0);
+      pair_rounding += std::fabs(together.lo);
+    }
+  }
+  const double outward = 1.0 + (static_cast<double>(mdp.num_pairs()) + 64.0) * kUnitRoundoff;
+  const double proven = error + run.stationary_error() + 0x1p-96;
+  out.bounds.state = (proven + state_rounding) * outward;
+  out.bounds.pair = (proven * (1.0 + 2.0 * kRowTolerance) + pair_rounding) * outward;
+  out.bounds.visits = out.bounds.state;
+  out.certificate = run.certificate();
+  out.certificate.error_bound = proven;
+  out.certificate.converged =
+      std::isfinite(proven) && (run.options().tolerance == 0.0 || out.bounds.state <= run.options().tolerance);
+  (void)team;
+  return out;
+}
+
+/// The states from which the target is not hit surely: those that can get, without passing through it, to where the
+/// process ends or to a class in which it stays without meeting it.
+std::vector<char> may_miss(const Chain& chain, const ChainStructure& structure, Index target) {
+  const Mdp& mdp = chain.mdp();
+  const Column own = structure.class_of[at(target)];
+  std::vector<std::vector<Column>> predecessors(at(chain.size()));
+  std::vector<char> misses(at(chain.size()), 0);
+  std::vector<Column> found;
+  const auto mark = [&](Index state) {
+    if (misses[at(state)] != 0) return;
+    misses[at(state)] = 1;
+    if (state != target) found.push_back(static_cast<Column>(state));
+  };
+  for (Index state = 0; state < chain.size(); ++state) {
+    const Column number = structure.class_of[at(state)];
+    if (number >= 0 && number != own) mark(state);
+    for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
+      if (chain.policy()[at(pair)] == 0.0) continue;
+      if (!mdp.termination().empty() && mdp.termination()[at(pair)] > 0.0) mark(state);
+      const Row row = mdp.row(pair);
+      for (Index k = 0; k < row.length; ++k) {
+        if (row.probability[k] > 0.0) predecessors[at(row.column[k])].push_back(static_cast<Column>(state));
+      }
+    }
+  }
+  while (!found.empty()) {
+    const Column state = found.back();
+    found.pop_back();
+    for (const Column before : predecessors[at(state)]) mark(before);
+  }
+  return misses;
+}
+
+void check_indices(const char* argument, const Mdp& mdp, std::span<const Index> states) {
+  for (const Index state : states) {
+    if (state >= 0 && state < mdp.num_states()) continue;
+    throw ModelError(argument, {},
+                     "expected states in 0 .. " + std::to_string(mdp.num_states() - 1) + ", got " +
+                         std::to_string(state));
+  }
+}
+
+/// m_ij for one target, as a further row.
+void add_passage(const Chain& chain, const ChainStructure& structure, Index target, const Options& options, Team& team,
+                 Monitor& monitor, StateRows& out) {
+  const std::vector<char> misses = may_miss(chain, structure, target);
+  std::vector<char> stops(misses);
+  stops[at(target)] = 1;
+  const linear::Kernel kernel(chain, stops, team);
+  linear::Resolvent resolvent(kernel, team, monitor);
+  linear::RightSide one{TwofoldVector(at(chain.size()), Twofold{1.0})};
+  for (std::size_t s = 0; s < misses.size(); ++s) {
+    if (misses[s] != 0) one.value[s] = {};
+  }
+  const linear::Solution solution = resolvent.solve(one, options.tolerance);
+  double rounding = 0.0;
+  for (std::size_t s = 0; s < misses.size(); ++s) {
+    out.rows.push_back(misses[s] == 0 ? solution.x[s].hi : kInfinity);
+    if (misses[s] == 0) rounding = std::max(rounding, std::fabs(solution.x[s].lo));
+  }
+  out.bounds.push_back((solution.certificate.error_bound + rounding) * kOutward);
+  join(out.certificate, solution.certificate);
+  out.certificate.error_bound = std::max(out.certificate.error_bound, out.bounds.back());
+}
+
+}  // namespace
+
+std::vector<Evaluation> evaluate_average(const Mdp& mdp, std::span<const ConstVector> policies,
+                                         std::span<const ConstVector> rewards, const Options& options,
+                                         Monitor& monitor) {
+  mdp.ensure_checked(options.num_threads);
+  check_rewards(mdp, rewards);
+  std::vector<Evaluation> results(policies.size() * rewards.size());
+  for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
+    LongRun run(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1, options, team, watch);
+    run.ensure_goes_on(reached_from_start(run.chain()));
+    for (std::size_t j = 0; j < rewards.size(); ++j) {
+      results[i * rewards.size() + j] = evaluation(run, rewards[j], team);
+    }
+  });
+  return results;
+}
+
+std::vector<Occupancy> occupancy_average(const Mdp& mdp, std::span<const ConstVector> policies,
+                                         std::span<const ConstVector> initials, const Options& options,
+                                         Monitor& monitor) {
+  mdp.ensure_checked(options.num_threads);
+  check_initials(mdp, initials);
+  std::vector<Occupancy> results(policies.size() * initials.size());
+  for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
+    LongRun run(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1, options, team, watch);
+    for (std::size_t j = 0; j < initials.size(); ++j) {
+      results[i * initials.size() + j] = occupancy_of(run, initials[j], team);
+    }
+  });
+  return results;
+}
+
+StateRows first_passage_times(const Mdp& mdp, ConstVector policy, std::span<const Index> targets,
+                              const Options& options, Monitor& monitor) {
+  mdp.ensure_checked(options.num_threads);
+  check_indices("targets", mdp, targets);
+  Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
+  const Chain chain(mdp, policy, check_policy(mdp, policy));
+  const ChainStructure structure = chain_structure(chain, team, monitor);
+  StateRows out;
+  out.certificate.converged = true;
+  for (const Index target : targets) add_passage(chain, structure, target, options, team, monitor, out);
+  return out;
+}
+
+StateRows deviation_rows(const Mdp& mdp, ConstVector policy, std::span<const Index> states, const Options& options,
+                         Monitor& monitor) {
+  mdp.ensure_checked(options.num_threads);
+  check_indices("states", mdp, states);
+  Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
+  LongRun run(mdp, policy, -1, options, team, monitor);
+  run.ensure_goes_on(std::vector<char>(at(mdp.num_states()), 1));
+  const ChainStructure& structure = run.structure();
+  StateRows out;
+  for (const Index state : states) {
+    TwofoldVector start = twofold_vector(mdp.num_states());
+    start[at(state)] = {1.0};
+    double error = 0.0;
+    const std::vector<Twofold> weights = class_weights(run, start, error);
+    // y (I - P) = e_i - p*_i off the representatives; what is left is stationary, and P* must not see it.
+    linear::RightSide b{std::move(start), error + run.stationary_error() + 0x1p-96};
+    for (Index c = 0; c < structure.num_classes(); ++c) {
+      for (const Column j : structure.states(c)) b.value[at(j)] = b.value[at(j)] - run.stationary()[at(j)] * weights[at(c)];
+      b.value[at(structure.representative(c))] = {};
+    }
+    linear::Solution row = run.visits_until_representative(b, 0.0);
+    double row_error = row.certificate.error_bound;
+    const std::vector<Twofold> sums = class_weights(run, row.x, row_error);
+    const double l1 = extent_of(row.x, team).l1;
+    for (Index c = 0; c < structure.num_classes(); ++c) {
+      for (const Column j : structure.states(c)) row.x[at(j)] = row.x[at(j)] - run.stationary()[at(j)] * sums[at(c)];
+    }
+    const double bound = (row.certificate.error_bound + row_error + (run.stationary_error() + 0x1p-90) * (l1 + 1.0) +
+                          rounding_of(row.x, team).l1) *
+                         (1.0 + static_cast<double>(mdp.num_states() + 64) * kUnitRoundoff);
+    for (const Twofold& number : row.x) out.rows.push_back(number.hi);
+    out.bounds.push_back(bound);
+    const double scale = std::max(extent_of(row.x, team).l1, std::numeric_limits<double>::min());
+    const double most = std::max(out.certificate.error_bound, bound);
+    const bool converged = (out.bounds.size() == 1 || out.certificate.converged) && std::isfinite(bound) &&
+                           (options.tolerance == 0.0 || bound <= options.tolerance * std::max(scale, 1.0));
+    out.certificate = run.certificate();
+    out.certificate.error_bound = most;
+    out.certificate.converged = converged;
+  }
+  if (states.empty()) out.certificate.converged = true;
+  return out;
+}
+
+StateRows kemeny_constant(const Mdp& mdp, ConstVector policy, const Options& options, Monitor& monitor) {
+  mdp.ensure_checked(options.num_threads);
+  Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
+  LongRun run(mdp, policy, -1, options, team, monitor);
+  run.ensure_goes_on(std::vector<char>(at(mdp.num_states()), 1));
+  if (!run.is_unichain()) {
+    throw SettingError("policy", {},
+                       "expected one recurrent class, for which Kemeny's constant is defined, got " +
+                           std::to_string(run.structure().num_classes()));
+  }
+  // sum_j d_j m_ij from the representative i: the column of each recurrent j by a solve of its own.
+  const auto states = run.structure().states(0);
+  const Index from = run.structure().representative(0);
+  StateRows out;
+  out.certificate.converged = true;
+  double largest = 0.0;
+  double error = 0.0;
+  TwofoldSum sum;
+  for (const Column target : states) {
+    if (target == from) continue;  // m_jj = 0 here
+    std::vector<char> stops = may_miss(run.chain(), run.structure(), target);
+    stops[at(target)] = 1;
+    const linear::Kernel kernel(run.chain(), stops, team);
+    linear::Resolvent resolvent(kernel, team, monitor);
+    const linear::Solution column =
+        resolvent.solve({TwofoldVector(at(run.size()), Twofold{1.0})}, options.tolerance * 0.1);
+    join(out.certificate, column.certificate);
+    const Twofold d = run.stationary()[at(target)];
+    sum.add_product(column.x[at(from)] * d, 1.0);
+    largest = std::max(largest, column.x[at(from)].hi);
+    error += d.hi * column.certificate.error_bound;
+  }
+  const Twofold total = sum.total();
+  const double bound = (error + (run.stationary_error() + dot_error(run.size()) + 0x1p-96) * largest + std::fabs(total.lo)) *
+              (1.0 + static_cast<double>(run.size() + 64) * kUnitRoundoff);
+  out.rows.push_back(total.hi);
+  out.bounds.push_back(bound);
+  out.certificate.error_bound = bound;
+  out.certificate.converged =
+      std::isfinite(bound) && (options.tolerance == 0.0 || bound <= options.tolerance * std::max(total.hi, 1.0));
+  return out;
+}
+
+StateRows absorption(const Mdp& mdp, ConstVector policy, const Options& options, Monitor& monitor) {
+  mdp.ensure_checked(options.num_threads);
+  Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
+  LongRun run(mdp, policy, -1, options, team, monitor);
+  StateRows out;
+  double most = 0.0;
+  for (Index c = 0; c < run.structure().num_classes(); ++c) {
+    std::vector<Twofold> indicator(at(run.structure().num_classes()));
+    indicator[at(c)] = {1.0};
+    double error = 0.0;
+    for (const Twofold& number : run.by_class(indicator, error)) out.rows.push_back(std::clamp(number.hi, 0.0, 1.0));
+    out.bounds.push_back((error + kUnitRoundoff) * kOutward);
+    most = std::max(most, out.bounds.back());
+  }
+  out.certificate = run.certificate();
+  out.certificate.error_bound = most;
+  out.certificate.converged =
+      std::isfinite(most) && (options.tolerance == 0.0 || most <= std::max(options.tolerance, 4.0 * kUnitRoundoff));
+  return out;
+}
+
+}  // namespace rlcore
