@@ -84,9 +84,9 @@ double Chain::residual_error(double scale) const {
   return 2.0 * dot_error(terms) * scale + underflow_error(terms);
 }
 
-double Chain::residual_error_transposed(double scale) const {
-  // No state has more predecessors than there are entries; the bound on it need not be sharp.
-  const Index terms = mdp_.num_entries();
+double Chain::residual_error_transposed(double scale, Index most_arrivals) const {
+  // The parts that the states are dealt with in are summed too.
+  const Index terms = most_arrivals + 16;
   return 2.0 * dot_error(terms) * scale + underflow_error(terms) * static_cast<double>(size());
 }
 

@@ -49,7 +49,10 @@ class Chain {
   /// Bounds what the arithmetic of a residual b - (I - K) x can be wrong by beyond its last rounding: per state
   /// when `scale` is max|b| + max|x|; in sum over all states, transposed, when it is ||b||_1 + ||x||_1.
   double residual_error(double scale) const;
-  double residual_error_transposed(double scale) const;
+  double residual_error_transposed(double scale) const { return residual_error_transposed(scale, mdp_.num_entries()); }
+
+  /// The same, if no state has more than so many entries that lead to it.
+  double residual_error_transposed(double scale, Index most_arrivals) const;
 
  private:
   const Mdp& mdp_;

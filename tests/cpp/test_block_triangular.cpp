@@ -94,7 +94,7 @@ struct Solver {
         policy(model.uniform_policy()),
         chain(mdp, policy, check_policy(mdp, policy)),
         team(num_threads),
-        systems(chain.size(),
+        systems(chain.size(), team,
                 [this, discount](Direction either) { return Kernel(chain, discount).assemble(either, team); }),
         direction(wanted),
         candidate(block_triangular().make(systems, wanted, monitor)) {}

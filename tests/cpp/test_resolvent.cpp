@@ -25,7 +25,7 @@ TEST_CASE("every method that accepts a system reduces its residual") {
     const std::vector<double> policy = model.uniform_policy();
     const Chain chain(mdp, policy, check_policy(mdp, policy));
     Team team(2);
-    Systems systems(chain.size(), [&](Direction direction) { return Kernel(chain, 0.95).assemble(direction, team); });
+    Systems systems(chain.size(), team, [&](Direction direction) { return Kernel(chain, 0.95).assemble(direction, team); });
     LocalSystems local(systems, Direction::kForward);
     Doubles b(at(chain.size()));
     for (std::size_t i = 0; i < b.size(); ++i) b[i] = i % 7 == 0 ? 1.0 : 0.25;

@@ -9,9 +9,6 @@ namespace {
 /// Rows between two looks at the monitor.
 constexpr Index kRowsPerPoll = 4096;
 
-/// Multiplications a row, on average, at which a factorisation is given up. Grids take up to a few hundred.
-constexpr double kMostWork = 2000.0;
-
 /// Rounding near discount 1 could make a pivot vanish.
 constexpr double kSmallestPivot = 1e-15;
 
@@ -73,7 +70,7 @@ class IncompleteLu::Elimination {
     for (Index row = 0; row < system_.size(); ++row) {
       if (row % kRowsPerPoll == 0) monitor.poll({"incomplete LU", row, 0.0, 0.0});
       eliminate(static_cast<Column>(row));
-      if (multiplications_ > kMostWork * static_cast<double>(row + kRowsPerPoll)) return false;
+      if (multiplications_ > thresholds_.most_work * static_cast<double>(row + kRowsPerPoll)) return false;
     }
     return true;
   }

@@ -19,6 +19,7 @@ class IncompleteLu {
     double drop;          // what is smaller than this times its row's mean magnitude is dropped
     Index fill;           // entries a row in each factor beyond those that the matrix has
     bool keeps_row_sums;  // whether what is dropped is added to the diagonal
+    double most_work;     // multiplications a row, on average, at which the factorisation is given up
   };
 
   /// Nothing, if eliminating takes too much work: rows of random graphs fill up before anything can be dropped.

@@ -22,6 +22,27 @@ Kernel::Kernel(const Chain& chain, double discount) : chain_(chain), discount_(d
 
 Kernel::Kernel(const Chain& chain, std::vector<char> stops, Team& team) : chain_(chain), stops_(std::move(stops)) {
   sum_rows(team);
+  count_arrivals();
+}
+
+/// Undiscounted answers are worth long times times their residuals: the bound of these must be sharp.
+void Kernel::count_arrivals() {
+  const Mdp& mdp = chain_.mdp();
+  std::vector<std::int32_t, LargeAllocator<std::int32_t>> count(at(size()), 0);
+  for (Index pair = 0; pair < mdp.num_pairs(); ++pair) {
+    if (chain_.policy()[at(pair)] == 0.0) continue;
+    const Row row = mdp.row(pair);
+    for (Index k = 0; k < row.length; ++k) {
+      prefetch(&count[at(row.upcoming(k))]);
+      ++count[at(row.column[k])];
+    }
+  }
+  most_arrivals_ = *std::max_element(count.begin(), count.end());
+}
+
+std::optional<Index> Kernel::only_stop() const {
+  if (std::count(stops_.begin(), stops_.end(), 1) != 1) return std::nullopt;
+  return std::find(stops_.begin(), stops_.end(), 1) - stops_.begin();
 }
 
 /// The whole of each row, exactly, and its part off the diagonal. States that stop the process have no diagonal.
@@ -101,10 +122,12 @@ void Kernel::residual_transposed(const TwofoldVector& b, const TwofoldVector& x,
 }
 
 double Kernel::residual_error(Direction direction, double scale) const {
-  // An undiscounted row is summed once more, which costs no more than it did before.
-  const double once =
-      direction == Direction::kForward ? chain_.residual_error(scale) : chain_.residual_error_transposed(scale);
-  return is_discounted() ? once : 2.0 * once;
+  if (is_discounted()) {
+    return direction == Direction::kForward ? chain_.residual_error(scale) : chain_.residual_error_transposed(scale);
+  }
+  // A row is summed once more, which costs no more than it did before.
+  return 2.0 * (direction == Direction::kForward ? chain_.residual_error(scale)
+                                                 : chain_.residual_error_transposed(scale, most_arrivals_));
 }
 
 System Kernel::frame(Direction direction, Team& team) const {

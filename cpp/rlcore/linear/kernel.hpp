@@ -6,6 +6,7 @@
 // states; the columns of those states are then zero.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "rlcore/chain.hpp"
@@ -24,6 +25,9 @@ class Kernel {
   const Chain& chain() const { return chain_; }
   Index size() const { return chain_.size(); }
   bool is_discounted() const { return leaving_.empty(); }
+
+  /// The state that stops the process, if it is one alone.
+  std::optional<Index> only_stop() const;
 
   /// Discounted: encloses 1 - gamma sum_s' P_pi(s'|s) over all states.
   Interval deficit() const { return chain_.deficit(discount_); }
@@ -48,6 +52,7 @@ class Kernel {
   void residual_forward(const TwofoldVector& b, const TwofoldVector& x, Vector residual, Team& team) const;
   void residual_transposed(const TwofoldVector& b, const TwofoldVector& x, Vector residual, Team& team) const;
   void sum_rows(Team& team);
+  void count_arrivals();
   CsrMatrix jumps(Direction direction, Team& team) const;
 
   const Chain& chain_;
@@ -55,6 +60,7 @@ class Kernel {
   std::vector<char> stops_;
   TwofoldVector leaving_;    // undiscounted: the sum of the row as it is stored, termination included
   Doubles leaving_rounded_;  // the same without the diagonal
+  Index most_arrivals_ = 0;  // undiscounted: entries that lead to any one state
 };
 
 }  // namespace rlcore::linear

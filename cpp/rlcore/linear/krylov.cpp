@@ -13,11 +13,11 @@ namespace rlcore::linear {
 namespace {
 
 /// On grids, factors with a few entries a row do for horizons of up to a thousand steps.
-constexpr IncompleteLu::Thresholds kRough{.drop = 0.03, .fill = 2, .keeps_row_sums = true};
+constexpr IncompleteLu::Thresholds kRough{.drop = 0.03, .fill = 2, .keeps_row_sums = true, .most_work = 100.0};
 constexpr double kFarthest = 1.5e3;
 
 /// Policies that drift and get caught want more, at any horizon.
-constexpr IncompleteLu::Thresholds kFine{.drop = 1e-4, .fill = 15, .keeps_row_sums = false};
+constexpr IncompleteLu::Thresholds kFine{.drop = 1e-4, .fill = 15, .keeps_row_sums = false, .most_work = 1000.0};
 
 constexpr Index kMostIterations = 2000;
 

@@ -5,6 +5,7 @@
 namespace rlcore::linear {
 
 Candidate make_dense_lu(Systems&, Direction, Monitor&);
+Candidate make_renewal_sweeps(Systems&, Direction, Monitor&);
 Candidate make_two_level(Systems&, Direction, Monitor&);
 Candidate make_banded_lu(Systems&, Direction, Monitor&);
 Candidate make_span_iteration(Systems&, Direction, Monitor&);
@@ -17,12 +18,13 @@ Candidate make_bicgstab(Systems&, Direction, Monitor&);
 Candidate make_value_iteration(Systems&, Direction, Monitor&);
 
 std::span<const Entry> portfolio() {
-  // Small chains exactly; what forms groups that are rarely left, group by group; queues and cycles by a factorisation
+  // Small chains exactly; what mixes and is stopped in one state, by sweeps that do not stop; what forms groups that are rarely left, group by group; queues and cycles by a factorisation
   // that does not fill; random graphs by sweeps, which see at once whether they contract; chains of small components
   // one after the other; what is local by a preconditioned Krylov method; what else hardly fills by a factorisation;
   // the rest by a plain Krylov method; and what defeats even that by plain sweeps, slow but sure.
-  static constexpr std::array<Entry, 11> kMethods{{
+  static constexpr std::array<Entry, 12> kMethods{{
       {"dense LU", make_dense_lu},
+      {"renewal sweeps", make_renewal_sweeps},
       {"two-level aggregation", make_two_level},
       {"banded LU", make_banded_lu},
       {"span iteration", make_span_iteration},

@@ -37,7 +37,8 @@ class Resolvent::Solvers {
  public:
   Solvers(const Kernel& kernel, Team& team, Monitor& monitor)
       : kernel_(kernel),
-        systems_(kernel.size(), [&](Direction direction) { return kernel.assemble(direction, team); }),
+        systems_(
+            kernel.size(), team, [&](Direction direction) { return kernel.assemble(direction, team); }, &kernel),
         monitor_(monitor) {}
 
   /// The method of an entry of the portfolio, or why it does not suit.

@@ -62,13 +62,20 @@ struct System {
   double norm(const Extent& x) const { return direction == Direction::kTransposed ? x.l1 : x.largest(); }
 };
 
+class Kernel;
+
 /// Both directions of one system, each assembled when it is first asked for.
 class Systems {
  public:
   using Assemble = std::function<System(Direction)>;
-  Systems(Index size, Assemble assemble) : size_(size), assemble_(std::move(assemble)) {}
+  Systems(Index size, Team& team, Assemble assemble, const Kernel* kernel = nullptr)
+      : size_(size), team_(team), assemble_(std::move(assemble)), kernel_(kernel) {}
 
   Index size() const { return size_; }
+  Team& team() const { return team_; }
+
+  /// What the system was assembled from, where it is known and in the order of its states.
+  const Kernel* kernel() const { return kernel_; }
 
   const System& operator[](Direction direction) {
     std::unique_ptr<System>& system = systems_[direction == Direction::kForward ? 0 : 1];
@@ -78,7 +85,9 @@ class Systems {
 
  private:
   Index size_;
+  Team& team_;
   Assemble assemble_;
+  const Kernel* kernel_;
   std::array<std::unique_ptr<System>, 2> systems_;
 };
 

@@ -323,7 +323,7 @@ class CoarseSystem {
   explicit CoarseSystem(System system)
       : system_(std::move(system)),
         direction_(system_.direction),
-        systems_(system_.size(), [this](Direction direction) {
+        systems_(system_.size(), *system_.team, [this](Direction direction) {
           if (direction == direction_) return std::move(system_);
           const System& other = systems_[direction_];
           return System{transposed(other.matrix), other.discount, direction, false, other.amplification, other.team};
