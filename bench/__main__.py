@@ -1,4 +1,7 @@
-"""Time `evaluate` and `occupancy`: python -m bench [--states 1e4,1e6] [--workloads garnet] [--peers]."""
+"""Time `evaluate` and `occupancy`: python -m bench [--states 1e4,1e6] [--workloads garnet] [--shuffled] [--peers].
+
+Every cell asserts its answers before it times them. One that fails is printed as such, and the exit code is 1.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import os
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")  # before NumPy starts threads
 
 import argparse
+import itertools
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -21,13 +26,13 @@ TOLERANCE = 1e-8
 
 def checked_evaluation(mdp: rl.MDP, policy: workloads.Policy, gamma: float, **options: Any) -> rl.Evaluation:
     found = rl.evaluate(mdp, policy, gamma, tol=TOLERANCE, **options)
-    assert found.certificate.error_bound <= TOLERANCE * np.abs(found.value).max()
+    assert found.certificate.error_bound <= TOLERANCE * np.abs(found.value).max(), "V is not certified"
     return found
 
 
 def checked_occupancy(mdp: rl.MDP, policy: workloads.Policy, gamma: float, **options: Any) -> rl.Occupancy:
     found = rl.occupancy(mdp, policy, gamma, tol=TOLERANCE, **options)
-    assert found.certificate.error_bound <= TOLERANCE * found.visits.sum()
+    assert found.certificate.error_bound <= TOLERANCE * found.visits.sum(), "rho is not certified"
     return found
 
 
@@ -37,7 +42,7 @@ def assert_adjoint(mdp: rl.MDP, policy: workloads.Policy, value: rl.Evaluation, 
     bound = value.certificate.bounds["start_value"] + np.abs(mdp.reward).max() * (
         visits.certificate.error_bound + 1e-12 * visits.visits.sum()
     )
-    assert abs(by_visits - value.start_value) <= bound
+    assert abs(by_visits - value.start_value) <= bound, "V and rho contradict each other"
 
 
 def row(mdp: rl.MDP, policy: workloads.Policy, gamma: float, repetitions: int) -> list[str]:
@@ -50,7 +55,8 @@ def row(mdp: rl.MDP, policy: workloads.Policy, gamma: float, repetitions: int) -
         value.certificate.error_bound / np.abs(value.value).max(),
         visits.certificate.error_bound / visits.visits.sum(),
     )
-    cells = [f"{value.certificate.method}, {value.certificate.iterations}"]
+    found_by = [f"{answer.certificate.method} {answer.certificate.iterations}" for answer in (value, visits)]
+    cells = [", ".join(dict.fromkeys(found_by))]
     read = measure.read_seconds(measure.chain_matrix(mdp, policy))
     for call, error in zip((evaluate, occupancy), errors, strict=True):
         memory = measure.peak_bytes(call) / measure.transition_bytes(mdp)
@@ -103,33 +109,53 @@ def small_models(repetitions: int) -> str:
     return f"FrozenLake: evaluate {evaluate * 1e6:.1f} us, occupancy {occupancy * 1e6:.1f} us a call"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--states", default="1e4,1e5", help="sizes, separated by commas")
-    parser.add_argument("--workloads", default=",".join(workloads.WORKLOADS), help="names, separated by commas")
-    parser.add_argument("--policies", default="uniform,greedy")
-    parser.add_argument("--gammas", default="0.9,0.99,0.999,0.99999")
+def print_row(*cells: str) -> None:
+    print("|", " | ".join(cells), "|", flush=True)
+
+
+def main() -> int:
+    """Print the table; return how many of its cells failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = partial(str.split, sep=",")
+    parser.add_argument("--states", type=names, default="1e4,1e5", help="sizes, separated by commas")
+    parser.add_argument(
+        "--workloads", type=names, default=list(workloads.WORKLOADS), help=", ".join(workloads.WORKLOADS)
+    )
+    parser.add_argument(
+        "--policies", type=names, default="uniform,random,near-greedy", help=", ".join(workloads.POLICIES)
+    )
+    parser.add_argument("--gammas", type=names, default="0.9,0.99,0.999,0.99999")
+    parser.add_argument("--shuffled", action="store_true", help="renumber the states at random first")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--peers", action="store_true", help="time SciPy's solvers too")
     options = parser.parse_args()
-    out = print
-    out(measure.environment(), f"relative error {TOLERANCE:g}, certified", sep="\n")
-    out(small_models(options.repetitions))
+
+    print(measure.environment(), f"relative error {TOLERANCE:g}, certified", sep="\n")
+    print(small_models(options.repetitions))
     quantities = ["s", "reads", "threads gain", "certified", "memory"]
-    columns = ["model", "policy", "gamma", "method, iterations"]
+    columns = ["model", "policy", "gamma", "methods and iterations"]
     columns += [f"{field} {quantity}" for field in ("V", "rho") for quantity in quantities]
-    out("", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns), sep="\n")
-    for name in options.workloads.split(","):
-        for size in options.states.split(","):
-            mdp = workloads.WORKLOADS[name](int(float(size)))
-            for policy_name in options.policies.split(","):
-                policy = workloads.POLICIES[policy_name](mdp)
-                for gamma in map(float, options.gammas.split(",")):
-                    cells = row(mdp, policy, gamma, options.repetitions)
-                    out("|", " | ".join([f"{name} {size}", policy_name, f"{gamma:g}", *cells]), "|", flush=True)
-                    for peer, ratio in peer_rows(mdp, policy, gamma, 1) if options.peers else []:
-                        out(f"|   | {peer} | {ratio} |", flush=True)
+    print()
+    print_row(*columns)
+    print("|" + "---|" * len(columns))
+    failures = 0
+    for name, size, policy_name, gamma in itertools.product(
+        options.workloads, options.states, options.policies, options.gammas
+    ):
+        label = [f"{name} {size}" + " shuffled" * options.shuffled, policy_name, gamma]
+        try:
+            mdp = workloads.model(name, int(float(size)), options.shuffled)
+            policy = workloads.policy(policy_name, mdp)
+            print_row(*label, *row(mdp, policy, float(gamma), options.repetitions))
+            for peer, ratio in peer_rows(mdp, policy, float(gamma), 1) if options.peers else []:
+                print_row(" ", peer, ratio)
+        except Exception as failure:  # whatever it is, the other cells are still worth having
+            failures += 1
+            print_row(*label, f"FAILED: {type(failure).__name__}: {failure}")
+    return failures
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main() > 0)

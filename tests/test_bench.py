@@ -27,15 +27,28 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
     return module
 
 
+def run(*options: str) -> subprocess.CompletedProcess[str]:
+    few = ["--states", "400", "--gammas", "0.9", "--policies", "uniform", "--repetitions", "1"]
+    command = [sys.executable, "-m", "bench", *few, *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+
+
 def test_the_runner_prints_a_table() -> None:
-    options = ["--states", "400", "--gammas", "0.9", "--policies", "uniform", "--repetitions", "1", "--peers"]
-    done = subprocess.run(
-        [sys.executable, "-m", "bench", *options], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
-    )
+    done = run("--peers")
+    assert done.returncode == 0, done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith("| ")]
     assert sum(line.startswith(("| garnet", "| grid", "| queue")) for line in rows) == 3
     assert any("scipy spsolve" in line for line in rows)
+    assert "FAILED" not in done.stdout
     assert "relative error 1e-08, certified" in done.stdout
+
+
+def test_a_cell_that_fails_is_printed_and_does_not_stop_the_others() -> None:
+    done = run("--workloads", "nowhere,queue", "--shuffled")
+    assert done.returncode == 1, done.stderr
+    failed, sound = [line for line in done.stdout.splitlines() if "uniform | 0.9" in line]
+    assert failed == "| nowhere 400 shuffled | uniform | 0.9 | FAILED: KeyError: 'nowhere' |"
+    assert sound.startswith("| queue 400 shuffled | uniform | 0.9 | banded LU 2 | ")
 
 
 def test_an_answer_without_its_certificate_is_not_timed(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:

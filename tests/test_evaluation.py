@@ -167,7 +167,8 @@ BAD_CALLS = [
     (
         lambda: rl.evaluate(FOREST, HALF, "0.9"),  # type: ignore[arg-type]
         rl.SettingError,
-        "setting: expected rlcore.Discounted(gamma) or a number in [0, 1), got '0.9'",
+        "setting: expected rlcore.Discounted(gamma), rlcore.Episodic(), rlcore.Average(), rlcore.FiniteHorizon(steps) "
+        "or a number in [0, 1), got '0.9'",
     ),
     (
         lambda: rl.evaluate(FOREST, HALF, 0.9, tol=-1),

@@ -26,6 +26,7 @@ LAKE = [(1, 1), (1, 3), (2, 3), (3, 0)]
 MODELS: dict[str, Callable[[], rl.MDP]] = {
     "chain": rl.gallery.chain,
     "chain(2)": lambda: rl.gallery.chain(2, slip=0.0),
+    "drunkards_walk": rl.gallery.drunkards_walk,
     "forest": rl.gallery.forest,
     "forest(2)": lambda: rl.gallery.forest(2),
     "forest(p=0)": lambda: rl.gallery.forest(p=0.0),
@@ -50,6 +51,7 @@ MODELS: dict[str, Callable[[], rl.MDP]] = {
     "nearly_decomposable": lambda: rl.gallery.nearly_decomposable(3),
     "nearly_decomposable(coupling=0)": lambda: rl.gallery.nearly_decomposable(2, coupling=0.0, size=3),
     "nearly_decomposable(coupling=1)": lambda: rl.gallery.nearly_decomposable(2, coupling=1.0, size=1),
+    "oz": rl.gallery.oz,
     "queue": lambda: rl.gallery.queue(6),
     "queue(2)": lambda: rl.gallery.queue(2),
     "random_walk": rl.gallery.random_walk,
@@ -62,7 +64,7 @@ MODELS: dict[str, Callable[[], rl.MDP]] = {
     "taxicab": rl.gallery.taxicab,
     "toymaker": rl.gallery.toymaker,
 }
-ENDING = {"frozen_lake", "gambler", "layered", "random_walk", "short_corridor", "small_gridworld"}
+ENDING = {"drunkards_walk", "frozen_lake", "gambler", "layered", "random_walk", "short_corridor", "small_gridworld"}
 RAGGED = {"gambler", "inventory", "taxicab"}
 
 # In a grid, north is up and rows are counted downwards.
@@ -498,6 +500,21 @@ def test_random_walk_steps(n: int) -> None:
     np.testing.assert_array_equal(mdp.reward.ravel(), expected[1:-1, -1])
     assert mdp.initial[n // 2] == 1.0
     assert (mdp.state_labels is None) == (n > 26)
+
+
+def test_drunkards_walk_is_the_random_walk_seen_from_the_other_side() -> None:
+    walk, other = rl.gallery.drunkards_walk(), rl.gallery.random_walk(3)
+    np.testing.assert_array_equal(walk.transition.toarray(), other.transition.toarray())
+    np.testing.assert_array_equal(walk.termination, other.termination)
+    np.testing.assert_array_equal(walk.reward.ravel(), other.reward.ravel()[::-1])
+    np.testing.assert_array_equal(walk.initial, other.initial)
+
+
+def test_oz_has_never_two_nice_days_in_a_row() -> None:
+    mdp = rl.gallery.oz()
+    assert mdp.state_labels == ("rain", "nice", "snow")
+    np.testing.assert_array_equal(rows(mdp)[:, 0], [[0.5, 0.25, 0.25], [0.5, 0.0, 0.5], [0.25, 0.25, 0.5]])
+    np.testing.assert_array_equal(mdp.reward.ravel(), [0.0, 1.0, 0.0])
 
 
 def test_short_corridor_is_switched_in_the_middle() -> None:

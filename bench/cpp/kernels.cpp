@@ -105,14 +105,16 @@ void proof(benchmark::State& state) {
   const linear::RightSide b{TwofoldVector(at(chain.size()), Twofold{1.0})};
   const TwofoldVector x(at(chain.size()), Twofold{100.0});
   Doubles residual(at(chain.size()));
-  const linear::Proof proof = linear::prove(linear::Kernel(chain, 0.99), {linear::Kernel(chain, 0.99).deficit()},
-                                            direction, b, x, residual, team);
+  const linear::Proof proof = linear::prove(
+      linear::Kernel(chain, 0.99), linear::Horizon{.w = linear::Kernel(chain, 0.99).deficit(), .remaining = {}},
+      direction, b, x, residual, team);
   if (direction == linear::Direction::kForward && proof.error > 1e-9) {
     state.SkipWithError("the exact solution is not certified");
     return;
   }
   for (auto _ : state)
-    benchmark::DoNotOptimize(linear::prove(linear::Kernel(chain, 0.99), {linear::Kernel(chain, 0.99).deficit()},
+    benchmark::DoNotOptimize(linear::prove(linear::Kernel(chain, 0.99),
+                                           linear::Horizon{.w = linear::Kernel(chain, 0.99).deficit(), .remaining = {}},
                                            direction, b, x, residual, team));
   state.SetBytesProcessed(state.iterations() * chain.mdp().num_entries() *
                           static_cast<Index>(sizeof(double) + sizeof(Column)));

@@ -95,9 +95,10 @@ void bind_evaluation(py::module_& module) {
       "evaluate",
       [](const Mdp& mdp, const Array<double>& policies, const std::optional<Array<double>>& rewards, const Shape& lead,
          double discount, double tolerance, int num_threads, const py::object& progress) {
-        return evaluated(mdp, policies, rewards, lead, progress, [&](auto& of_policies, auto& of_rewards, auto& monitor) {
-          return evaluate(mdp, of_policies, of_rewards, discount, {tolerance, num_threads}, monitor);
-        });
+        return evaluated(mdp, policies, rewards, lead, progress,
+                         [&](auto& of_policies, auto& of_rewards, auto& monitor) {
+                           return evaluate(mdp, of_policies, of_rewards, discount, {tolerance, num_threads}, monitor);
+                         });
       },
       "Evaluates a batch of policies under a batch of rewards.", py::arg("mdp"), py::arg("policies").noconvert(),
       py::arg("rewards").noconvert(), py::arg("lead"), py::arg("discount"), py::arg("tolerance"),
@@ -107,9 +108,10 @@ void bind_evaluation(py::module_& module) {
       "evaluate_episodic",
       [](const Mdp& mdp, const Array<double>& policies, const std::optional<Array<double>>& rewards, const Shape& lead,
          double tolerance, int num_threads, const py::object& progress) {
-        return evaluated(mdp, policies, rewards, lead, progress, [&](auto& of_policies, auto& of_rewards, auto& monitor) {
-          return evaluate_episodic(mdp, of_policies, of_rewards, {tolerance, num_threads}, monitor);
-        });
+        return evaluated(mdp, policies, rewards, lead, progress,
+                         [&](auto& of_policies, auto& of_rewards, auto& monitor) {
+                           return evaluate_episodic(mdp, of_policies, of_rewards, {tolerance, num_threads}, monitor);
+                         });
       },
       "The same for episodes.", py::arg("mdp"), py::arg("policies").noconvert(), py::arg("rewards").noconvert(),
       py::arg("lead"), py::arg("tolerance"), py::arg("num_threads"), py::arg("progress"));
@@ -118,9 +120,10 @@ void bind_evaluation(py::module_& module) {
       "evaluate_average",
       [](const Mdp& mdp, const Array<double>& policies, const std::optional<Array<double>>& rewards, const Shape& lead,
          double tolerance, int num_threads, const py::object& progress) {
-        return evaluated(mdp, policies, rewards, lead, progress, [&](auto& of_policies, auto& of_rewards, auto& monitor) {
-          return evaluate_average(mdp, of_policies, of_rewards, {tolerance, num_threads}, monitor);
-        });
+        return evaluated(mdp, policies, rewards, lead, progress,
+                         [&](auto& of_policies, auto& of_rewards, auto& monitor) {
+                           return evaluate_average(mdp, of_policies, of_rewards, {tolerance, num_threads}, monitor);
+                         });
       },
       "The same in the long run.", py::arg("mdp"), py::arg("policies").noconvert(), py::arg("rewards").noconvert(),
       py::arg("lead"), py::arg("tolerance"), py::arg("num_threads"), py::arg("progress"));

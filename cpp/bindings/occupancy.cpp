@@ -165,8 +165,8 @@ void bind_occupancy(py::module_& module) {
         }
         return fields_of(std::move(result), mdp);
       },
-      "Rows of the deviation matrix.", py::arg("mdp"), py::arg("policy").noconvert(), py::arg("states").noconvert(), py::arg("tolerance"),
-      py::arg("num_threads"), py::arg("progress"));
+      "Rows of the deviation matrix.", py::arg("mdp"), py::arg("policy").noconvert(), py::arg("states").noconvert(),
+      py::arg("tolerance"), py::arg("num_threads"), py::arg("progress"));
 
   module.def(
       "first_passage_times",
@@ -180,8 +180,8 @@ void bind_occupancy(py::module_& module) {
         }
         return fields_of(std::move(result), mdp);
       },
-      "Mean first passage times, a row for each target.", py::arg("mdp"), py::arg("policy").noconvert(), py::arg("targets").noconvert(), py::arg("tolerance"),
-      py::arg("num_threads"), py::arg("progress"));
+      "Mean first passage times, a row for each target.", py::arg("mdp"), py::arg("policy").noconvert(),
+      py::arg("targets").noconvert(), py::arg("tolerance"), py::arg("num_threads"), py::arg("progress"));
 
   module.def(
       "episode_length",
@@ -222,8 +222,8 @@ void bind_occupancy(py::module_& module) {
         }
         return fields_of(std::move(result), mdp);
       },
-      "Kemeny's constant, as one number in a row.", py::arg("mdp"), py::arg("policy").noconvert(),
-      py::arg("tolerance"), py::arg("num_threads"), py::arg("progress"));
+      "Kemeny's constant, as one number in a row.", py::arg("mdp"), py::arg("policy").noconvert(), py::arg("tolerance"),
+      py::arg("num_threads"), py::arg("progress"));
 }
 
 }  // namespace rlcore::bindings

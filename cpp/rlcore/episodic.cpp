@@ -142,8 +142,7 @@ std::vector<Occupancy> occupancy_episodic(const Mdp& mdp, std::span<const ConstV
       const linear::RightSide start{twofold(initials[j])};
       episodes.ensure_proper_from(start.value);
       linear::Solution visits = episodes.resolvent().solve_transposed(start, options.tolerance);
-      results[i * initials.size() + j] =
-          normalised_occupancy(episodes.chain(), start.value, std::move(visits), team);
+      results[i * initials.size() + j] = normalised_occupancy(episodes.chain(), start.value, std::move(visits), team);
     }
   });
   return results;
@@ -180,9 +179,8 @@ StateRows episode_length(const Mdp& mdp, ConstVector policy, const Options& opti
   const double error = mean.certificate.error_bound;
   const double outward = 1.0 + 32.0 * kUnitRoundoff;
   out.bounds.push_back((error + kUnitRoundoff * most) * outward);
-  out.bounds.push_back((square.certificate.error_bound + error * (2.0 * most + error) + rounding +
-                        0x1p-96 * most * most) *
-                       outward);
+  out.bounds.push_back(
+      (square.certificate.error_bound + error * (2.0 * most + error) + rounding + 0x1p-96 * most * most) * outward);
   out.certificate = square.certificate;
   out.certificate.error_bound = out.bounds.front();
   out.certificate.converged = mean.certificate.converged && square.certificate.converged;

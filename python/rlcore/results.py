@@ -135,7 +135,7 @@ class Occupancy:
         Bounds on the L1 error of all of these.
     """
 
-    visits: FloatArray | None
+    visits: Any
     state: FloatArray
     pair: FloatArray
     certificate: Certificate

@@ -25,7 +25,8 @@ TEST_CASE("every method that accepts a system reduces its residual") {
     const std::vector<double> policy = model.uniform_policy();
     const Chain chain(mdp, policy, check_policy(mdp, policy));
     Team team(2);
-    Systems systems(chain.size(), team, [&](Direction direction) { return Kernel(chain, 0.95).assemble(direction, team); });
+    Systems systems(chain.size(), team,
+                    [&](Direction direction) { return Kernel(chain, 0.95).assemble(direction, team); });
     LocalSystems local(systems, Direction::kForward);
     Doubles b(at(chain.size()));
     for (std::size_t i = 0; i < b.size(); ++i) b[i] = i % 7 == 0 ? 1.0 : 0.25;
@@ -69,8 +70,9 @@ TEST_CASE("a vector that is not finite proves nothing") {
       for (std::size_t place = 0; place < 3; ++place) {
         TwofoldVector x{{1.0}, {1.0}, {1.0}};
         x[place].hi = bad;
-        CHECK(std::isinf(
-            prove(Kernel(chain, 0.9), {Kernel(chain, 0.9).deficit()}, direction, b, x, residual, team).error));
+        CHECK(std::isinf(prove(Kernel(chain, 0.9), Horizon{.w = Kernel(chain, 0.9).deficit(), .remaining = {}},
+                               direction, b, x, residual, team)
+                             .error));
       }
     }
   }
@@ -87,8 +89,8 @@ TEST_CASE("the proof bounds the error of a wrong answer") {
   const RightSide b{{{1.0}, {1.0}, {1.0}}};
   std::vector<double> residual(3);
   const TwofoldVector x{{9.0}, {10.5}, {10.0}};
-  const Proof proof =
-      prove(Kernel(chain, 0.9), {Kernel(chain, 0.9).deficit()}, Direction::kForward, b, x, residual, team);
+  const Proof proof = prove(Kernel(chain, 0.9), Horizon{.w = Kernel(chain, 0.9).deficit(), .remaining = {}},
+                            Direction::kForward, b, x, residual, team);
   CHECK(proof.error >= std::fabs(9.0 + proof.shift - 10.0));
   CHECK(proof.error >= std::fabs(10.5 + proof.shift - 10.0));
 }

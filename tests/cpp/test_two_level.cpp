@@ -89,7 +89,8 @@ struct Solver {
         policy(model.uniform_policy()),
         chain(mdp, policy, check_policy(mdp, policy)),
         team(num_threads),
-        systems(chain.size(), team, [this, discount](Direction either) { return Kernel(chain, discount).assemble(either, team); }),
+        systems(chain.size(), team,
+                [this, discount](Direction either) { return Kernel(chain, discount).assemble(either, team); }),
         direction(wanted),
         candidate(two_level().make(systems, wanted, monitor)) {}
 

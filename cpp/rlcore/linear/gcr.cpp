@@ -119,6 +119,7 @@ Outcome GcrSolver::solve(ConstVector b, Vector x, const Goal& goal, Monitor& mon
   };
   double answer = 0.0;
   Index iteration = 0;
+  bool met = false;
   for (bool going = true; going;) {
     ++iteration;
     precondition(residual, gcr.direction());
@@ -127,13 +128,14 @@ Outcome GcrSolver::solve(ConstVector b, Vector x, const Goal& goal, Monitor& mon
     const double now = system.residual_norm(residual);
     // The size of the answer settles early: now and then is often enough to look at it.
     if (std::has_single_bit(at(iteration)) || goal.met(now, answer)) answer = size_of_answer();
-    going = std::isfinite(now) && !goal.met(now, answer) && !is_slow(history) && iteration < most_iterations;
+    met = goal.met(now, answer);
+    going = std::isfinite(now) && !met && !is_slow(history) && iteration < most_iterations;
     if (gcr.full()) gcr.finish(x);
     monitor.poll({name, iteration, goal.error(now, answer), goal.tolerance});
   }
   gcr.finish(x);
   system.restore_free_part(b, x);
-  return {iteration, !(history.back() <= kWorthwhile * history.front())};
+  return {iteration, !met && !(history.back() <= kWorthwhile * history.front())};
 }
 
 bool GcrSolver::is_slow(const std::vector<double>& history) const {

@@ -67,7 +67,8 @@ class Bicgstab {
     }
     if (best.residual < now) std::copy(best.x.begin(), best.x.end(), x.begin());
     system_.restore_free_part(b, x);
-    return {iteration, std::min(now, best.residual) > kProgress * goal.initial};
+    const double left = std::min(now, best.residual);
+    return {iteration, !goal.met(left, system_.norm(x)) && !(left <= kProgress * goal.initial)};
   }
 
  private:

@@ -85,7 +85,8 @@ System Relabelling::apply(const System& system) const {
 LocalSystems::LocalSystems(Systems& original, Direction direction)
     : original_(original),
       relabelling_(Relabelling::breadth_first(original[direction].matrix)),
-      relabelled_(original.size(), original.team(), [this](Direction wanted) { return relabelling_->apply(original_[wanted]); }) {}
+      relabelled_(original.size(), original.team(),
+                  [this](Direction wanted) { return relabelling_->apply(original_[wanted]); }) {}
 
 Outcome LocalSystems::solve(Method& method, Direction direction, ConstVector b, Vector x, const Goal& goal,
                             Monitor& monitor) {

@@ -130,7 +130,8 @@ class Resolvent::Refinement {
   Index improve(std::size_t method) {
     const Goal goal{0.8 * tolerance_, norm_, system_.residual_norm(residual_), system_.amplification};
     const auto [iterations, gave_up] = solvers_.solve(method, system_.direction, residual_, correction_, goal);
-    if (gave_up || !extent_of(correction_, resolvent_.team_).finite()) return iterations;
+    gave_up_ = gave_up || !extent_of(correction_, resolvent_.team_).finite();
+    if (gave_up_) return iterations;
     const Proof before = proof_;
     add_correction(1.0);
     judge();
@@ -167,9 +168,10 @@ class Resolvent::Refinement {
   void tell(std::string_view name, Index iterations) {
     certificate_.iterations += iterations;
     certificate_.method = name;
-    certificate_.story += std::string(name) + ": " + std::to_string(iterations) +
-                          (iterations == 1 ? " solve" : " iterations") + ", proven relative error " +
-                          format_briefly(norm_ > 0.0 ? proof_.error / norm_ : 0.0) + "\n";
+    certificate_.story +=
+        std::string(name) + ": " + std::to_string(iterations) + (iterations == 1 ? " solve" : " iterations") +
+        (gave_up_ ? ", gave up" : "") + ", proven relative error " +
+        format_briefly(norm_ > 0.0 ? proof_.error / norm_ : std::numeric_limits<double>::infinity()) + "\n";
   }
 
   Solution conclude() {
@@ -204,6 +206,7 @@ class Resolvent::Refinement {
   Proof proof_;
   double norm_ = 0.0;  // of the answer so far
   Certificate certificate_;
+  bool gave_up_ = false;
   bool finished_ = false;
 };
 

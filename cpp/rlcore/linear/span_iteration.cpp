@@ -21,6 +21,13 @@ namespace {
 constexpr Index kProbe = 12;
 constexpr double kPatience = 300.0;
 
+/// Fewer where states have few neighbours: such chains are often local, and other methods suit them better.
+constexpr double kPatienceIfSparse = 60.0;
+constexpr Index kSparse = 12;
+
+/// What the residual must fall by if a probe that ends short of its goal is to count.
+constexpr double kLeastGain = 1e-3;
+
 /// Plain sweeps, the last resort, stop here.
 constexpr Index kMostSweeps = 200000;
 
@@ -48,7 +55,8 @@ class SpanIteration {
       monitor.poll({name(), static_cast<Index>(history.size()), goal.error(residual, answer), goal.tolerance});
     }
     if (current.data() != x.data()) std::copy(current.begin(), current.end(), x.begin());
-    return {std::ssize(history), probing_ && !met};
+    const bool worthless = !(history.back() <= kLeastGain * goal.initial);
+    return {std::ssize(history), probing_ && !met && worthless};
   }
 
  private:
@@ -90,6 +98,10 @@ class SpanIteration {
         std::max(goal.tolerance * std::max(answer, goal.known) / goal.amplification, Goal::kFloor * goal.initial);
     return std::log(needed / history.back()) / std::log(rate) <
            (system_.matrix.num_entries < 12 * system_.size() ? 60 : kPatience);
+  }
+
+  double patience() const {
+    return system_.matrix.num_entries < kSparse * system_.size() ? kPatienceIfSparse : kPatience;
   }
 
   /// Plain sweeps go on as long as a thousand of them gain anything above rounding noise.

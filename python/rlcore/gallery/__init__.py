@@ -4,7 +4,17 @@ Every model has a start distribution, so that start values and occupancies can b
 made from a seed. What is known of a model exactly, from a book, a paper or a short argument, is in `known_answers`.
 """
 
-from rlcore.gallery.chains import chain, lazy_cycle, queue, random_walk, river_swim, short_corridor, shuffled_cycle
+from rlcore.gallery.chains import (
+    chain,
+    drunkards_walk,
+    lazy_cycle,
+    oz,
+    queue,
+    random_walk,
+    river_swim,
+    short_corridor,
+    shuffled_cycle,
+)
 from rlcore.gallery.grids import frozen_lake, gridworld, slippery_grid, small_gridworld
 from rlcore.gallery.known import KnownAnswer, known_answers
 from rlcore.gallery.operations import forest, gambler, inventory, taxicab, toymaker
@@ -13,6 +23,7 @@ from rlcore.gallery.random_models import garnet, layered, nearly_decomposable
 __all__ = [
     "KnownAnswer",
     "chain",
+    "drunkards_walk",
     "forest",
     "frozen_lake",
     "gambler",
@@ -23,6 +34,7 @@ __all__ = [
     "layered",
     "lazy_cycle",
     "nearly_decomposable",
+    "oz",
     "queue",
     "random_walk",
     "river_swim",

@@ -243,6 +243,91 @@ def random_walk(n: int = 5) -> MDP:
     )
 
 
+def drunkards_walk() -> MDP:
+    """Return the drunkard's walk between home and the bar.
+
+    A man stands at corner 1, 2 or 3 of a street. There is one action: he goes to the corner on the left or on the
+    right, each with probability 1/2. Left of corner 1 is his home and right of corner 3 the bar, and there the episode
+    is over. Getting home pays 1 and nothing else pays.
+
+    Returns
+    -------
+    MDP
+        3 states, labelled 1, 2 and 3, with one action; starts at corner 2.
+
+    Notes
+    -----
+    C. M. Grinstead and J. L. Snell, Introduction to Probability, 2nd edition, 1997, example 11.13 and its
+    continuations. Expected visits are N = (I - P)^-1 = [[3, 2, 1], [2, 4, 2], [1, 2, 3]] / 2, and lengths 3, 4 and 3,
+    the sums of the rows. He gets home with probability 3/4, 1/2 and 1/4.
+
+    Examples
+    --------
+    >>> import rlcore as rl
+    >>> mdp = rl.gallery.drunkards_walk()
+    >>> mdp.transition.toarray()
+    array([[0. , 0.5, 0. ],
+           [0.5, 0. , 0.5],
+           [0. , 0.5, 0. ]])
+    >>> rl.evaluate(mdp, rl.uniform_policy(mdp), rl.Episodic()).value.round(9)
+    array([0.75, 0.5 , 0.25])
+    """
+    neighbours = np.array([0, 1, 1, 2]), np.array([1, 0, 2, 1])
+    return MDP(
+        summed(*neighbours, np.full(4, 0.5), shape=(3, 3)),
+        0.5 * surely(0, 3),
+        termination=0.5 * (surely(0, 3) + surely(2, 3)),
+        initial=surely(1, 3),
+        state_labels=(1, 2, 3),
+        action_labels=["step"],
+    )
+
+
+def oz() -> MDP:
+    """Return the weather in the Land of Oz.
+
+    There is rain, nice weather or snow, one of them each day. There are never two nice days in a row: the next day it
+    snows or rains, equally likely. After rain or snow, the weather stays as it is with probability 1/2; if it changes,
+    it is nice half of the time. Nice weather pays 1 and nothing else pays.
+
+    Returns
+    -------
+    MDP
+        3 states, labelled "rain", "nice" and "snow", with one action; starts in each of them equally likely.
+
+    Notes
+    -----
+    J. G. Kemeny and J. L. Snell, Finite Markov Chains, 1960, section 4.1 and throughout chapter 4; also C. M. Grinstead
+    and J. L. Snell, Introduction to Probability, 2nd edition, 1997, example 11.1. In the long run it rains on 2/5 of
+    the days, is nice on 1/5 and snows on 2/5. Mean first passage times are
+    [[5/2, 4, 10/3], [8/3, 5, 8/3], [10/3, 4, 5/2]] days.
+
+    Examples
+    --------
+    >>> import rlcore as rl
+    >>> mdp = rl.gallery.oz()
+    >>> mdp.transition.toarray()
+    array([[0.5 , 0.25, 0.25],
+           [0.5 , 0.  , 0.5 ],
+           [0.25, 0.25, 0.5 ]])
+    >>> rl.occupancy(mdp, rl.uniform_policy(mdp), rl.Average()).state.round(9)
+    array([0.4, 0.2, 0.4])
+    """
+    transition = summed(
+        rows=np.array([0, 0, 0, 1, 1, 2, 2, 2]),
+        columns=np.array([0, 1, 2, 0, 2, 0, 1, 2]),
+        probabilities=np.array([0.5, 0.25, 0.25, 0.5, 0.5, 0.25, 0.25, 0.5]),
+        shape=(3, 3),
+    )
+    return MDP(
+        transition,
+        surely(1, 3),
+        initial=np.full(3, 1 / 3),
+        state_labels=("rain", "nice", "snow"),
+        action_labels=["wait"],
+    )
+
+
 def short_corridor() -> MDP:
     """Return the short corridor of Sutton & Barto, example 13.1, in which left and right are switched in one state.
 

@@ -57,6 +57,7 @@ def _decimals(numbers: str) -> tuple[Decimal, ...]:
 
 SUTTON_BARTO = "Sutton & Barto 2018, "
 HOWARD = "Howard 1960, chapter "
+GRINSTEAD_SNELL = "Grinstead & Snell 1997, "
 
 FOREST = (
     KnownAnswer(
@@ -262,6 +263,30 @@ RANDOM_WALK = (
     ),
 )
 
+DRUNKARDS_WALK = (
+    KnownAnswer("Episodic()", "uniform", "visits", _fractions("1 2 1"), GRINSTEAD_SNELL + "example 11.13, continued"),
+    KnownAnswer("Episodic()", "uniform", "length", Fraction(4), GRINSTEAD_SNELL + "example 11.13, continued"),
+    KnownAnswer(
+        "Episodic()",
+        "uniform",
+        "value",
+        _fractions("3/4 1/2 1/4"),
+        GRINSTEAD_SNELL + "example 11.13, continued: the probability of absorption at home",
+    ),
+)
+
+OZ = (
+    KnownAnswer("Average()", "uniform", "stationary", _fractions("2/5 1/5 2/5"), "Kemeny & Snell 1960, section 4.1"),
+    KnownAnswer("Average()", "uniform", "gain", Fraction(1, 5), "the share of nice days"),
+    KnownAnswer(
+        "Average()",
+        "uniform",
+        "relative value",
+        _fractions("0 4/5 0"),
+        "the differences in the second column of the deviation matrix, (-12, 48, -12) / 75",
+    ),
+)
+
 RIVER_SWIM = (
     KnownAnswer(
         "Average()",
@@ -326,6 +351,7 @@ INVENTORY = (
 known_answers: Mapping[str, tuple[KnownAnswer, ...]] = MappingProxyType(
     {
         "chain": CHAIN,
+        "drunkards_walk": DRUNKARDS_WALK,
         "forest": FOREST,
         "frozen_lake": FROZEN_LAKE,
         "gambler": GAMBLER,
@@ -334,6 +360,7 @@ known_answers: Mapping[str, tuple[KnownAnswer, ...]] = MappingProxyType(
         "layered": LAYERED,
         "lazy_cycle": LAZY_CYCLE,
         "nearly_decomposable": NEARLY_DECOMPOSABLE,
+        "oz": OZ,
         "queue": QUEUE,
         "random_walk": RANDOM_WALK,
         "river_swim": RIVER_SWIM,
