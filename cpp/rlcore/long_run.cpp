@@ -54,6 +54,7 @@ class LongRun {
         team_(team),
         monitor_(monitor) {
     certificate_.converged = true;
+    stationary_tolerance_ = 0.1 * options.tolerance;
   }
 
   const Chain& chain() const { return chain_; }
@@ -76,6 +77,12 @@ class LongRun {
                                std::to_string(mdp.termination()[at(pair)]) + "; use Episodic() or Discounted(gamma)");
       }
     }
+  }
+
+  /// Asks for stationary distributions as sharp as gains must be: what a gain is wrong by counts until the cycle
+  /// ends.
+  void sharpen() {
+    if (options_.tolerance > 0.0) stationary_tolerance_ = 0.05 * options_.tolerance / resolvent().horizon().most;
   }
 
   /// The stationary distributions of all classes, in one vector, each with sum 1; and a bound on the L1 error of
@@ -192,7 +199,7 @@ class LongRun {
   void solve_cycles() {
     linear::RightSide start{twofold_vector(size())};
     for (Index c = 0; c < structure_.num_classes(); ++c) start.value[at(structure_.representative(c))] = {1.0};
-    linear::Solution cycle = visits_until_representative(start, 0.0);
+    linear::Solution cycle = visits_until_representative(start, stationary_tolerance_);
     const double error = cycle.certificate.error_bound;
     for (Index c = 0; c < structure_.num_classes(); ++c) {
       TwofoldSum sum;
@@ -218,6 +225,7 @@ class LongRun {
   Monitor& monitor_;
   std::optional<linear::Kernel> kernel_;
   std::optional<linear::Resolvent> resolvent_;
+  double stationary_tolerance_;
   TwofoldVector stationary_;
   double stationary_error_ = 0.0;
   linear::Certificate certificate_;
@@ -415,6 +423,7 @@ std::vector<Evaluation> evaluate_average(const Mdp& mdp, std::span<const ConstVe
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
     LongRun run(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1, options, team, watch);
     run.ensure_goes_on(reached_from_start(run.chain()));
+    run.sharpen();
     for (std::size_t j = 0; j < rewards.size(); ++j) {
       results[i * rewards.size() + j] = evaluation(run, rewards[j], team);
     }
@@ -457,6 +466,7 @@ StateRows deviation_rows(const Mdp& mdp, ConstVector policy, std::span<const Ind
   Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
   LongRun run(mdp, policy, -1, options, team, monitor);
   run.ensure_goes_on(std::vector<char>(at(mdp.num_states()), 1));
+  run.sharpen();
   const ChainStructure& structure = run.structure();
   StateRows out;
   for (const Index state : states) {

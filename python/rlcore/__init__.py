@@ -34,6 +34,7 @@ from rlcore.policy import (
 )
 from rlcore.results import Certificate, CertifiedArray, Evaluation, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic, FiniteHorizon
+from rlcore.settings_comparison import SettingsComparison, compare_settings
 
 __version__ = _version("rlcore")
 
@@ -60,7 +61,9 @@ __all__ = [
     "Progress",
     "RlcoreError",
     "SettingError",
+    "SettingsComparison",
     "chain_structure",
+    "compare_settings",
     "death_mdp",
     "deterministic_policy",
     "deviation_rows",
