@@ -23,15 +23,15 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import rlcore as rl
-from rlcore.cli import progress
+from rlcore.cli import as_json, progress
 from rlcore.cli.app import app
 from rlcore.cli.choices import action_name, ended_states, likeliest_pairs
 from rlcore.cli.digits import at_most, column, enclosure, headline
 from rlcore.cli.grid import Picture, decades, draw, layout_of
-from rlcore.cli.model_argument import NamedModel
+from rlcore.cli.model_argument import NamedModel, read_model
 from rlcore.cli.policy_argument import NamedPolicy
 from rlcore.cli.progress import ProgressBar
-from rlcore.cli.reports import Question, show_evaluation, show_occupancy
+from rlcore.cli.reports import Question, show_evaluation, show_occupancy, show_settings
 
 PLAIN = {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb", "FORCE_COLOR": None, "COLORTERM": None}
 FROZEN_LAKE = "gym:FrozenLake-v1"
@@ -209,7 +209,7 @@ def test_greedy_policy_is_shown_by_its_actions() -> None:
 
 
 def headline_of(text: str) -> str:
-    return re.search(r"^(?:start value|visits in all)  (\S+)", text, re.MULTILINE)[1]  # type: ignore[index]
+    return re.search(r"^(?:start value|visits in all|gain)  (\S+)", text, re.MULTILINE)[1]  # type: ignore[index]
 
 
 def test_many_states_show_their_extremes() -> None:
@@ -260,11 +260,141 @@ def test_policy_column() -> None:
 
 def shown(mdp: rl.MDP, policy: Any, width: int = 80, **settings: Any) -> str:
     console = Console(file=io.StringIO(), width=width, **settings)
-    question = Question(NamedModel("model", mdp), NamedPolicy("policy", "policy", policy), 0.9, 1e-9, None)
+    question = Question(
+        NamedModel("model", mdp), NamedPolicy("policy", "policy", policy), rl.Discounted(0.9), 1e-9, None
+    )
     show_evaluation(question, rl.evaluate(mdp, policy, 0.9), console)
     if mdp.initial is not None:
         show_occupancy(question, rl.occupancy(mdp, policy, 0.9), console)
     return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+# ---- other settings ----
+
+
+def test_settings() -> None:
+    assert screen("settings", "gallery:gridworld", "--gammas", ".99,.9") == (
+        "gallery:gridworld  25 states, 4 actions, never ends\n"
+        "uniform policy, in every setting\n"
+        "\n"
+        "setting        start value              J   reward a step       distance\n"
+        "────────────────────────────────────────────────────────────────────────\n"
+        "gamma = 0.9     0.90454716     0.14943054     0.090454716    0.059024630\n"
+        "gamma = 0.99   0.098386984     -1.0810111   0.00098386984   0.0076723721\n"
+        "average                      -0.011219975    -0.011219975              0\n"
+        "\n"
+        "episodic: does not exist. policy, state (0, 0): expected to end with probability\n"
+        "1 from every state that `initial` can reach, but the process may stay for ever\n"
+        "among the states {0, 1, 2, 3, 4, ... (25 states)}; use Average(),\n"
+        "Discounted(gamma), or another start distribution\n"
+        "\n"
+        "The process never ends. As gamma -> 1 the visits become shares of time in the\n"
+        "long run. At discount factor 0.99 they are 0.0077 away. Start value and J grow\n"
+        "like gain / (1 - gamma); on average over the policy's own long run, V is exactly\n"
+        "that, whatever gamma is.\n"
+        "J = sum d V, where the policy is worth V; reward a step: the mean over all\n"
+        "steps; distance: total variation between the shares of steps in each state and\n"
+        "those of the last line.\n"
+        "Certified: every distance is within ... of the exact one.\n"
+    )
+
+
+def test_settings_of_an_episode_and_of_neither() -> None:
+    text = printed("settings", "gallery:short_corridor", "--gammas", ".5")
+    assert "episodic       -12.000000   -10.333333" in text
+    assert "\naverage: does not exist. setting, state 2, action 'right': " in text
+    assert "The process surely ends. " in text
+    # A goal that is left by doing nothing is no end: here the greedy policy of one lake may end or stay.
+    mdp = rl.MDP([[0.5, 0.0], [0.0, 1.0]], [1, 1], pair_start=[0, 1, 2], termination=[0.5, 0], initial=[0.5, 0.5])
+    console = Console(file=io.StringIO(), width=80)
+    policy = NamedPolicy("policy", "policy", rl.uniform_policy(mdp))
+    question = Question(NamedModel("model", mdp), policy, rl.Discounted(0.9), 1e-9, None)
+    show_settings(question, rl.compare_settings(mdp, policy.array, [0.9]), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "so only the\ndiscounted settings exist" in text
+    assert "Certified" not in text
+
+
+def test_json_settings() -> None:
+    document = answer("settings", "gallery:forest", "--gammas", "0.5", "--threads", "1")
+    mdp = rl.gallery.forest()
+    found = rl.compare_settings(mdp, rl.uniform_policy(mdp), [0.5])
+    assert (document["command"], document["policy"]["name"]) == ("settings", "uniform")
+    assert [row["setting"] for row in document["rows"]] == [
+        {"name": "discounted", "gamma": 0.5},
+        {"name": "episodic"},
+        {"name": "average"},
+    ]
+    for row, expected in zip(document["rows"], found.rows, strict=True):
+        assert row["objective"] == expected.objective
+        assert row["state"] == (None if expected.state is None else expected.state.tolist())
+        assert row["bounds"] == dict(expected.bounds)
+        assert row["reason"] == expected.reason
+
+
+def test_settings_are_drawn(tmp_path: Path) -> None:
+    file = tmp_path / "settings.svg"
+    printed("settings", "gallery:forest", "--figure", str(file))
+    assert "<svg" in file.read_text()
+    missing = str(tmp_path / "nowhere" / "settings.svg")
+    result = run("settings", "gallery:forest", "--figure", missing)
+    assert result.stderr == f"error: cannot write {missing!r}: No such file or directory\n"
+    assert (result.stdout, result.exit_code) == ("", 1)
+    wrong = run("settings", "gallery:forest", "--figure", str(tmp_path / "settings.foo"))
+    assert wrong.stderr.startswith("error: FILE: cannot draw into ")
+    assert wrong.exit_code == 2
+
+
+SETTING_OPTIONS = [("episodic", rl.Episodic()), ("average", rl.Average()), ("horizon:4", rl.FiniteHorizon(4))]
+
+
+@pytest.mark.parametrize(("name", "setting"), SETTING_OPTIONS, ids=lambda x: str(x))
+@pytest.mark.parametrize("policy", ["uniform", "greedy"])
+@pytest.mark.parametrize("model", ["gallery:short_corridor", "gallery:gridworld", "gallery:forest", FROZEN_LAKE])
+def test_other_settings(model: str, name: str, setting: Any, policy: str) -> None:
+    ends = model in ("gallery:short_corridor", FROZEN_LAKE)
+    for command, function in ("evaluate", rl.evaluate), ("occupancy", rl.occupancy):
+        arguments = [command, model, "--setting", name, "--policy", policy]
+        result = run(*arguments)
+        if result.exit_code:  # the setting does not exist, or the greedy policy never ends
+            assert name == ("average" if ends else "episodic") or policy == "greedy"
+            assert result.exit_code == 2
+            assert re.match(r"error: (policy|setting), state .*\n$", result.stderr)
+            continue
+        document = answer(*arguments)
+        chosen = np.array(document["policy"]["probabilities"])
+        assert document["setting"]["name"] == name.partition(":")[0]
+        found: Any = function(read_model(model, Console()).mdp, chosen, setting)
+        field = "value" if command == "evaluate" else "state"
+        np.testing.assert_array_equal(np.array(document[field], dtype=float), getattr(found, field))
+
+
+def test_values_that_do_not_exist() -> None:
+    """State 1 is not reached, and never ends: null for programs, a dash for people."""
+    mdp = rl.MDP([[0, 0], [0, 1]], [1, 1], termination=[1, 0], initial=[1, 0], state_labels=[(0, 0), (0, 1)])
+    policy = rl.uniform_policy(mdp)
+    named = NamedModel("model", mdp), NamedPolicy("policy", "policy", policy)
+    found = rl.evaluate(mdp, policy, rl.Episodic())
+    document = as_json.evaluation_document(*named, rl.Episodic(), found)
+    assert document["value"] == [1.0, None]
+    json.loads(as_json.as_text(document))
+    for labels in (None, mdp.state_labels):
+        model = rl.MDP(mdp.transition, mdp.reward, termination=mdp.termination, initial=[1, 0], state_labels=labels)
+        console = Console(file=io.StringIO(), width=80)
+        show_evaluation(Question(NamedModel("m", model), named[1], rl.Episodic(), 1e-9, None), found, console)
+        text = console.file.getvalue()  # type: ignore[attr-defined]
+        assert "nan" not in text
+        assert "│     - │" in text if labels else re.search(r"^    1 +- +0 +may never end", text, re.MULTILINE), text
+
+
+def test_gains_of_several_classes() -> None:
+    mdp = rl.MDP(np.eye(2), [1, 3], initial=[0.5, 0.5])
+    question = Question(NamedModel("m", mdp), NamedPolicy("p", "p", rl.uniform_policy(mdp)), rl.Average(), 1e-9, None)
+    console = Console(file=io.StringIO(), width=80)
+    show_evaluation(question, rl.evaluate(mdp, question.policy.array, rl.Average()), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert headline_of(text) == "2.0000000"
+    assert re.findall(r"^    (\d) +0 +0 +([\d.]+)", text, re.MULTILINE) == [("0", "1.0000"), ("1", "3.0000")]
 
 
 # ---- grids ----
@@ -586,12 +716,21 @@ def test_policy_file_with_names_of_actions(tmp_path: Path) -> None:
 
 EVALUATE = ["evaluate", "gallery:forest", "--gamma", "0.9"]
 FORMS = "expected gym:ID[:key=value...], gallery:NAME[:key=value...] or the file of a saved model"
+SETTINGS = "episodic, average or horizon:N"
 GALLERY = ", ".join(name for name in rl.gallery.__all__ if name.islower() and name != "known_answers")
 
 BAD_INPUT = [
     (["evaluate", "gallery:forest", "--gamma", "1"], "gamma: expected 0 <= gamma < 1, got 1.0"),
     (["evaluate", "gallery:forest", "--gamma", "-0.1"], "gamma: expected 0 <= gamma < 1, got -0.1"),
     (["occupancy", "gallery:forest", "--gamma", "nan"], "gamma: expected 0 <= gamma < 1, got nan"),
+    (["evaluate", "gallery:forest"], f"setting: expected either --gamma G or --setting {SETTINGS}, got neither"),
+    ([*EVALUATE, "--setting", "average"], f"setting: expected either --gamma G or --setting {SETTINGS}, got both"),
+    (["occupancy", "gallery:forest", "--setting", "horizon"], f"setting: expected {SETTINGS}, got 'horizon'"),
+    (["evaluate", "gallery:forest", "--setting", "horizon:-1"], f"setting: expected {SETTINGS}, got 'horizon:-1'"),
+    (["evaluate", "gallery:forest", "--setting", "episodic:3"], f"setting: expected {SETTINGS}, got 'episodic:3'"),
+    (["evaluate", "gallery:forest", "--setting", "horizon:0"], "steps: expected a whole number from 1 on, got 0"),
+    (["settings", "gallery:forest", "--gammas", ".9,x"], "gammas: expected numbers separated by commas, got '.9,x'"),
+    (["settings", "gallery:forest", "--gammas", ".9,1"], "gamma: expected 0 <= gamma < 1, got 1.0"),
     ([*EVALUATE, "--tol", "2"], "tol: expected a relative error in [0, 1), got 2.0; 0 asks for the best attainable"),
     (["info", "forest"], f"MODEL: {FORMS}, got 'forest'; did you mean 'gallery:forest'?"),
     (["info", "Taxi-v4"], f"MODEL: {FORMS}, got 'Taxi-v4'; did you mean 'gym:Taxi-v4'?"),
@@ -668,7 +807,7 @@ def test_bad_policy(name: str, message: str) -> None:
     [
         (["evalute"], "error: No such command 'evalute'"),
         (["evaluate"], "error: Missing argument 'MODEL'; see rlcore evaluate --help"),
-        (["evaluate", "gallery:forest"], "error: Missing option '--gamma'; see rlcore evaluate --help"),
+        (["settings"], "error: Missing argument 'MODEL'; see rlcore settings --help"),
         (["evaluate", "gallery:forest", "--gamma", "x"], "error: Invalid value for '--gamma': "),
         ([*EVALUATE, "--threads", "0"], "error: Invalid value for '--threads': "),
         ([*EVALUATE, "--limit", "-1"], "error: Invalid value for '--limit': "),
@@ -820,7 +959,7 @@ def test_help() -> None:
     result = run()
     assert result.exit_code == 2
     assert result.stdout.startswith(printed("--help").rstrip("\n"))
-    for command in "evaluate", "occupancy", "info":
+    for command in "evaluate", "occupancy", "settings", "info":
         text = printed(command, "--help")
         assert "MODEL" in text
         assert "--json" in text

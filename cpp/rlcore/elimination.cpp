@@ -1,17 +1,6 @@
 #include "rlcore/elimination.hpp"
 
 namespace rlcore {
-namespace {
-
-/// a / b to twofold precision: the quotient of doubles, mended by one step.
-Twofold quotient(Twofold a, Twofold b) {
-  const double rough = a.hi / b.hi;
-  const Twofold rest = a - b * rough;
-  return Twofold{rough} + Twofold{rest.hi / b.hi};
-}
-
-}  // namespace
-
 TwofoldVector stationary_by_elimination(std::vector<Twofold>& rates, Index size) {
   const auto rate = [&](Index from, Index to) -> Twofold& { return rates[at(from * size + to)]; };
   // Cut the last state out, again and again: who went there goes where it led.

@@ -82,12 +82,6 @@ class Episodes {
   Team& team_;
 };
 
-TwofoldVector twofold(ConstVector x) {
-  TwofoldVector y(x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) y[i].hi = x[i];
-  return y;
-}
-
 Evaluation evaluation(Episodes& episodes, ConstVector reward, double tolerance, Team& team) {
   const Mdp& mdp = episodes.chain().mdp();
   const double scale = extent_of(reward, team).largest();

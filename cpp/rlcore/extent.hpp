@@ -62,6 +62,13 @@ inline Extent rounding_of(const TwofoldVector& x, Team& team) {
   return extent_over(std::ssize(x), team, [&](std::size_t i) { return x[i].lo; });
 }
 
+/// Doubles as twofold numbers.
+inline TwofoldVector twofold(ConstVector x) {
+  TwofoldVector y(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) y[i].hi = x[i];
+  return y;
+}
+
 /// Rounds a twofold vector to doubles.
 inline Doubles rounded(const TwofoldVector& x) {
   Doubles y(x.size());

@@ -153,14 +153,6 @@ void add_start_value(const Mdp& mdp, const TwofoldVector& value, double error, d
 
 // ---- forwards: visits ----
 
-/// 1 / x, up to a few units of 2^-102.
-Twofold inverse(Twofold x) {
-  const double first = 1.0 / x.hi;
-  const double second = (Twofold{1.0, 0.0} - x * first).rounded() / x.hi;
-  const Twofold both = quick_two_sum(first, second);
-  return both + (Twofold{1.0, 0.0} - x * both).rounded() / x.hi;
-}
-
 /// sum += weight * x
 void accumulate(TwofoldVector& sum, const TwofoldVector& x, Twofold weight, Team& team) {
   team.for_blocks(std::ssize(x), kBlock, [&](Index first, Index last, Index) {
@@ -189,12 +181,6 @@ Doubles scaled(TwofoldVector x, Twofold factor, double& lost, Team& team) {
   return rounded(x);
 }
 
-TwofoldVector twofold(ConstVector x) {
-  TwofoldVector y(x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) y[i].hi = x[i];
-  return y;
-}
-
 /// Visits of states and pairs, summed while time goes on, and what is known of their error in the L1 norm.
 struct Visits {
   TwofoldVector state;
@@ -210,7 +196,7 @@ void share_out(const Visits& visits, const Schedule& schedule, double policy_sum
   const double steps = static_cast<double>(schedule.steps());
   const double l1 = extent_of(visits.state, team).l1;
   const double error = visits.error + (steps + 8.0) * (0x1p-98 * l1 + underflow_error(mdp.num_pairs()) * policy_sum);
-  const Twofold share = inverse(visits.total_weight);
+  const Twofold share = quotient({1.0}, visits.total_weight);
   double lost = 0.0;
   out.visits = scaled(visits.state, {1.0, 0.0}, lost, team);
   out.bounds.visits = (error + lost) * outward(mdp.num_states());

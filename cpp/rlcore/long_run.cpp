@@ -23,17 +23,6 @@ constexpr Index kSmallClass = 200;
 /// Covers the roundings of a few operations on bounds.
 constexpr double kOutward = 1.0 + 64.0 * kUnitRoundoff;
 
-TwofoldVector twofold(ConstVector x) {
-  TwofoldVector y(x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) y[i].hi = x[i];
-  return y;
-}
-
-Twofold quotient(Twofold a, Twofold b) {
-  const double rough = a.hi / b.hi;
-  return Twofold{rough} + Twofold{(a - b * rough).hi / b.hi};
-}
-
 /// Gathers what several solves have proven.
 void join(linear::Certificate& all, const linear::Certificate& one) {
   all.converged = all.converged && one.converged;
@@ -380,15 +369,6 @@ std::vector<char> may_miss(const Chain& chain, const ChainStructure& structure, 
   return misses;
 }
 
-void check_indices(const char* argument, const Mdp& mdp, std::span<const Index> states) {
-  for (const Index state : states) {
-    if (state >= 0 && state < mdp.num_states()) continue;
-    throw ModelError(
-        argument, {},
-        "expected states in 0 .. " + std::to_string(mdp.num_states() - 1) + ", got " + std::to_string(state));
-  }
-}
-
 /// m_ij for one target, as a further row.
 void add_passage(const Chain& chain, const ChainStructure& structure, Index target, const Options& options, Team& team,
                  Monitor& monitor, StateRows& out) {
@@ -449,7 +429,7 @@ std::vector<Occupancy> occupancy_average(const Mdp& mdp, std::span<const ConstVe
 StateRows first_passage_times(const Mdp& mdp, ConstVector policy, std::span<const Index> targets,
                               const Options& options, Monitor& monitor) {
   mdp.ensure_checked(options.num_threads);
-  check_indices("targets", mdp, targets);
+  check_states(mdp, targets, "targets");
   Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
   const Chain chain(mdp, policy, check_policy(mdp, policy));
   const ChainStructure structure = chain_structure(chain, team, monitor);
@@ -462,7 +442,7 @@ StateRows first_passage_times(const Mdp& mdp, ConstVector policy, std::span<cons
 StateRows deviation_rows(const Mdp& mdp, ConstVector policy, std::span<const Index> states, const Options& options,
                          Monitor& monitor) {
   mdp.ensure_checked(options.num_threads);
-  check_indices("states", mdp, states);
+  check_states(mdp, states, "states");
   Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
   LongRun run(mdp, policy, -1, options, team, monitor);
   run.ensure_goes_on(std::vector<char>(at(mdp.num_states()), 1));

@@ -69,27 +69,21 @@ Occupancy derive(const Chain& chain, Twofold weight, double weight_error, linear
   return out;
 }
 
-TwofoldVector twofold(ConstVector x) {
-  TwofoldVector y(x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) y[i].hi = x[i];
-  return y;
-}
-
 /// Adds a row, rounded to doubles.
 void append(Doubles& rows, const TwofoldVector& row) {
   for (const Twofold& number : row) rows.push_back(number.hi);
 }
 
-void check_states(const Mdp& mdp, std::span<const Index> states) {
+}  // namespace
+
+void check_states(const Mdp& mdp, std::span<const Index> states, const char* argument) {
   for (const Index state : states) {
     if (state >= 0 && state < mdp.num_states()) continue;
     throw ModelError(
-        "states", {},
+        argument, {},
         "expected states in 0 .. " + std::to_string(mdp.num_states() - 1) + ", got " + std::to_string(state));
   }
 }
-
-}  // namespace
 
 void check_initials(const Mdp& mdp, std::span<const ConstVector> initials) {
   for (std::size_t j = 0; j < initials.size(); ++j) {
@@ -103,9 +97,7 @@ Occupancy normalised_occupancy(const Chain& chain, const TwofoldVector& initial,
   for (const Twofold& number : visits.x) sum.add_product(number, 1.0);
   const Twofold total = sum.total();
   const double error = visits.certificate.error_bound + dot_error(chain.size()) * total.hi;
-  // 1 / total to twofold precision by a step of Newton's.
-  const double rough = 1.0 / total.hi;
-  const Twofold weight = Twofold{rough} + (Twofold{1.0} - total * rough) * rough;
+  const Twofold weight = quotient({1.0}, total);
   const double relative = error < total.hi ? error / (total.hi - error) : std::numeric_limits<double>::infinity();
   return derive(chain, weight, relative + 0x1p-96, std::move(visits), team);
 }
@@ -167,7 +159,7 @@ StateRows state_distribution(const Mdp& mdp, ConstVector policy, ConstVector ini
 StateRows successor_representation(const Mdp& mdp, ConstVector policy, double discount, std::span<const Index> states,
                                    const Options& options, Monitor& monitor) {
   mdp.ensure_checked(options.num_threads);
-  check_states(mdp, states);
+  check_states(mdp, states, "states");
   const Chain chain(mdp, policy, check_policy(mdp, policy));
   Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
   const linear::Kernel kernel(chain, discount);

@@ -30,6 +30,9 @@ std::vector<Occupancy> occupancy(const Mdp& mdp, std::span<const ConstVector> po
                                  std::span<const ConstVector> initials, double discount, const Options& options,
                                  Monitor& monitor);
 
+/// Checks that state numbers are in range; throws ModelError.
+void check_states(const Mdp& mdp, std::span<const Index> states, const char* argument);
+
 /// Checks a batch of start distributions; throws ModelError.
 void check_initials(const Mdp& mdp, std::span<const ConstVector> initials);
 

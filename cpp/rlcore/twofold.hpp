@@ -74,6 +74,12 @@ inline Twofold operator*(Twofold a, Twofold b) {
   return quick_two_sum(product.hi, product.lo + (a.hi * b.lo + a.lo * b.hi));
 }
 
+/// a / b: the quotient of the high parts, mended by one step.
+inline Twofold quotient(Twofold a, Twofold b) {
+  const double rough = a.hi / b.hi;
+  return Twofold{rough} + Twofold{(a - b * rough).hi / b.hi};
+}
+
 /// A sum of n products in twofold precision (Dot2). The error of `total` is at most
 /// dot_error(n) times the sum of the products' magnitudes.
 class TwofoldSum {

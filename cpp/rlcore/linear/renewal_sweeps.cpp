@@ -7,7 +7,9 @@
 //     (I - K) x = b     x = h_b - c h_e + constant off s, x(s) = c, where e is the indicator of s, c = d'b / d(s)
 //     (I - K)' x = b    x = y + a d, where (I - P)' y = b - (1'b) e and a makes x(s) = b(s)
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -22,8 +24,10 @@ constexpr Index kProbe = 12;
 constexpr double kSlowest = 0.75;
 constexpr Index kMostSweeps = 400;
 
-/// Sweeps go on until nothing changes beyond rounding.
-constexpr double kFloor = 4e-16;
+/// Sweeps go on until changes are lost in rounding, or fall no further; for what only scales a solution, less does.
+constexpr double kFloor = 1e-15;
+constexpr double kStalled = 1e-13;
+constexpr double kRough = 1e-12;
 
 class RenewalSweeps final : public Method {
  public:
@@ -77,17 +81,16 @@ class RenewalSweeps final : public Method {
   static bool mixes(const Doubles& changes) {
     if (std::ssize(changes) < kProbe) return true;
     const double earlier = changes[changes.size() - 5];
-    return changes.back() <= kFloor || changes.back() < std::pow(kSlowest, 4) * earlier ||
-           changes.back() < 1e-12 * changes.front();
+    return changes.back() < std::pow(kSlowest, 4) * earlier;
   }
 
   /// Relative value iteration: h <- b + P h, less what all states gain.
-  bool relative_values(ConstVector b, Bias& bias, Monitor& monitor) {
+  bool relative_values(ConstVector b, double floor, Bias& bias, Monitor& monitor) {
     const System& p = running(Direction::kForward);
     bias.value.assign(b.size(), 0.0);
     Doubles next(b.size());
     Doubles changes;
-    double best = std::numeric_limits<double>::infinity();
+    double least = std::numeric_limits<double>::infinity();
     while (std::ssize(changes) < kMostSweeps) {
       const System::Sweep sweep = p.sweep(b, bias.value, next);
       bias.gain = (sweep.change.lower + sweep.change.upper) / 2.0;
@@ -98,9 +101,8 @@ class RenewalSweeps final : public Method {
       for_states([&](std::size_t i) { bias.value[i] = next[i] - gain; });
       monitor.poll({"renewal sweeps", sweeps_, span, 0.0});
       const double size = std::max(sweep.value.upper - sweep.value.lower, std::fabs(gain));
-      // Below rounding a further sweep gains nothing.
-      if (span <= kFloor * size || (span < 1e-13 * size && span >= best)) return true;
-      best = std::min(best, span);
+      if (span <= floor * size || (span <= kStalled * size && span >= least)) return true;
+      least = std::min(least, span);
       if (!std::isfinite(span) || !mixes(changes)) return false;
     }
     return false;
@@ -124,7 +126,7 @@ class RenewalSweeps final : public Method {
       ++sweeps_;
       monitor.poll({"renewal sweeps", sweeps_, l1, 0.0});
       if (l1 <= kFloor * total) return true;
-      if (!std::isfinite(l1) || !mixes(changes)) return changes.back() <= 1e-12 * changes.front();
+      if (!std::isfinite(l1) || !mixes(changes)) return false;
     }
     return false;
   }
@@ -134,7 +136,7 @@ class RenewalSweeps final : public Method {
     Doubles indicator(at(kernel_.size()), 0.0);
     indicator[stop_] = 1.0;
     Bias bias;
-    if (!relative_values(indicator, bias, monitor) || !(bias.gain > 0.0)) return false;
+    if (!relative_values(indicator, kRough, bias, monitor) || !(bias.gain > 0.0)) return false;
     bias_of_stop_ = std::move(bias);
     return true;
   }
@@ -147,19 +149,19 @@ class RenewalSweeps final : public Method {
     Doubles d(nothing.size(), 1.0 / static_cast<double>(kernel_.size()));
     Doubles next(d.size());
     Doubles changes;
-    double best = std::numeric_limits<double>::infinity();
+    double least = std::numeric_limits<double>::infinity();
     while (std::ssize(changes) < kMostSweeps) {
       const double change = transposed.sweep(nothing, d, next).change.l1;
       std::swap(d, next);
       changes.push_back(change);
       ++sweeps_;
       monitor.poll({"renewal sweeps", sweeps_, change, 0.0});
-      if (change <= kFloor || (change < 1e-13 && change >= best)) {
+      if (change <= kFloor || (change <= kStalled && change >= least)) {
         if (!(d[stop_] > 0.0)) return false;
         stationary_ = std::move(d);
         return true;
       }
-      best = std::min(best, change);
+      least = std::min(least, change);
       if (!std::isfinite(change) || !mixes(changes)) return false;
     }
     return false;
@@ -167,7 +169,7 @@ class RenewalSweeps final : public Method {
 
   bool solve_forward(ConstVector b, Vector x, Monitor& monitor) {
     Bias bias;
-    if (!relative_values(b, bias, monitor)) return false;
+    if (!relative_values(b, kFloor, bias, monitor)) return false;
     const double c = bias.gain / bias_of_stop_->gain;
     const double level = bias.value[stop_] - c * bias_of_stop_->value[stop_];
     for_states([&](std::size_t i) { x[i] = bias.value[i] - c * bias_of_stop_->value[i] - level; });

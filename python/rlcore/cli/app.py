@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -16,13 +16,17 @@ from rlcore.cli.failures import BAD_INPUT, NOT_WRITTEN, OneLineErrors, fail
 from rlcore.cli.model_argument import NamedModel, read_model
 from rlcore.cli.policy_argument import NamedPolicy, read_policy
 from rlcore.cli.progress import ProgressBar
-from rlcore.cli.reports import Question, show_evaluation, show_facts, show_occupancy
+from rlcore.cli.reports import Question, show_evaluation, show_facts, show_occupancy, show_settings
+from rlcore.cli.setting_argument import FORMS, read_gammas, read_setting
 from rlcore.cli.terminal import error_console, output, write
-from rlcore.errors import ArgumentError
+from rlcore.errors import ArgumentError, MissingPackageError
 from rlcore.evaluation import evaluate as evaluate_policy
 from rlcore.io.file import save
+from rlcore.mdp import MDP
 from rlcore.occupancy import occupancy as find_occupancy
-from rlcore.settings import Discounted
+from rlcore.results import FloatArray
+from rlcore.settings import Discounted, Setting
+from rlcore.settings_comparison import SettingsComparison, compare_settings
 
 app = typer.Typer(
     cls=OneLineErrors,
@@ -43,7 +47,13 @@ Model = Annotated[
         "model. Arguments follow after colons: gym:FrozenLake-v1:map_name=8x8, gallery:garnet:S=1000:A=4:b=5.",
     ),
 ]
-Gamma = Annotated[float, typer.Option("--gamma", metavar="G", show_default=False, help="Discount factor, 0 <= G < 1.")]
+Gamma = Annotated[
+    float | None, typer.Option("--gamma", metavar="G", show_default=False, help="Discount factor, 0 <= G < 1.")
+]
+SettingName = Annotated[
+    str | None,
+    typer.Option("--setting", metavar="SETTING", show_default=False, help=f"In place of --gamma: {FORMS}."),
+]
 Policy = Annotated[
     str,
     typer.Option(
@@ -90,7 +100,8 @@ def start(
 @app.command(help="What is a policy worth? The value of every state and of the start, with a proven error bound.")
 def evaluate(
     model: Model,
-    gamma: Gamma,
+    gamma: Gamma = None,
+    setting: SettingName = None,
     policy: Policy = "uniform",
     tol: Tolerance = 1e-9,
     threads: Threads = None,
@@ -99,18 +110,20 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Answer `rlcore evaluate`."""
-    named, chosen, found = _solve(evaluate_policy, model, gamma, policy, tol, threads, explain)
+    asked = read_setting(gamma, setting)
+    named, chosen, found = _solve(evaluate_policy, model, asked, policy, tol, threads, explain)
     if json:
-        write(as_json.as_text(as_json.evaluation_document(named, chosen, gamma, found)))
+        write(as_json.as_text(as_json.evaluation_document(named, chosen, asked, found)))
         return
     with output() as console:
-        show_evaluation(Question(named, chosen, gamma, tol, limit), found, console)
+        show_evaluation(Question(named, chosen, asked, tol, limit), found, console)
 
 
-@app.command(help="Where does a policy go? The discounted visits to every state, with a proven error bound.")
+@app.command(help="Where does a policy go? The visits to every state, with a proven error bound.")
 def occupancy(
     model: Model,
-    gamma: Gamma,
+    gamma: Gamma = None,
+    setting: SettingName = None,
     policy: Policy = "uniform",
     tol: Tolerance = 1e-9,
     threads: Threads = None,
@@ -119,12 +132,43 @@ def occupancy(
     json: Json = False,
 ) -> None:
     """Answer `rlcore occupancy`."""
-    named, chosen, found = _solve(find_occupancy, model, gamma, policy, tol, threads, explain)
+    asked = read_setting(gamma, setting)
+    named, chosen, found = _solve(find_occupancy, model, asked, policy, tol, threads, explain)
     if json:
-        write(as_json.as_text(as_json.occupancy_document(named, chosen, gamma, found)))
+        write(as_json.as_text(as_json.occupancy_document(named, chosen, asked, found)))
         return
     with output() as console:
-        show_occupancy(Question(named, chosen, gamma, tol, limit), found, console)
+        show_occupancy(Question(named, chosen, asked, tol, limit), found, console)
+
+
+@app.command(help="What is a policy in each kind of task? Start values, objectives and visits, discounted and not.")
+def settings(
+    model: Model,
+    policy: Policy = "uniform",
+    gammas: Annotated[str, typer.Option("--gammas", metavar="G,G,...", help="Discount factors.")] = ".9,.99,.999",
+    tol: Tolerance = 1e-9,
+    threads: Threads = None,
+    json: Json = False,
+    figure: Annotated[
+        str | None, typer.Option("--figure", metavar="FILE", show_default=False, help="Draw a picture: .svg, .png, ...")
+    ] = None,
+) -> None:
+    """Answer `rlcore settings`."""
+    factors = read_gammas(gammas)
+
+    def compare(mdp: MDP, array: FloatArray, _: Setting, *, explain: bool, **solving: Any) -> SettingsComparison:
+        del explain
+        return compare_settings(mdp, array, factors, **solving)
+
+    asked = Discounted(factors[-1])  # in which a greedy policy is greedy
+    named, chosen, found = _solve(compare, model, asked, policy, tol, threads, False)
+    if figure is not None:
+        _draw(named, found, figure)
+    if json:
+        write(as_json.as_text(as_json.settings_document(named, chosen, found)))
+        return
+    with output() as console:
+        show_settings(Question(named, chosen, asked, tol, None), found, console)
 
 
 @app.command(help="What is this model? Its sizes, its rewards, where it starts and whether it ends.")
@@ -162,16 +206,37 @@ def convert(
 def _solve(
     function: Callable[..., Answer],
     model: str,
-    gamma: float,
+    setting: Setting,
     policy: str,
     tol: float,
     threads: int | None,
     explain: bool,
 ) -> tuple[NamedModel, NamedPolicy, Answer]:
     """Read model and policy, and ask the function about them."""
-    Discounted(gamma)
     named = read_model(model, error_console())
     with ProgressBar(error_console()) as progress:
         solving = {"tol": tol, "num_threads": threads, "progress": progress}
-        chosen = read_policy(policy, named.mdp, gamma, **solving)
-        return named, chosen, function(named.mdp, chosen.array, gamma, explain=explain, **solving)
+        chosen = read_policy(policy, named.mdp, setting, **solving)
+        return named, chosen, function(named.mdp, chosen.array, setting, explain=explain, **solving)
+
+
+def _draw(named: NamedModel, found: SettingsComparison, file: str) -> None:
+    """Save a picture of a comparison of settings."""
+    from rlcore import plot
+
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingPackageError(
+            "--figure needs Matplotlib, which is not installed; pip install 'rlcore[plot]'"
+        ) from None
+    figure = Figure(figsize=(11.0, 3.8), layout="constrained")  # no window, whatever Matplotlib is set to
+    left, right = figure.subplots(1, 2)
+    plot.settings(named.mdp, found, left)
+    plot.objectives(found, right)
+    try:
+        figure.savefig(file)
+    except ValueError as error:
+        raise ArgumentError(f"FILE: cannot draw into {file!r}: {error}") from None
+    except OSError as error:
+        raise typer.Exit(fail(f"cannot write {file!r}: {error.strerror}", NOT_WRITTEN)) from None

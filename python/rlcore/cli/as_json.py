@@ -8,10 +8,15 @@ not occur, and what does not exist is null.
     label that is a tuple becomes a list). ``pair_state`` and ``pair_action`` say what the pairs are if states have
     different numbers of actions; otherwise they are null, and pair arrays are tables of states by actions.
 evaluate
-    ``policy`` (``name``, ``probabilities``), ``setting`` (``name``, ``gamma``), ``start_value``, ``value``,
-    ``action_value``, ``advantage``, ``certificate``.
+    ``policy`` (``name``, ``probabilities``), ``setting`` (``name``, and ``gamma`` if it is "discounted" or ``steps`` if
+    it is "horizon"), ``start_value``, ``value``, ``action_value``, ``advantage``, ``certificate``; in "average" also
+    ``gain``. Over a horizon they are lists with one item for each time.
 occupancy
-    ``policy``, ``setting``, ``state`` (d), ``visits`` (rho), ``pair``, ``certificate``.
+    ``policy``, ``setting``, ``state`` (d), ``visits`` (rho or e), ``pair``, ``certificate``.
+settings
+    ``policy`` and ``rows``, a list with one item for each setting: ``setting``, ``start_value``, ``objective``,
+    ``mean_reward``, ``distance``, ``state`` (d), ``share`` (d / sum d), ``bounds``, ``reason`` (why the setting does
+    not exist for this policy, or null).
 ``certificate``
     ``status``, ``method``, ``iterations``, ``residual``, ``error_bound``, ``bounds`` (one for each field of the
     answer), ``story`` (a list of lines with --explain, else null).
@@ -32,31 +37,63 @@ import numpy as np
 from rlcore.cli.facts import Facts
 from rlcore.cli.model_argument import NamedModel
 from rlcore.cli.policy_argument import NamedPolicy
-from rlcore.results import Certificate, Evaluation, Occupancy
+from rlcore.finite_horizon import FiniteHorizonEvaluation, FiniteHorizonOccupancy
+from rlcore.results import Certificate, Evaluation, FloatArray, Occupancy
+from rlcore.settings import Discounted, FiniteHorizon, Setting
+from rlcore.settings_comparison import SettingsComparison, name_of
 
 Document = dict[str, Any]
 
 
-def evaluation_document(model: NamedModel, policy: NamedPolicy, gamma: float, evaluation: Evaluation) -> Document:
+def evaluation_document(
+    model: NamedModel, policy: NamedPolicy, setting: Setting, evaluation: Evaluation | FiniteHorizonEvaluation
+) -> Document:
     """Return the document of ``rlcore evaluate --json``."""
+    gain = getattr(evaluation, "gain", None)
     return {
-        **_question("evaluate", model, policy, gamma),
+        **_question("evaluate", model, policy, setting),
         "start_value": evaluation.start_value,
-        "value": evaluation.value.tolist(),
-        "action_value": evaluation.action_value.tolist(),
-        "advantage": evaluation.advantage.tolist(),
+        "value": _numbers(evaluation.value),
+        "action_value": _numbers(evaluation.action_value),
+        "advantage": _numbers(evaluation.advantage),
+        **({} if gain is None else {"gain": gain.tolist()}),
         "certificate": _certificate(evaluation.certificate),
     }
 
 
-def occupancy_document(model: NamedModel, policy: NamedPolicy, gamma: float, occupancy: Occupancy) -> Document:
+def occupancy_document(
+    model: NamedModel, policy: NamedPolicy, setting: Setting, occupancy: Occupancy | FiniteHorizonOccupancy
+) -> Document:
     """Return the document of ``rlcore occupancy --json``."""
     return {
-        **_question("occupancy", model, policy, gamma),
+        **_question("occupancy", model, policy, setting),
         "state": occupancy.state.tolist(),
-        "visits": occupancy.visits.tolist(),
+        "visits": _numbers(occupancy.visits),
         "pair": occupancy.pair.tolist(),
         "certificate": _certificate(occupancy.certificate),
+    }
+
+
+def settings_document(model: NamedModel, policy: NamedPolicy, comparison: SettingsComparison) -> Document:
+    """Return the document of ``rlcore settings --json``."""
+    rows = [
+        {
+            "setting": _setting(row.setting),
+            "start_value": row.start_value,
+            "objective": row.objective,
+            "mean_reward": row.mean_reward,
+            "distance": row.distance,
+            "state": _numbers(row.state),
+            "share": _numbers(row.share),
+            "bounds": {field: float(bound) for field, bound in row.bounds.items()},
+            "reason": row.reason,
+        }
+        for row in comparison.rows
+    ]
+    return {
+        **_head("settings", model),
+        "policy": {"name": policy.name, "probabilities": policy.array.tolist()},
+        "rows": rows,
     }
 
 
@@ -100,12 +137,32 @@ def _head(command: str, model: NamedModel) -> Document:
     return {"rlcore": __version__, "command": command, "model": named}
 
 
-def _question(command: str, model: NamedModel, policy: NamedPolicy, gamma: float) -> Document:
+def _question(command: str, model: NamedModel, policy: NamedPolicy, setting: Setting) -> Document:
     return {
         **_head(command, model),
         "policy": {"name": policy.name, "probabilities": policy.array.tolist()},
-        "setting": {"name": "discounted", "gamma": gamma},
+        "setting": _setting(setting),
     }
+
+
+def _setting(setting: Setting) -> Document:
+    if isinstance(setting, Discounted):
+        return {"name": "discounted", "gamma": setting.gamma}
+    if isinstance(setting, FiniteHorizon):
+        return {"name": "horizon", "steps": setting.steps}
+    return {"name": name_of(setting)}
+
+
+def _numbers(array: FloatArray | None) -> Any:
+    """Return an array as lists, with null where there is no value."""
+    if array is None:
+        return None
+    missing = np.isnan(array)
+    if not missing.any():
+        return array.tolist()
+    known = array.astype(object)
+    known[missing] = None
+    return known.tolist()
 
 
 def _certificate(certificate: Certificate) -> Document:
@@ -115,8 +172,8 @@ def _certificate(certificate: Certificate) -> Document:
         "method": certificate.method,
         "iterations": certificate.iterations,
         "residual": certificate.residual,
-        "error_bound": certificate.error_bound,
-        "bounds": {field: float(bound) for field, bound in bounds.items()},
+        "error_bound": float(np.max(certificate.error_bound)),
+        "bounds": {field: np.asarray(bound).tolist() for field, bound in bounds.items()},
         "story": None if certificate.story is None else certificate.story.splitlines(),
     }
 

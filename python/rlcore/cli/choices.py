@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,8 @@ def likeliest_pairs(mdp: MDP, policy: FloatArray) -> PairNumbers:
 
 def best_pairs(mdp: MDP, evaluation: Evaluation) -> PairNumbers:
     """Return for each state the pair of its best action, the lowest of those that are equal within the proven error."""
-    return np.flatnonzero(greedy_policy(mdp, evaluation).ravel())
+    known = np.nan_to_num(evaluation.action_value)  # there is no value where an episode may never end
+    return np.flatnonzero(greedy_policy(mdp, replace(evaluation, action_value=known)).ravel())
 
 
 def indifferent(mdp: MDP, evaluation: Evaluation) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from rlcore.errors import PolicyError
 from rlcore.evaluation import evaluate
+from rlcore.finite_horizon import FiniteHorizonEvaluation
 from rlcore.mdp import MDP
 from rlcore.policy import deterministic_policy, greedy_policy, uniform_policy
 from rlcore.results import FloatArray
+from rlcore.settings import Setting
 
 NAMES = ("uniform", "greedy")
 
@@ -30,14 +32,26 @@ class NamedPolicy:
     array: FloatArray
 
 
-def read_policy(text: str, mdp: MDP, gamma: float, **solving: Any) -> NamedPolicy:
+def read_policy(text: str, mdp: MDP, setting: Setting, **solving: Any) -> NamedPolicy:
     """Return the policy that the option names; `solving` is passed to `evaluate` where that is needed."""
     if text == "uniform":
         return NamedPolicy(text, "uniform policy", uniform_policy(mdp))
     if text == "greedy":
-        better = greedy_policy(mdp, evaluate(mdp, uniform_policy(mdp), gamma, **solving))
+        better = _greedy(mdp, setting, **solving)
         return NamedPolicy(text, "policy greedy for the values of the uniform policy", better)
     return NamedPolicy(text, f"policy from {Path(text).name}", _as_policy(_read(Path(text)), mdp, text))
+
+
+def _greedy(mdp: MDP, setting: Setting, **solving: Any) -> FloatArray:
+    """Return what is greedy for the values of the uniform policy: over a number of steps, a policy for each of them."""
+    found = evaluate(mdp, uniform_policy(mdp), setting, **solving)
+    if isinstance(found, FiniteHorizonEvaluation):
+        q, bounds = found.action_value, found.certificate.bounds  # the bounds of Q come with it
+        tolerances = 2.0 * np.broadcast_to(bounds["action_value"], len(q))
+        return np.stack([greedy_policy(mdp, *each) for each in zip(q, tolerances.tolist(), strict=True)])
+    if found.action_value is None:
+        raise PolicyError("policy: expected a file or uniform, since actions have no values here, got 'greedy'")
+    return greedy_policy(mdp, replace(found, action_value=np.nan_to_num(found.action_value)))
 
 
 def _read(path: Path) -> NDArray[Any]:

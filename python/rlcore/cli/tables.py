@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from rlcore.cli.choices import TIED, action_name, best_pairs, ended_states, indifferent, likeliest_pairs
-from rlcore.cli.digits import column
+from rlcore.cli.digits import column, headline
 from rlcore.cli.terminal import Glyphs
+from rlcore.finite_horizon import FiniteHorizonEvaluation, FiniteHorizonOccupancy
 from rlcore.mdp import MDP
 from rlcore.results import Evaluation, FloatArray, Occupancy
+from rlcore.settings import Discounted
+from rlcore.settings_comparison import SettingsComparison, name_of
 
 States = NDArray[np.int64]
 BAR_WIDTH = 20
@@ -52,44 +55,88 @@ def largest(value: FloatArray, limit: int) -> Selection:
 
 
 def value_table(mdp: MDP, policy: FloatArray, evaluation: Evaluation, chosen: Selection, glyphs: Glyphs) -> Table:
-    """Return a row for each state: its value, what the policy does there, and what would be better."""
-    bounds = evaluation.certificate.bounds
-    best, taken = best_pairs(mdp, evaluation), likeliest_pairs(mdp, policy)
-    tied, ended = indifferent(mdp, evaluation), ended_states(mdp)
-    value, advantage = evaluation.value, evaluation.advantage.ravel()[best]
-    write_value = column(value[chosen.all], bounds["value"])
-    write_advantage = column(advantage[chosen.all], bounds["advantage"])
+    """Return a row for each state: its value, what the policy does there, and what would be better.
+
+    Where there are no action values, because there are several recurrent classes, the gain stands in their place.
+    """
+    bounds, gain = evaluation.certificate.bounds, evaluation.gain
+    taken, ended = likeliest_pairs(mdp, policy), ended_states(mdp)
+    value = evaluation.value
+    write_value = column(np.nan_to_num(value[chosen.all]), bounds["value"])
+    compared = evaluation.action_value is not None
+    if compared:
+        best, tied = best_pairs(mdp, evaluation), indifferent(mdp, evaluation)
+        advantage = evaluation.advantage.ravel()[best]
+        write_advantage = column(np.nan_to_num(advantage[chosen.all]), bounds["advantage"])
+    elif gain is not None:
+        write_gain = column(gain[chosen.all], bounds["gain"])
 
     def cells(state: int) -> list[str]:
+        takes = _likeliest(mdp, policy.ravel(), state, int(taken[state]))
+        if np.isnan(value[state]):
+            return [state_name(mdp, state), "-", takes, "may never end", ""]
         shown = [state_name(mdp, state), write_value(value[state])]
+        if not compared and gain is not None:
+            return [*shown, takes, write_gain(gain[state])]
         if ended[state]:
             return [*shown, "over", "", ""]
-        takes = _likeliest(mdp, policy.ravel(), state, int(taken[state]))
         if tied[state]:
             return [*shown, takes, "any", "0"]
         return [*shown, takes, action_name(mdp, best[state]), write_advantage(advantage[state])]
 
-    table = _table(
-        {"state": "right", "V": "right", "policy takes": "left", "best action": "left", "advantage": "right"}
-    )
+    columns: dict[str, JustifyMethod] = {"state": "right", value_name(evaluation): "right", "policy takes": "left"}
+    table = _table(columns | ({"best action": "left", "advantage": "right"} if compared else {"gain": "right"}))
     _fill(table, chosen, cells, glyphs)
     return table
 
 
-def visit_table(mdp: MDP, occupancy: Occupancy, chosen: Selection, glyphs: Glyphs) -> Table:
-    """Return a row for each state: its share of the time, its expected visits, and a bar."""
+def visit_table(mdp: MDP, occupancy: Occupancy | FiniteHorizonOccupancy, chosen: Selection, glyphs: Glyphs) -> Table:
+    """Return a row for each state: its share of the time, its expected visits if they are finite, and a bar."""
     bounds = occupancy.certificate.bounds
     d, visits = occupancy.state, occupancy.visits
-    write_d, write_visits = column(d[chosen.all], bounds["state"]), column(visits[chosen.all], bounds["visits"])
+    write_d = column(d[chosen.all], bounds["state"])
+    write_visits = column(d if visits is None else visits[chosen.all], bounds.get("visits", 0.0))
     most = float(d.max()) or 1.0
 
     def cells(state: int) -> list[str]:
         bar = glyphs.bar * round(BAR_WIDTH * float(d[state]) / most)
-        return [state_name(mdp, state), write_d(d[state]), write_visits(visits[state]), bar]
+        counted = [] if visits is None else [write_visits(visits[state])]
+        return [state_name(mdp, state), write_d(d[state]), *counted, bar]
 
-    table = _table({"state": "right", "d": "right", "visits": "right", "": "left"})
+    columns: dict[str, JustifyMethod] = {"state": "right", "d": "right"}
+    table = _table(columns | ({} if visits is None else {"visits": "right"}) | {"": "left"})
     _fill(table, chosen, cells, glyphs)
     return table
+
+
+def settings_table(comparison: SettingsComparison) -> Table:
+    """Return a row for each setting that exists: start value, objective, reward a step, and the distance."""
+    table = _table(
+        {"setting": "left", "start value": "right", "J": "right", "reward a step": "right", "distance": "right"}
+    )
+    for row in comparison.rows:
+        if row.reason is None:
+            setting = row.setting
+            name = f"gamma = {setting.gamma!r}" if isinstance(setting, Discounted) else name_of(setting)
+            numbers = [
+                "" if (value := getattr(row, field)) is None else headline(value, row.bounds[field])
+                for field in ("start_value", "objective", "mean_reward", "distance")
+            ]
+            table.add_row(*map(Text, [name, *numbers]))
+    return table
+
+
+def at_first(found: FiniteHorizonEvaluation) -> Evaluation:
+    """Return the values at time 0 of a task of so many steps."""
+    q, advantage, certificate = found.action_value[0], found.advantage[0], found.certificate
+    bounds = {field: np.ravel(bound)[0] for field, bound in certificate.bounds.items()}
+    first = replace(certificate, error_bound=float(bounds["value"]), bounds=bounds)
+    return Evaluation(found.value[0], q, advantage, found.start_value, first, None)
+
+
+def value_name(evaluation: Evaluation) -> str:
+    """Return what the values are called: V, or bias."""
+    return "V" if evaluation.gain is None else "bias"
 
 
 def state_name(mdp: MDP, state: int) -> str:
