@@ -114,7 +114,9 @@ SETTING = (
     "setting: expected rlcore.Discounted(gamma), rlcore.Episodic(), rlcore.Average(), rlcore.FiniteHorizon(steps) or a "
     "number in [0, 1), got"
 )
-PROPER = "expected to end with probability 1 from every state that `initial` can reach, but the process may stay for ever"
+PROPER = (
+    "expected to end with probability 1 from every state that `initial` can reach, but the process may stay for ever"
+)
 ELSE = "; use Average(), Discounted(gamma), or another start distribution"
 ENDS = (
     "setting, state 'A', action 'step': expected a process that never ends in Average(), but this action, which the "
@@ -909,6 +911,13 @@ UNDISCOUNTED: list[Case] = [
         "policy, state 'A', action 'step': expected a probability in [0, 1], got -1",
     ),
     (lambda: rl.episode_length(HALF, STEP), rl.ArgumentError, "mdp: expected a rlcore.MDP, got ndarray"),  # type: ignore[arg-type]
+    (
+        lambda: rl.compare_settings(M, HALF, 0.9),  # type: ignore[arg-type]
+        rl.ArgumentError,
+        "gammas: expected a list of discount factors, got 0.9",
+    ),
+    (lambda: rl.compare_settings(M, HALF, [0.5, 1.0]), rl.SettingError, "gamma: expected 0 <= gamma < 1, got 1.0"),
+    (lambda: rl.compare_settings(M, HALF[:1]), rl.PolicyError, f"{POLICY} (1, 2)"),
     (lambda: rl.chain_structure(M, HALF[:1]), rl.PolicyError, f"{POLICY} (1, 2)"),
     (
         lambda: rl.chain_structure(M, HALF, num_threads=0),
@@ -1017,6 +1026,7 @@ RESULTS = {
     "FiniteHorizonOccupancy",
     "Occupancy",
     "Progress",
+    "SettingsComparison",
 }
 # Settings without numbers: there is nothing to get wrong when they are made.
 PLAIN = {"Episodic", "Average"}

@@ -12,17 +12,8 @@ import time
 
 import numpy as np
 import pytest
-import scipy.sparse
 
 import rlcore as rl
-
-
-def endless_cycle(num_states: int) -> rl.MDP:
-    """A shuffled directed cycle with random chords: periodic enough that no method is quick at gamma near 1."""
-    random = np.random.default_rng(0)
-    order = random.permutation(num_states)
-    forward = scipy.sparse.csr_array((np.ones(num_states), (order, np.roll(order, 1))), shape=(num_states, num_states))
-    return rl.MDP(forward, random.random(num_states), initial=np.full(num_states, 1 / num_states))
 
 
 def test_progress_is_reported_with_sensible_numbers() -> None:

@@ -104,7 +104,8 @@ PUBLIC = [getattr(rlcore, name) for name in rlcore.__all__]
 GALLERY = [getattr(rlcore.gallery, name) for name in rlcore.gallery.__all__]
 FUNCTIONS = [item for item in PUBLIC + GALLERY if inspect.isfunction(item)]
 CLASSES = [item for item in PUBLIC if inspect.isclass(item)]
-MAKERS = ("rlcore.mdp", "rlcore.policy", "rlcore.gallery", "rlcore.io")  # of models and policies: no theory yet
+# Of models and policies, which have no theory yet, and of tables of what other functions compute.
+MAKERS = ("rlcore.mdp", "rlcore.policy", "rlcore.gallery", "rlcore.io", "rlcore.settings_comparison")
 COMPUTING = [function for function in FUNCTIONS if not function.__module__.startswith(MAKERS)]
 
 

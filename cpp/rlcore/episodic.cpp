@@ -88,7 +88,7 @@ Evaluation evaluation(Episodes& episodes, ConstVector reward, double tolerance, 
   linear::Solution solution = episodes.values(
       {episodes.chain().mean_over_actions(reward, team), episodes.chain().mean_error(scale)}, tolerance);
   const double error = solution.certificate.error_bound;
-  Evaluation out = undiscounted_evaluation(mdp, reward, {solution.x, error, {}}, team);
+  Evaluation out = undiscounted_evaluation(mdp, reward, {solution.x, error, error}, team);
   out.proper = episodes.proper();
   out.certificate = std::move(solution.certificate);
   if (mdp.initial().empty()) return out;
@@ -167,7 +167,8 @@ StateRows episode_length(const Mdp& mdp, ConstVector policy, const Options& opti
     const bool exists = episodes.proper()[s] != 0;
     out.rows.push_back(exists ? mean.x[s].hi : kNaN);
     variances.push_back(exists ? std::max(variance.hi, 0.0) : kNaN);
-    if (exists) rounding = std::max(rounding, std::fabs(variance.lo));
+    // What is set to zero where rounding left less counts as rounding too.
+    if (exists) rounding = std::max({rounding, std::fabs(variance.lo), -variance.hi});
   }
   out.rows.insert(out.rows.end(), variances.begin(), variances.end());
   const double error = mean.certificate.error_bound;

@@ -49,6 +49,14 @@ class LongRun {
   const Chain& chain() const { return chain_; }
   const ChainStructure& structure() const { return structure_; }
   bool is_unichain() const { return structure_.num_classes() == 1; }
+
+  /// Whether every class is small enough to be reduced state by state.
+  bool has_small_classes() const {
+    for (Index c = 0; c < structure_.num_classes(); ++c) {
+      if (std::ssize(structure_.states(c)) > kSmallClass) return false;
+    }
+    return true;
+  }
   Index size() const { return chain_.size(); }
   linear::Certificate& certificate() { return certificate_; }
 
@@ -71,7 +79,8 @@ class LongRun {
   /// Asks for stationary distributions as sharp as gains must be: what a gain is wrong by counts until the cycle
   /// ends.
   void sharpen() {
-    if (options_.tolerance > 0.0) stationary_tolerance_ = 0.05 * options_.tolerance / resolvent().horizon().most;
+    if (options_.tolerance > 0.0 && !has_small_classes())
+      stationary_tolerance_ = 0.05 * options_.tolerance / resolvent().horizon().most;
   }
 
   /// The stationary distributions of all classes, in one vector, each with sum 1; and a bound on the L1 error of
@@ -151,11 +160,9 @@ class LongRun {
  private:
   void find_stationary() {
     stationary_ = twofold_vector(size());
-    Index largest = 0;
-    for (Index c = 0; c < structure_.num_classes(); ++c) largest = std::max(largest, std::ssize(structure_.states(c)));
-    if (largest <= kSmallClass) {
+    if (has_small_classes()) {
       for (Index c = 0; c < structure_.num_classes(); ++c) reduce(c);
-      stationary_error_ = elimination_error(largest);
+      stationary_error_ = elimination_error(kSmallClass);
       certificate_.method = "state reduction";
     } else {
       solve_cycles();
@@ -227,34 +234,87 @@ std::vector<char> reached_from_start(const Chain& chain) {
   return reachable(chain, twofold(mdp.initial()));
 }
 
+/// Gains by state, what each state earns above its gain until the next cycle, and bounds on their errors.
+struct Cycles {
+  TwofoldVector gain;
+  double gain_error = 0.0;
+  TwofoldVector above;
+  double above_error = 0.0;
+};
+
+/// One class, in which every process ends up: a guess at the gain is mended by what it leaves over in a cycle. With
+/// u = X (r - g~) and t = X 1, g = g~ + u(s) / t(s) at the representative s, and X (r - g) = u - (g - g~) t.
+Cycles mended_cycles(LongRun& run, const TwofoldVector& r_pi, double scale) {
+  constexpr double kTimeTolerance = 1e-6;
+  const Twofold guess = run.mean_in_class(0, r_pi);
+  linear::RightSide b{twofold_vector(run.size()), (run.chain().mean_error(scale) + 0x1p-98 * scale) * kOutward};
+  for (std::size_t s = 0; s < r_pi.size(); ++s) b.value[s] = r_pi[s] - guess;
+  linear::Solution left = run.until_representative(b, run.options().tolerance * 0.05);
+  const linear::RightSide one{TwofoldVector(r_pi.size(), Twofold{1.0})};
+  const linear::Solution time = run.until_representative(one, std::min(kTimeTolerance, run.options().tolerance));
+
+  const auto representative = at(run.structure().representative(0));
+  const Twofold more = quotient(left.x[representative], time.x[representative]);
+  const double shortest = time.x[representative].hi - time.certificate.error_bound;
+  const double error_of_more =
+      shortest > 0.0
+          ? (left.certificate.error_bound + std::fabs(more.hi) * time.certificate.error_bound) / shortest * kOutward
+          : kInfinity;
+  Cycles cycles;
+  const Twofold gain = guess + more;
+  cycles.gain = TwofoldVector(r_pi.size(), gain);
+  cycles.gain_error = error_of_more + 0x1p-98 * (scale + std::fabs(gain.hi));
+  cycles.above = std::move(left.x);
+  double longest = 0.0;
+  for (std::size_t s = 0; s < r_pi.size(); ++s) {
+    cycles.above[s] = cycles.above[s] - more * time.x[s];
+    longest = std::max(longest, time.x[s].hi);
+  }
+  cycles.above_error = (left.certificate.error_bound + std::fabs(more.hi) * time.certificate.error_bound +
+                        error_of_more * (longest + time.certificate.error_bound)) *
+                       kOutward;
+  return cycles;
+}
+
+/// Several classes, or a process that may end: gains first, as sharp as the cycles are long.
+Cycles cycles_by_class(LongRun& run, const TwofoldVector& r_pi, double scale) {
+  run.sharpen();
+  std::vector<Twofold> gains;
+  for (Index c = 0; c < run.structure().num_classes(); ++c) gains.push_back(run.mean_in_class(c, r_pi));
+  const double mean_error = run.chain().mean_error(scale);
+  Cycles cycles;
+  cycles.gain_error = (run.stationary_error() + 4.0 * dot_error(run.size())) * scale * kOutward + mean_error;
+  cycles.gain = run.by_class(gains, cycles.gain_error);
+  linear::RightSide b{twofold_vector(run.size()), (mean_error + cycles.gain_error + 0x1p-98 * scale) * kOutward};
+  for (std::size_t s = 0; s < r_pi.size(); ++s) b.value[s] = r_pi[s] - cycles.gain[s];
+  linear::Solution above = run.until_representative(b, run.options().tolerance * 0.1);
+  cycles.above = std::move(above.x);
+  cycles.above_error = above.certificate.error_bound;
+  return cycles;
+}
+
 /// Gain and bias (theory 3.2).
 Evaluation evaluation(LongRun& run, ConstVector reward, Team& team) {
   const Chain& chain = run.chain();
   const ChainStructure& structure = run.structure();
   const double scale = extent_of(reward, team).largest();
   const TwofoldVector r_pi = chain.mean_over_actions(reward, team);
+  const bool mends = run.is_unichain() && chain.conserves() && !run.has_small_classes();
+  Cycles cycles = mends ? mended_cycles(run, r_pi, scale) : cycles_by_class(run, r_pi, scale);
 
-  // The gain of each class, and from each state.
-  std::vector<Twofold> gains;
-  for (Index c = 0; c < structure.num_classes(); ++c) gains.push_back(run.mean_in_class(c, r_pi));
-  const double mean_error = chain.mean_error(scale);
-  double gain_error = (run.stationary_error() + 4.0 * dot_error(run.size())) * scale * kOutward + mean_error;
-  const TwofoldVector gain = run.by_class(gains, gain_error);
-
-  // What each state earns above its gain until the next cycle, then shifted so that P* h = 0.
-  linear::RightSide above{twofold_vector(run.size()), (mean_error + gain_error + 0x1p-98 * scale) * kOutward};
-  for (std::size_t s = 0; s < above.value.size(); ++s) above.value[s] = r_pi[s] - gain[s];
-  linear::Solution until = run.until_representative(above, run.options().tolerance * 0.1);
+  // Shifted so that P* h = 0.
+  TwofoldVector& bias = cycles.above;
   std::vector<Twofold> shifts;
-  for (Index c = 0; c < structure.num_classes(); ++c) shifts.push_back(-run.mean_in_class(c, until.x));
-  const double largest = extent_of(until.x, team).largest();
-  double shift_error =
-      until.certificate.error_bound + run.stationary_error() * largest + 4.0 * dot_error(run.size()) * largest;
+  for (Index c = 0; c < structure.num_classes(); ++c) shifts.push_back(-run.mean_in_class(c, bias));
+  const double largest = extent_of(bias, team).largest();
+  double shift_error = cycles.above_error + run.stationary_error() * largest + 4.0 * dot_error(run.size()) * largest;
   const TwofoldVector shift = run.by_class(shifts, shift_error);
-  for (std::size_t s = 0; s < until.x.size(); ++s) until.x[s] = until.x[s] + shift[s];
-  const double error = (until.certificate.error_bound + shift_error + 0x1p-98 * largest) * kOutward;
+  for (std::size_t s = 0; s < bias.size(); ++s) bias[s] = bias[s] + shift[s];
+  const double error = (cycles.above_error + shift_error + 0x1p-98 * largest) * kOutward;
 
-  Evaluation out = undiscounted_evaluation(chain.mdp(), reward, {until.x, error, &gain, gain_error}, team);
+  const double relative_error = chain.conserves() ? cycles.above_error : error;
+  Evaluation out = undiscounted_evaluation(chain.mdp(), reward,
+                                           {bias, error, relative_error, &cycles.gain, cycles.gain_error}, team);
   if (!run.is_unichain()) {
     out.action_value.clear();
     out.advantage.clear();
@@ -262,39 +322,48 @@ Evaluation evaluation(LongRun& run, ConstVector reward, Team& team) {
   }
   out.gain.resize(at(run.size()));
   double rounding = 0.0;
-  for (std::size_t s = 0; s < gain.size(); ++s) {
-    out.gain[s] = gain[s].hi;
-    rounding = std::max(rounding, std::fabs(gain[s].lo));
+  for (std::size_t s = 0; s < out.gain.size(); ++s) {
+    out.gain[s] = cycles.gain[s].hi;
+    rounding = std::max(rounding, std::fabs(cycles.gain[s].lo));
   }
-  out.bounds.gain = (gain_error + rounding) * kOutward;
+  out.bounds.gain = (cycles.gain_error + rounding) * kOutward;
   out.certificate = run.certificate();
   out.certificate.error_bound = error;
-  const double norm = extent_of(until.x, team).largest();
+  const double norm = extent_of(bias, team).largest();
   out.certificate.converged =
       std::isfinite(error) && (run.options().tolerance == 0.0 || out.bounds.value <= run.options().tolerance * norm ||
                                out.bounds.value <= run.options().tolerance * scale);
   return out;
 }
 
-/// The probability of ending up in each class from a start distribution.
+/// What a measure puts into each class in the long run; for a start distribution, the probabilities of ending there.
 std::vector<Twofold> class_weights(LongRun& run, const TwofoldVector& initial, double& error) {
   const ChainStructure& structure = run.structure();
   std::vector<Twofold> weights(at(structure.num_classes()));
-  bool all_recurrent = true;
+  linear::RightSide passing{twofold_vector(run.size())};  // what is put into transient states
+  TwofoldSum passing_mass;
+  bool passes = false;
   for (std::size_t s = 0; s < initial.size(); ++s) {
     if (initial[s].hi == 0.0) continue;
-    if (structure.class_of[s] < 0) {
-      all_recurrent = false;
-    } else {
+    if (structure.class_of[s] >= 0) {
       weights[at(structure.class_of[s])] = weights[at(structure.class_of[s])] + initial[s];
+    } else {
+      passing.value[s] = initial[s];
+      passing_mass.add_product(initial[s], 1.0);
+      passes = true;
     }
   }
-  if (all_recurrent) return weights;
-  if (run.is_unichain()) return {Twofold{1.0}};
-  linear::Solution visits = run.visits_until_representative({initial}, 0.0);
+  if (!passes) return weights;
+  if (run.is_unichain() && run.chain().conserves()) {
+    weights.front() = weights.front() + passing_mass.total();
+    return weights;
+  }
+  const linear::Solution visits = run.visits_until_representative(passing, 0.0);
   error += visits.certificate.error_bound;
   const TwofoldVector entered = run.chain().arrivals(1.0, visits.x, run.team());
-  for (Index c = 0; c < structure.num_classes(); ++c) weights[at(c)] = entered[at(structure.representative(c))];
+  for (Index c = 0; c < structure.num_classes(); ++c) {
+    weights[at(c)] = weights[at(c)] + entered[at(structure.representative(c))];
+  }
   return weights;
 }
 
@@ -403,7 +472,6 @@ std::vector<Evaluation> evaluate_average(const Mdp& mdp, std::span<const ConstVe
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
     LongRun run(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1, options, team, watch);
     run.ensure_goes_on(reached_from_start(run.chain()));
-    run.sharpen();
     for (std::size_t j = 0; j < rewards.size(); ++j) {
       results[i * rewards.size() + j] = evaluation(run, rewards[j], team);
     }
@@ -506,6 +574,7 @@ StateRows kemeny_constant(const Mdp& mdp, ConstVector policy, const Options& opt
   for (const Column target : states) {
     if (target == from) continue;  // m_jj = 0 here
     std::vector<char> stops = may_miss(run.chain(), run.structure(), target);
+    for (const Column state : run.structure().transient) stops[at(state)] = 1;  // a cycle does not pass them
     stops[at(target)] = 1;
     const linear::Kernel kernel(run.chain(), stops, team);
     linear::Resolvent resolvent(kernel, team, monitor);

@@ -11,6 +11,7 @@ namespace rlcore {
 struct UndiscountedValues {
   const TwofoldVector& value;
   double error;
+  double relative_error;                // but for a constant, which advantages do not see
   const TwofoldVector* gain = nullptr;  // of each state, subtracted from its rewards; none for episodes
   double gain_error = 0.0;
 };

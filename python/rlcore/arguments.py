@@ -88,7 +88,7 @@ def as_states(states: ArrayLike, num_states: int, argument: str = "states") -> N
         )
     outside = found[(found < 0) | (found >= num_states)]
     if outside.size:
-        raise ArgumentError(f"states: expected numbers in 0 .. {num_states - 1}, got {outside[0]}")
+        raise ArgumentError(f"{argument}: expected numbers in 0 .. {num_states - 1}, got {outside[0]}")
     return np.ascontiguousarray(found, dtype=np.int64)
 
 

@@ -204,7 +204,7 @@ def _on_policy_objective(
     """Form sum_s d(s) V(s) and its bound: |d V - d^ V^| <= ||d - d^||_1 max|V^| + ||d||_1 max|V - V^|."""
     from rlcore.occupancy import occupancy
 
-    found = occupancy(mdp, policies, setting, tol=tol, num_threads=num_threads)
+    found = occupancy(mdp, policies, setting, tol=tol, num_threads=num_threads, raise_on_failure=False)
     value = np.where(np.isnan(value), 0.0, value)  # no value where the process never is
     # A batch of rewards stands behind the batch of policies: (B, S) meets (B, R, S).
     state, state_bound = found.state, found.certificate.bounds["state"]

@@ -269,7 +269,8 @@ def _rows(
 
 
 def _certified(array: Any, found: _core.StateRowsFields, tol: float, function: str, norm: str) -> CertifiedArray:
-    certificate: Certificate = certificate_of(found.certificate, found.bounds, {"rows": found.bounds}, explain=False)
+    bounds = found.bounds if array.ndim else float(found.bounds[0])
+    certificate: Certificate = certificate_of(found.certificate, bounds, {function: bounds}, explain=False)
     result = certified_array(array, certificate)
     check_converged(result, tol, function, norm)
     return result

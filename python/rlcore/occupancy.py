@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -138,7 +138,9 @@ def occupancy(
     initials, more = as_batch(start_of(mdp, initial, "occupancy"), (mdp.num_states,), "initial", ModelError)
     try:
         function, details = _function_for(found_setting)
-        found = function(mdp._core, policies, initials, lead + more, *details, tolerance, threads, as_callback(progress))
+        found = function(
+            mdp._core, policies, initials, lead + more, *details, tolerance, threads, as_callback(progress)
+        )
     except InputError as error:
         raise mdp.located(error) from None
 

@@ -52,8 +52,9 @@ class Certificate:
         if not isinstance(self.status, str):
             worst = float(np.max(self.error_bound))
             return f"Certificate(batch of {len(self.status)}, largest error_bound={worst:.3g})"
+        bound = float(np.max(self.error_bound, initial=0.0))
         return (
-            f"Certificate(error_bound={self.error_bound:.3g}, status={self.status!r}, method={self.method!r}, "
+            f"Certificate(error_bound={bound:.3g}, status={self.status!r}, method={self.method!r}, "
             f"iterations={self.iterations})"
         )
 

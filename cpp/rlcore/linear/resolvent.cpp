@@ -17,6 +17,9 @@ constexpr double kWorthwhile = 0.1;
 /// A bound this small beside the answer is lost in the answer's own rounding.
 constexpr double kBelowRounding = kUnitRoundoff / 64.0;
 
+/// The best attainable must say something of the answer to count.
+constexpr double kSomeDigits = 0.1;
+
 /// How far from 1 (I - K) t may be where t is to be the time that remains.
 constexpr double kNearEnough = 0.5;
 
@@ -184,7 +187,7 @@ class Resolvent::Refinement {
     certificate_.error_bound =
         (proof_.error + std::fabs(proof_.shift - shift) + arithmetic) * (1.0 + 4.0 * kUnitRoundoff);
     certificate_.residual = proof_.residual;
-    certificate_.converged = meets_tolerance() || (tolerance_ == 0.0 && std::isfinite(proof_.error));
+    certificate_.converged = meets_tolerance() || (tolerance_ == 0.0 && proof_.error <= kSomeDigits * norm_);
     return {std::move(x_), std::move(certificate_)};
   }
 

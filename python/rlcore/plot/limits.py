@@ -131,7 +131,15 @@ def objectives(comparison: SettingsComparison, ax: Axes | None = None) -> Axes:
         start, objective = short * start, short * objective
     first, second = shades(2)
     ax.plot(1.0 / short, start, color=first, marker="o", markersize=4.0, linewidth=1.4, label="start value")
-    ax.plot(1.0 / short, objective, color=second, marker="s", markersize=4.0, linewidth=1.4, label="J = sum d V")
+    ax.plot(
+        1.0 / short,
+        objective,
+        color=second,
+        marker="s",
+        markersize=4.0,
+        linewidth=1.4,
+        label="J / sum d" if to_the_end else "J",
+    )
     if limit is not None and to_the_end:
         ax.axhline(limit.start_value, color=first, linestyle="--", linewidth=1.0, label="start value, episodic")
         ax.axhline(limit.objective, color=second, linestyle="--", linewidth=1.0, label="J, episodic")
