@@ -40,6 +40,7 @@ class LargeAllocator {
   LargeAllocator(const LargeAllocator<U>&) {}  // NOLINT: allocators convert
 
   T* allocate(std::size_t count) {
+    if (count > kMostBytes / sizeof(T)) throw std::bad_alloc();
     const std::size_t bytes = count * sizeof(T);
     if (bytes < kWorthwhile) return static_cast<T*>(::operator new(bytes));
     const std::size_t whole_pages = (bytes + kHugePage - 1) / kHugePage * kHugePage;
@@ -66,6 +67,7 @@ class LargeAllocator {
 
  private:
   static constexpr std::size_t kHugePage = std::size_t{1} << 21;
+  static constexpr std::size_t kMostBytes = std::size_t{1} << 47;  // more than any machine has
   static constexpr std::size_t kWorthwhile = std::size_t{1} << 22;
 };
 

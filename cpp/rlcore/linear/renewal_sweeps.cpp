@@ -12,6 +12,7 @@
 #include <limits>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "rlcore/linear/kernel.hpp"
 #include "rlcore/linear/method.hpp"
@@ -78,7 +79,7 @@ class RenewalSweeps final : public Method {
   }
 
   /// Whether the changes of the sweeps so far fall fast enough.
-  static bool mixes(const Doubles& changes) {
+  static bool mixes(const std::vector<double>& changes) {
     if (std::ssize(changes) < kProbe) return true;
     const double earlier = changes[changes.size() - 5];
     return changes.back() < std::pow(kSlowest, 4) * earlier;
@@ -89,7 +90,7 @@ class RenewalSweeps final : public Method {
     const System& p = running(Direction::kForward);
     bias.value.assign(b.size(), 0.0);
     Doubles next(b.size());
-    Doubles changes;
+    std::vector<double> changes;
     double least = std::numeric_limits<double>::infinity();
     while (std::ssize(changes) < kMostSweeps) {
       const System::Sweep sweep = p.sweep(b, bias.value, next);
@@ -115,7 +116,7 @@ class RenewalSweeps final : public Method {
     Doubles term(b.begin(), b.end());
     Doubles next(b.size());
     std::fill(y.begin(), y.end(), 0.0);
-    Doubles changes;
+    std::vector<double> changes;
     double total = 0.0;
     while (std::ssize(changes) < kMostSweeps) {
       for_states([&](std::size_t i) { y[i] += term[i]; });
@@ -148,7 +149,7 @@ class RenewalSweeps final : public Method {
     const Doubles nothing(at(kernel_.size()), 0.0);
     Doubles d(nothing.size(), 1.0 / static_cast<double>(kernel_.size()));
     Doubles next(d.size());
-    Doubles changes;
+    std::vector<double> changes;
     double least = std::numeric_limits<double>::infinity();
     while (std::ssize(changes) < kMostSweeps) {
       const double change = transposed.sweep(nothing, d, next).change.l1;
