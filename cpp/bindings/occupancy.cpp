@@ -71,6 +71,18 @@ OccupancyFields found(const Mdp& mdp, const Array<double>& policies, const Array
   return fields_of(results, mdp, lead);
 }
 
+/// Runs one of the functions that find rows over states.
+template <class Find>
+StateRowsFields rows_found(const Mdp& mdp, const py::object& progress, Find&& find) {
+  Monitor monitor = monitor_for(progress);
+  StateRows result;
+  {
+    const py::gil_scoped_release no_gil;
+    result = find(monitor);
+  }
+  return fields_of(std::move(result), mdp);
+}
+
 }  // namespace
 
 void bind_occupancy(py::module_& module) {
@@ -126,13 +138,9 @@ void bind_occupancy(py::module_& module) {
       "state_distribution",
       [](const Mdp& mdp, const Array<double>& policy, const Array<double>& initial, Index steps, int num_threads,
          const py::object& progress) {
-        Monitor monitor = monitor_for(progress);
-        StateRows result;
-        {
-          const py::gil_scoped_release no_gil;
-          result = state_distribution(mdp, span_of(policy), span_of(initial), steps, {0.0, num_threads}, monitor);
-        }
-        return fields_of(std::move(result), mdp);
+        return rows_found(mdp, progress, [&](Monitor& monitor) {
+          return state_distribution(mdp, span_of(policy), span_of(initial), steps, {0.0, num_threads}, monitor);
+        });
       },
       "Pr(s_t = .) for t = 0 .. steps.", py::arg("mdp"), py::arg("policy").noconvert(), py::arg("initial").noconvert(),
       py::arg("steps"), py::arg("num_threads"), py::arg("progress"));
@@ -141,14 +149,10 @@ void bind_occupancy(py::module_& module) {
       "successor_representation",
       [](const Mdp& mdp, const Array<double>& policy, double discount, const Array<Index>& states, double tolerance,
          int num_threads, const py::object& progress) {
-        Monitor monitor = monitor_for(progress);
-        StateRows result;
-        {
-          const py::gil_scoped_release no_gil;
-          result = successor_representation(mdp, span_of(policy), discount, span_of(states), {tolerance, num_threads},
-                                            monitor);
-        }
-        return fields_of(std::move(result), mdp);
+        return rows_found(mdp, progress, [&](Monitor& monitor) {
+          return successor_representation(mdp, span_of(policy), discount, span_of(states), {tolerance, num_threads},
+                                          monitor);
+        });
       },
       "Rows of (I - discount P_pi)^-1.", py::arg("mdp"), py::arg("policy").noconvert(), py::arg("discount"),
       py::arg("states").noconvert(), py::arg("tolerance"), py::arg("num_threads"), py::arg("progress"));
@@ -157,13 +161,9 @@ void bind_occupancy(py::module_& module) {
       "deviation_rows",
       [](const Mdp& mdp, const Array<double>& policy, const Array<Index>& states, double tolerance, int num_threads,
          const py::object& progress) {
-        Monitor monitor = monitor_for(progress);
-        StateRows result;
-        {
-          const py::gil_scoped_release no_gil;
-          result = deviation_rows(mdp, span_of(policy), span_of(states), {tolerance, num_threads}, monitor);
-        }
-        return fields_of(std::move(result), mdp);
+        return rows_found(mdp, progress, [&](Monitor& monitor) {
+          return deviation_rows(mdp, span_of(policy), span_of(states), {tolerance, num_threads}, monitor);
+        });
       },
       "Rows of the deviation matrix.", py::arg("mdp"), py::arg("policy").noconvert(), py::arg("states").noconvert(),
       py::arg("tolerance"), py::arg("num_threads"), py::arg("progress"));
@@ -172,13 +172,9 @@ void bind_occupancy(py::module_& module) {
       "first_passage_times",
       [](const Mdp& mdp, const Array<double>& policy, const Array<Index>& targets, double tolerance, int num_threads,
          const py::object& progress) {
-        Monitor monitor = monitor_for(progress);
-        StateRows result;
-        {
-          const py::gil_scoped_release no_gil;
-          result = first_passage_times(mdp, span_of(policy), span_of(targets), {tolerance, num_threads}, monitor);
-        }
-        return fields_of(std::move(result), mdp);
+        return rows_found(mdp, progress, [&](Monitor& monitor) {
+          return first_passage_times(mdp, span_of(policy), span_of(targets), {tolerance, num_threads}, monitor);
+        });
       },
       "Mean first passage times, a row for each target.", py::arg("mdp"), py::arg("policy").noconvert(),
       py::arg("targets").noconvert(), py::arg("tolerance"), py::arg("num_threads"), py::arg("progress"));
@@ -186,41 +182,19 @@ void bind_occupancy(py::module_& module) {
   module.def(
       "episode_length",
       [](const Mdp& mdp, const Array<double>& policy, double tolerance, int num_threads, const py::object& progress) {
-        Monitor monitor = monitor_for(progress);
-        StateRows result;
-        {
-          const py::gil_scoped_release no_gil;
-          result = episode_length(mdp, span_of(policy), {tolerance, num_threads}, monitor);
-        }
-        return fields_of(std::move(result), mdp);
+        return rows_found(mdp, progress, [&](Monitor& monitor) {
+          return episode_length(mdp, span_of(policy), {tolerance, num_threads}, monitor);
+        });
       },
       "The mean and the variance of the number of steps to the end.", py::arg("mdp"), py::arg("policy").noconvert(),
       py::arg("tolerance"), py::arg("num_threads"), py::arg("progress"));
 
   module.def(
-      "absorption",
-      [](const Mdp& mdp, const Array<double>& policy, double tolerance, int num_threads, const py::object& progress) {
-        Monitor monitor = monitor_for(progress);
-        StateRows result;
-        {
-          const py::gil_scoped_release no_gil;
-          result = absorption(mdp, span_of(policy), {tolerance, num_threads}, monitor);
-        }
-        return fields_of(std::move(result), mdp);
-      },
-      "The probability of ending up in each recurrent class, a row for each class.", py::arg("mdp"),
-      py::arg("policy").noconvert(), py::arg("tolerance"), py::arg("num_threads"), py::arg("progress"));
-
-  module.def(
       "kemeny_constant",
       [](const Mdp& mdp, const Array<double>& policy, double tolerance, int num_threads, const py::object& progress) {
-        Monitor monitor = monitor_for(progress);
-        StateRows result;
-        {
-          const py::gil_scoped_release no_gil;
-          result = kemeny_constant(mdp, span_of(policy), {tolerance, num_threads}, monitor);
-        }
-        return fields_of(std::move(result), mdp);
+        return rows_found(mdp, progress, [&](Monitor& monitor) {
+          return kemeny_constant(mdp, span_of(policy), {tolerance, num_threads}, monitor);
+        });
       },
       "Kemeny's constant, as one number in a row.", py::arg("mdp"), py::arg("policy").noconvert(), py::arg("tolerance"),
       py::arg("num_threads"), py::arg("progress"));

@@ -32,11 +32,7 @@ TwofoldVector Chain::mean_over_actions(ConstVector pair_values, Team& team) cons
   return mean;
 }
 
-double Chain::mean_error(double scale) const {
-  if (scale == 0.0) return 0.0;
-  const Index terms = mdp_.max_num_actions();
-  return 2.0 * dot_error(terms) * scale + underflow_error(terms);
-}
+double Chain::mean_error(double scale) const { return arithmetic_error(mdp_.max_num_actions(), scale); }
 
 Twofold Chain::mean_ahead(Index state, const Twofold* x) const {
   const TwofoldRows& rows = twofold_rows();

@@ -91,18 +91,10 @@ Evaluation evaluation(Episodes& episodes, ConstVector reward, double tolerance, 
   Evaluation out = undiscounted_evaluation(mdp, reward, {solution.x, error, error}, team);
   out.proper = episodes.proper();
   out.certificate = std::move(solution.certificate);
-  if (mdp.initial().empty()) return out;
-  TwofoldSum sum;
-  double most = 0.0;
-  for (std::size_t s = 0; s < solution.x.size(); ++s) {
-    if (mdp.initial()[s] == 0.0) continue;
-    sum.add_product(solution.x[s], mdp.initial()[s]);
-    most = std::max(most, std::fabs(solution.x[s].hi));
+  if (const std::optional<Bounded> eta = start_value(mdp, solution.x, error)) {
+    out.start_value = eta->value;
+    out.bounds.start_value = eta->bound;
   }
-  out.start_value = sum.total().hi;
-  out.bounds.start_value = ((1.0 + 2.0 * kRowTolerance) * error + std::fabs(sum.total().lo) +
-                            2.0 * dot_error(mdp.num_states()) * most + underflow_error(mdp.num_states())) *
-                           (1.0 + 16.0 * kUnitRoundoff);
   return out;
 }
 

@@ -24,6 +24,9 @@ void check_one_reward(const Mdp& mdp, ConstVector reward, Index item) {
   }
 }
 
+/// Bounds are formed from few numbers, each rounded at most so often.
+constexpr double kOutward = 1.0 + 32.0 * kUnitRoundoff;
+
 /// The largest low halves: what rounding the twofold Q and A to doubles costs.
 struct Rounding {
   double action_value = 0.0;
@@ -61,8 +64,6 @@ Rounding action_values(const Mdp& mdp, ConstVector reward, double discount, cons
 
 /// Fills in everything that follows from the twofold V and its error bound.
 Evaluation derive(const Mdp& mdp, ConstVector reward, double discount, linear::Solution solution, Team& team) {
-  // Bounds are formed from few numbers, each rounded at most so often.
-  constexpr double kOutward = 1.0 + 32.0 * kUnitRoundoff;
   Evaluation out;
   out.certificate = std::move(solution.certificate);
   out.action_value.resize(at(mdp.num_pairs()));
@@ -73,31 +74,35 @@ Evaluation derive(const Mdp& mdp, ConstVector reward, double discount, linear::S
   const double error = out.certificate.error_bound;
   const double ahead = discount * mdp.row_sum().upper;
   const double magnitude = extent_of(value, team).largest() * 2.0 + extent_of(reward, team).largest();
-  // Sums of zeros are exact.
-  const auto arithmetic_of = [magnitude](Index terms) {
-    return magnitude == 0.0 ? 0.0 : 2.0 * dot_error(terms) * magnitude + underflow_error(terms);
-  };
-  const double arithmetic = arithmetic_of(mdp.max_row_length());
+  const double arithmetic = arithmetic_error(mdp.max_row_length(), magnitude);
   out.bounds.value = (error + rounding_of(value, team).largest()) * kOutward;
   out.bounds.action_value = (ahead * error + rounding.action_value + arithmetic) * kOutward;
   out.bounds.advantage = ((1.0 + ahead) * error + rounding.advantage + arithmetic) * kOutward;
 
-  if (!mdp.initial().empty()) {
-    TwofoldSum sum;
-    for (Index state = 0; state < mdp.num_states(); ++state) {
-      const double weight = mdp.initial()[at(state)];
-      if (weight != 0.0) sum.add_product(value[at(state)], weight);
-    }
-    const Twofold eta = sum.total();
-    out.start_value = eta.hi;
-    out.bounds.start_value =
-        ((1.0 + 2.0 * kRowTolerance) * error + std::fabs(eta.lo) + arithmetic_of(mdp.num_states())) * kOutward;
+  if (const std::optional<Bounded> eta = start_value(mdp, value, error)) {
+    out.start_value = eta->value;
+    out.bounds.start_value = eta->bound;
   }
   out.value = rounded(value);
   return out;
 }
 
 }  // namespace
+
+std::optional<Bounded> start_value(const Mdp& mdp, const TwofoldVector& value, double error) {
+  if (mdp.initial().empty()) return std::nullopt;
+  TwofoldSum sum;
+  double largest = 0.0;
+  for (std::size_t state = 0; state < value.size(); ++state) {
+    const double weight = mdp.initial()[state];
+    if (weight == 0.0) continue;
+    sum.add_product(value[state], weight);
+    largest = std::max(largest, std::fabs(value[state].hi));
+  }
+  const Twofold eta = sum.total();
+  const double carried = (1.0 + 2.0 * kRowTolerance) * error;
+  return Bounded{eta.hi, (carried + std::fabs(eta.lo) + arithmetic_error(mdp.num_states(), 2.0 * largest)) * kOutward};
+}
 
 void check_rewards(const Mdp& mdp, std::span<const ConstVector> rewards) {
   for (std::size_t j = 0; j < rewards.size(); ++j) {

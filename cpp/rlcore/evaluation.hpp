@@ -36,6 +36,16 @@ struct Evaluation {
   linear::Certificate certificate;
 };
 
+/// A number and a bound on its error.
+struct Bounded {
+  double value = 0.0;
+  double bound = 0.0;
+};
+
+/// eta = rho0^T V from the twofold V, each of whose numbers is off by at most `error`; nothing, if the model has no
+/// start distribution. Where the process cannot start V is not read.
+std::optional<Bounded> start_value(const Mdp& mdp, const TwofoldVector& value, double error);
+
 /// Checks a batch of rewards (num_pairs each); throws ModelError.
 void check_rewards(const Mdp& mdp, std::span<const ConstVector> rewards);
 

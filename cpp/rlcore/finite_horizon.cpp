@@ -16,11 +16,6 @@ namespace {
 /// Bounds are formed from sums of at most `terms` numbers, each rounded at most so often.
 double outward(Index terms) { return 1.0 + (static_cast<double>(terms) + 32.0) * kUnitRoundoff; }
 
-/// What sums of so many products of numbers up to `scale` can be wrong by; sums of zeros are exact.
-double arithmetic_error(Index terms, double scale) {
-  return scale == 0.0 ? 0.0 : 2.0 * dot_error(terms) * scale + underflow_error(terms);
-}
-
 /// Checks all policies and returns an enclosure of the states' sums of each.
 std::vector<Interval> check_policies(const Mdp& mdp, const Schedule& schedule) {
   std::vector<Interval> sums;
@@ -135,22 +130,6 @@ void write_rounded(const TwofoldVector& x, Vector row) {
   for (std::size_t i = 0; i < x.size(); ++i) row[i] = x[i].hi;
 }
 
-/// rho0^T V and its bound, from the twofold V at time 0 and the bound of its error.
-void add_start_value(const Mdp& mdp, const TwofoldVector& value, double error, double largest,
-                     FiniteHorizonEvaluation& out) {
-  if (mdp.initial().empty()) return;
-  TwofoldSum sum;
-  for (Index state = 0; state < mdp.num_states(); ++state) {
-    const double weight = mdp.initial()[at(state)];
-    if (weight != 0.0) sum.add_product(value[at(state)], weight);
-  }
-  const Twofold eta = sum.total();
-  out.start_value = eta.hi;
-  out.bounds.start_value =
-      ((1.0 + 2.0 * kRowTolerance) * error + std::fabs(eta.lo) + arithmetic_error(mdp.num_states(), 2.0 * largest)) *
-      outward(0);
-}
-
 // ---- forwards: visits ----
 
 /// sum += weight * x
@@ -257,7 +236,10 @@ FiniteHorizonEvaluation evaluate_finite_horizon(const Mdp& mdp, const Schedule& 
     largest = extent_of(value, team).largest();
     largest_ever = std::max(largest_ever, largest);
   }
-  add_start_value(mdp, value, error, largest, out);
+  if (const std::optional<Bounded> eta = start_value(mdp, value, error)) {
+    out.start_value = eta->value;
+    out.bounds.start_value = eta->bound;
+  }
   const double worst = *std::max_element(out.bounds.value.begin(), out.bounds.value.end());
   out.certificate = certificate_of("backward recursion", steps, worst,
                                    largest_ever > 0.0 ? largest_ever : largest_reward, options.tolerance);

@@ -367,81 +367,80 @@ std::vector<Twofold> class_weights(LongRun& run, const TwofoldVector& initial, d
   return weights;
 }
 
-Occupancy occupancy_of(LongRun& run, ConstVector initial, Team& team) {
+Occupancy occupancy_of(LongRun& run, ConstVector initial) {
   const Chain& chain = run.chain();
-  const Mdp& mdp = chain.mdp();
   const ChainStructure& structure = run.structure();
   const TwofoldVector start = twofold(initial);
   run.ensure_goes_on(reachable(chain, start));
   double error = 0.0;
   const std::vector<Twofold> weights = class_weights(run, start, error);
   const TwofoldVector& stationary = run.stationary();
-  Occupancy out;
-  out.state.resize(at(mdp.num_states()));
-  out.pair.resize(at(mdp.num_pairs()));
-  double state_rounding = 0.0;
-  double pair_rounding = 0.0;
-  for (Index state = 0; state < mdp.num_states(); ++state) {
-    const Column number = structure.class_of[at(state)];
-    const Twofold d = number >= 0 ? stationary[at(state)] * weights[at(number)] : Twofold{};
-    out.state[at(state)] = std::max(d.hi, 0.0);
-    state_rounding += std::fabs(d.lo);
-    for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
-      const Twofold together = d * chain.policy()[at(pair)];
-      out.pair[at(pair)] = std::max(together.hi, 0.0);
-      pair_rounding += std::fabs(together.lo);
-    }
+  linear::Solution shares{twofold_vector(run.size()), {}};
+  for (Index c = 0; c < structure.num_classes(); ++c) {
+    if (!(weights[at(c)].hi > 0.0)) continue;
+    for (const Column state : structure.states(c)) shares.x[at(state)] = stationary[at(state)] * weights[at(c)];
   }
-  const double outward = 1.0 + (static_cast<double>(mdp.num_pairs()) + 64.0) * kUnitRoundoff;
-  const double proven = error + run.stationary_error() + 0x1p-96;
-  out.bounds.state = (proven + state_rounding) * outward;
-  out.bounds.pair = (proven * (1.0 + 2.0 * kRowTolerance) + pair_rounding) * outward;
+  shares.certificate = run.certificate();
+  shares.certificate.error_bound = error + run.stationary_error() + 0x1p-96;
+  Occupancy out = scaled_occupancy(chain, {1.0}, 0.0, std::move(shares), run.team());
+  out.visits.clear();
   out.bounds.visits = out.bounds.state;
-  out.certificate = run.certificate();
-  out.certificate.error_bound = proven;
-  out.certificate.converged =
-      std::isfinite(proven) && (run.options().tolerance == 0.0 || out.bounds.state <= run.options().tolerance);
-  (void)team;
+  out.certificate.converged = std::isfinite(out.bounds.state) &&
+                              (run.options().tolerance == 0.0 || out.bounds.state <= run.options().tolerance);
   return out;
 }
 
-/// The states from which the target is not hit surely: those that can get, without passing through it, to where the
-/// process ends or to a class in which it stays without meeting it.
-std::vector<char> may_miss(const Chain& chain, const ChainStructure& structure, Index target) {
-  const Mdp& mdp = chain.mdp();
-  const Column own = structure.class_of[at(target)];
-  std::vector<std::vector<Column>> predecessors(at(chain.size()));
-  std::vector<char> misses(at(chain.size()), 0);
-  std::vector<Column> found;
-  const auto mark = [&](Index state) {
-    if (misses[at(state)] != 0) return;
-    misses[at(state)] = 1;
-    if (state != target) found.push_back(static_cast<Column>(state));
-  };
-  for (Index state = 0; state < chain.size(); ++state) {
-    const Column number = structure.class_of[at(state)];
-    if (number >= 0 && number != own) mark(state);
-    for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
-      if (chain.policy()[at(pair)] == 0.0) continue;
-      if (!mdp.termination().empty() && mdp.termination()[at(pair)] > 0.0) mark(state);
-      const Row row = mdp.row(pair);
-      for (Index k = 0; k < row.length; ++k) {
-        if (row.probability[k] > 0.0) predecessors[at(row.column[k])].push_back(static_cast<Column>(state));
+/// Who leads to each state, and where the process may end: what tells whether a target is hit surely.
+class Passages {
+ public:
+  Passages(const Chain& chain, const ChainStructure& structure)
+      : structure_(structure), predecessors_(at(chain.size())), ends_(at(chain.size()), 0) {
+    const Mdp& mdp = chain.mdp();
+    for (Index state = 0; state < chain.size(); ++state) {
+      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
+        if (chain.policy()[at(pair)] == 0.0) continue;
+        if (!mdp.termination().empty() && mdp.termination()[at(pair)] > 0.0) ends_[at(state)] = 1;
+        const Row row = mdp.row(pair);
+        for (Index k = 0; k < row.length; ++k) {
+          if (row.probability[k] > 0.0) predecessors_[at(row.column[k])].push_back(static_cast<Column>(state));
+        }
       }
     }
   }
-  while (!found.empty()) {
-    const Column state = found.back();
-    found.pop_back();
-    for (const Column before : predecessors[at(state)]) mark(before);
+
+  /// The states from which the target is not hit surely: those that can get, without passing through it, to where
+  /// the process ends or to a class in which it stays without meeting it.
+  std::vector<char> may_miss(Index target) const {
+    const Column own = structure_.class_of[at(target)];
+    std::vector<char> misses(ends_.size(), 0);
+    std::vector<Column> found;
+    const auto mark = [&](Index state) {
+      if (misses[at(state)] != 0) return;
+      misses[at(state)] = 1;
+      if (state != target) found.push_back(static_cast<Column>(state));
+    };
+    for (Index state = 0; state < std::ssize(ends_); ++state) {
+      const Column number = structure_.class_of[at(state)];
+      if (ends_[at(state)] != 0 || (number >= 0 && number != own)) mark(state);
+    }
+    while (!found.empty()) {
+      const Column state = found.back();
+      found.pop_back();
+      for (const Column before : predecessors_[at(state)]) mark(before);
+    }
+    return misses;
   }
-  return misses;
-}
+
+ private:
+  const ChainStructure& structure_;
+  std::vector<std::vector<Column>> predecessors_;
+  std::vector<char> ends_;
+};
 
 /// m_ij for one target, as a further row.
-void add_passage(const Chain& chain, const ChainStructure& structure, Index target, const Options& options, Team& team,
+void add_passage(const Chain& chain, const Passages& passages, Index target, const Options& options, Team& team,
                  Monitor& monitor, StateRows& out) {
-  const std::vector<char> misses = may_miss(chain, structure, target);
+  const std::vector<char> misses = passages.may_miss(target);
   std::vector<char> stops(misses);
   stops[at(target)] = 1;
   const linear::Kernel kernel(chain, stops, team);
@@ -488,7 +487,7 @@ std::vector<Occupancy> occupancy_average(const Mdp& mdp, std::span<const ConstVe
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
     LongRun run(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1, options, team, watch);
     for (std::size_t j = 0; j < initials.size(); ++j) {
-      results[i * initials.size() + j] = occupancy_of(run, initials[j], team);
+      results[i * initials.size() + j] = occupancy_of(run, initials[j]);
     }
   });
   return results;
@@ -503,7 +502,8 @@ StateRows first_passage_times(const Mdp& mdp, ConstVector policy, std::span<cons
   const ChainStructure structure = chain_structure(chain, team, monitor);
   StateRows out;
   out.certificate.converged = true;
-  for (const Index target : targets) add_passage(chain, structure, target, options, team, monitor, out);
+  const Passages passages(chain, structure);
+  for (const Index target : targets) add_passage(chain, passages, target, options, team, monitor, out);
   return out;
 }
 
@@ -573,8 +573,9 @@ StateRows kemeny_constant(const Mdp& mdp, ConstVector policy, const Options& opt
   TwofoldSum sum;
   for (const Column target : states) {
     if (target == from) continue;  // m_jj = 0 here
-    std::vector<char> stops = may_miss(run.chain(), run.structure(), target);
-    for (const Column state : run.structure().transient) stops[at(state)] = 1;  // a cycle does not pass them
+    // Every recurrent state is hit surely, and a cycle does not pass transient ones.
+    std::vector<char> stops(at(run.size()), 0);
+    for (const Column state : run.structure().transient) stops[at(state)] = 1;
     stops[at(target)] = 1;
     const linear::Kernel kernel(run.chain(), stops, team);
     linear::Resolvent resolvent(kernel, team, monitor);
@@ -595,27 +596,6 @@ StateRows kemeny_constant(const Mdp& mdp, ConstVector policy, const Options& opt
   out.certificate.error_bound = bound;
   out.certificate.converged =
       std::isfinite(bound) && (options.tolerance == 0.0 || bound <= options.tolerance * std::max(total.hi, 1.0));
-  return out;
-}
-
-StateRows absorption(const Mdp& mdp, ConstVector policy, const Options& options, Monitor& monitor) {
-  mdp.ensure_checked(options.num_threads);
-  Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
-  LongRun run(mdp, policy, -1, options, team, monitor);
-  StateRows out;
-  double most = 0.0;
-  for (Index c = 0; c < run.structure().num_classes(); ++c) {
-    std::vector<Twofold> indicator(at(run.structure().num_classes()));
-    indicator[at(c)] = {1.0};
-    double error = 0.0;
-    for (const Twofold& number : run.by_class(indicator, error)) out.rows.push_back(std::clamp(number.hi, 0.0, 1.0));
-    out.bounds.push_back((error + kUnitRoundoff) * kOutward);
-    most = std::max(most, out.bounds.back());
-  }
-  out.certificate = run.certificate();
-  out.certificate.error_bound = most;
-  out.certificate.converged =
-      std::isfinite(most) && (options.tolerance == 0.0 || most <= std::max(options.tolerance, 4.0 * kUnitRoundoff));
   return out;
 }
 

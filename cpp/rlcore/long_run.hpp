@@ -36,7 +36,4 @@ StateRows deviation_rows(const Mdp& mdp, ConstVector policy, std::span<const Ind
 /// row of one number. Throws SettingError if there are several recurrent classes.
 StateRows kemeny_constant(const Mdp& mdp, ConstVector policy, const Options& options, Monitor& monitor);
 
-/// The probability of ending up in a recurrent class from each state, a row for each class; sup norm.
-StateRows absorption(const Mdp& mdp, ConstVector policy, const Options& options, Monitor& monitor);
-
 }  // namespace rlcore

@@ -24,8 +24,30 @@ void tidy(TwofoldVector& visits, const Chain& chain, const TwofoldVector& initia
   }
 }
 
-/// d = weight visits and d(s) pi(a|s), from the twofold visits; the weight may be wrong by a relative error.
-Occupancy derive(const Chain& chain, Twofold weight, double weight_error, linear::Solution solution, Team& team) {
+/// Adds a row, rounded to doubles.
+void append(Doubles& rows, const TwofoldVector& row) {
+  for (const Twofold& number : row) rows.push_back(number.hi);
+}
+
+}  // namespace
+
+void check_states(const Mdp& mdp, std::span<const Index> states, const char* argument) {
+  for (const Index state : states) {
+    if (state >= 0 && state < mdp.num_states()) continue;
+    throw ModelError(
+        argument, {},
+        "expected states in 0 .. " + std::to_string(mdp.num_states() - 1) + ", got " + std::to_string(state));
+  }
+}
+
+void check_initials(const Mdp& mdp, std::span<const ConstVector> initials) {
+  for (std::size_t j = 0; j < initials.size(); ++j) {
+    check_distribution(initials[j], mdp.num_states(), "initial", initials.size() > 1 ? static_cast<Index>(j) : -1);
+  }
+}
+
+Occupancy scaled_occupancy(const Chain& chain, Twofold weight, double weight_error, linear::Solution solution,
+                           Team& team) {
   const Mdp& mdp = chain.mdp();
   const TwofoldVector& visits = solution.x;
   Occupancy out;
@@ -69,28 +91,6 @@ Occupancy derive(const Chain& chain, Twofold weight, double weight_error, linear
   return out;
 }
 
-/// Adds a row, rounded to doubles.
-void append(Doubles& rows, const TwofoldVector& row) {
-  for (const Twofold& number : row) rows.push_back(number.hi);
-}
-
-}  // namespace
-
-void check_states(const Mdp& mdp, std::span<const Index> states, const char* argument) {
-  for (const Index state : states) {
-    if (state >= 0 && state < mdp.num_states()) continue;
-    throw ModelError(
-        argument, {},
-        "expected states in 0 .. " + std::to_string(mdp.num_states() - 1) + ", got " + std::to_string(state));
-  }
-}
-
-void check_initials(const Mdp& mdp, std::span<const ConstVector> initials) {
-  for (std::size_t j = 0; j < initials.size(); ++j) {
-    check_distribution(initials[j], mdp.num_states(), "initial", initials.size() > 1 ? static_cast<Index>(j) : -1);
-  }
-}
-
 Occupancy normalised_occupancy(const Chain& chain, const TwofoldVector& initial, linear::Solution visits, Team& team) {
   tidy(visits.x, chain, initial);
   TwofoldSum sum;
@@ -99,7 +99,7 @@ Occupancy normalised_occupancy(const Chain& chain, const TwofoldVector& initial,
   const double error = visits.certificate.error_bound + dot_error(chain.size()) * total.hi;
   const Twofold weight = quotient({1.0}, total);
   const double relative = error < total.hi ? error / (total.hi - error) : std::numeric_limits<double>::infinity();
-  return derive(chain, weight, relative + 0x1p-96, std::move(visits), team);
+  return scaled_occupancy(chain, weight, relative + 0x1p-96, std::move(visits), team);
 }
 
 std::vector<Occupancy> occupancy(const Mdp& mdp, std::span<const ConstVector> policies,
@@ -122,7 +122,8 @@ std::vector<Occupancy> occupancy(const Mdp& mdp, std::span<const ConstVector> po
       }
     }
     for (std::size_t j = 0; j < initials.size(); ++j) {
-      results[i * initials.size() + j] = derive(chain, two_sum(1.0, -discount), 0.0, std::move(solutions[j]), team);
+      results[i * initials.size() + j] =
+          scaled_occupancy(chain, two_sum(1.0, -discount), 0.0, std::move(solutions[j]), team);
     }
   });
   return results;

@@ -36,6 +36,10 @@ void check_states(const Mdp& mdp, std::span<const Index> states, const char* arg
 /// Checks a batch of start distributions; throws ModelError.
 void check_initials(const Mdp& mdp, std::span<const ConstVector> initials);
 
+/// Visits, d = weight visits and d(s) pi(a|s), rounded and bounded; the weight may be wrong by a relative error.
+Occupancy scaled_occupancy(const Chain& chain, Twofold weight, double weight_error, linear::Solution visits,
+                           Team& team);
+
 /// Visits from their solution, and d = visits / sum of the visits (theory 3.1): tidied, rounded, bounded.
 Occupancy normalised_occupancy(const Chain& chain, const TwofoldVector& initial, linear::Solution visits, Team& team);
 

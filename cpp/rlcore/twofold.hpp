@@ -110,6 +110,12 @@ inline double underflow_error(Index num_terms) {
   return 64.0 * (static_cast<double>(num_terms) + 8.0) * std::numeric_limits<double>::min();
 }
 
+/// Bounds the error of a sum of n products whose magnitudes sum to about `scale`, with room for weights that sum to
+/// one only nearly. Sums of zeros are exact.
+inline double arithmetic_error(Index num_terms, double scale) {
+  return scale == 0.0 ? 0.0 : 2.0 * dot_error(num_terms) * scale + underflow_error(num_terms);
+}
+
 using TwofoldVector = std::vector<Twofold, LargeAllocator<Twofold>>;
 
 inline TwofoldVector twofold_vector(Index size) { return TwofoldVector(at(size)); }

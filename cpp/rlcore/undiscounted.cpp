@@ -106,7 +106,7 @@ Evaluation undiscounted_evaluation(const Mdp& mdp, ConstVector reward, const Und
 
   const double magnitude = 2.0 * all.value + 2.0 * extent_of(reward, team).largest();
   const Index terms = mdp.max_row_length() + 2;
-  const double arithmetic = magnitude == 0.0 ? 0.0 : 4.0 * dot_error(terms) * magnitude + underflow_error(terms);
+  const double arithmetic = arithmetic_error(terms, 2.0 * magnitude);
   const double whole = mdp.row_sum().upper + kRowTolerance + (mdp.can_end() ? 1.0 : 0.0);
   const double of_advantage = (1.0 + whole) * values.relative_error + values.gain_error + arithmetic;
   out.bounds.value = (values.error + all.value_rounding) * kOutward;

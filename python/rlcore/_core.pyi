@@ -17,7 +17,6 @@ __all__: list[str] = [
     "Mdp",
     "OccupancyFields",
     "StateRowsFields",
-    "absorption",
     "chain_structure",
     "deviation_rows",
     "episode_length",
@@ -199,17 +198,6 @@ class ChainStructureFields:
     def recurrent(self) -> typing.Any: ...
     @property
     def transient(self) -> typing.Any: ...
-
-def absorption(
-    mdp: Mdp,
-    policy: numpy.typing.NDArray[numpy.float64],
-    tolerance: typing.SupportsFloat | typing.SupportsIndex,
-    num_threads: typing.SupportsInt | typing.SupportsIndex,
-    progress: typing.Any,
-) -> StateRowsFields:
-    """
-    The probability of ending up in each recurrent class, a row for each class.
-    """
 
 def chain_structure(
     mdp: Mdp,

@@ -66,14 +66,11 @@ class BandedLu final : public Method {
   }
 
   Outcome solve(Direction direction, ConstVector b, Vector x, const Goal&, Monitor&) override {
-    if (!relabelling_) {
-      solve(direction, b, x);
+    const auto solve_in_order = [&](ConstVector right, Vector answer) { solve(direction, right, answer); };
+    if (relabelling_) {
+      relabelling_->under_new_labels(b, x, solve_in_order);
     } else {
-      Doubles local_b(b.size());
-      Doubles local_x(x.size());
-      relabelling_->apply(b, local_b);
-      solve(direction, local_b, local_x);
-      relabelling_->undo(local_x, x);
+      solve_in_order(b, x);
     }
     return {1};
   }
@@ -153,19 +150,18 @@ class BandedLu final : public Method {
 
 }  // namespace
 
-Candidate make_banded_lu(Systems& systems, Direction, Monitor&) {
+Candidate make_banded_lu(Systems& systems, Direction wanted, Monitor&) {
+  // The transpose has the same band, turned over: no need to assemble the forward system to see whether it is narrow.
+  const CsrMatrix& seen = systems[wanted].matrix;
+  const bool narrow = band_of(seen).is_narrow();
+  if (!narrow && !looks_narrow(seen)) return {nullptr, "its states have no narrow order"};
   const System& forward = systems[Direction::kForward];
-  const Band band = band_of(forward.matrix);
-  if (band.is_narrow()) return {std::make_unique<BandedLu>(forward, band, std::nullopt), {}};
-  if (looks_narrow(forward.matrix)) {
-    Relabelling relabelling = Relabelling::by_breadth(forward.matrix);
-    const System relabelled = relabelling.apply(forward);
-    const Band narrowed = band_of(relabelled.matrix);
-    if (narrowed.is_narrow()) {
-      return {std::make_unique<BandedLu>(relabelled, narrowed, std::move(relabelling)), {}};
-    }
-  }
-  return {nullptr, "its states have no narrow order"};
+  if (narrow) return {std::make_unique<BandedLu>(forward, band_of(forward.matrix), std::nullopt), {}};
+  Relabelling relabelling = Relabelling::by_breadth(forward.matrix);
+  const System relabelled = relabelling.apply(forward);
+  const Band narrowed = band_of(relabelled.matrix);
+  if (!narrowed.is_narrow()) return {nullptr, "its states have no narrow order"};
+  return {std::make_unique<BandedLu>(relabelled, narrowed, std::move(relabelling)), {}};
 }
 
 }  // namespace rlcore::linear

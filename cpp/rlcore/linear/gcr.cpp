@@ -16,10 +16,7 @@ constexpr double kWorthwhile = 0.1;
 }  // namespace
 
 Gcr::Gcr(Index size, Index most_directions, Team& team)
-    : team_(team), directions_(at(most_directions)), images_(at(most_directions)) {
-  for (Doubles& direction : directions_) direction = Doubles(at(size));
-  for (Doubles& image : images_) image = Doubles(at(size));
-}
+    : team_(team), size_(size), directions_(at(most_directions)), images_(at(most_directions)) {}
 
 std::vector<double> Gcr::overlaps_with(ConstVector image) const {
   const auto count = at(count_);

@@ -17,8 +17,8 @@ class Gcr {
   Gcr(Index size, Index most_directions, Team& team);
 
   /// Where the next direction z and its image A z are to be written.
-  Vector direction() { return directions_[at(count_)]; }
-  Vector image() { return images_[at(count_)]; }
+  Vector direction() { return storage(directions_); }
+  Vector image() { return storage(images_); }
 
   /// Takes the direction and image that were written, and lowers the residual by what they allow. Returns the
   /// norm that is left.
@@ -35,7 +35,15 @@ class Gcr {
  private:
   std::vector<double> overlaps_with(ConstVector image) const;
 
+  /// The vector at work, whose memory is taken when it is first needed.
+  Vector storage(std::vector<Doubles>& vectors) {
+    Doubles& vector = vectors[at(count_)];
+    if (vector.empty()) vector.resize(at(size_));
+    return vector;
+  }
+
   Team& team_;
+  Index size_;
   Index count_ = 0;
   std::vector<Doubles> directions_;
   std::vector<Doubles> images_;
@@ -55,7 +63,7 @@ struct GcrSolver {
   /// Overwrites x.
   Outcome solve(ConstVector b, Vector x, const Goal& goal, Monitor& monitor) const;
 
-  /// Whether the last steps, at any length of the history, lowered the residual too little to go on.
+  /// Whether the last steps lowered the residual too little to go on; the first ones need not.
   bool is_slow(const std::vector<double>& history) const;
 };
 

@@ -62,7 +62,7 @@ class Hierarchy {
   /// Coarsens the system, and records how; `reason` tells if its levels do not become small fast enough.
   Hierarchy(const System& system, Coarsening& coarsening, std::string& reason, Monitor& monitor)
       : team_(*system.team), coarsening_(coarsening) {
-    levels_.emplace_back(LevelMatrix(system), team_);
+    levels_.emplace_back(LevelMatrix(system));
     double entries = static_cast<double>(finest().num_entries());
     const double most = kMostComplexity * entries;
     while (levels_.back().a.size() > kCoarsest && reason.empty()) {
@@ -80,17 +80,17 @@ class Hierarchy {
       if (share > kLeastCoarsening) reason = "its states do not aggregate";
       if (entries > most) reason = "its levels would fill";
       coarsening_.push_back(std::move(aggregation));
-      levels_.emplace_back(std::move(coarse), team_);
+      levels_.emplace_back(std::move(coarse));
     }
     factorise_coarsest();
   }
 
   /// The levels of the other direction, joined in the same way.
   Hierarchy(const System& system, Coarsening& coarsening) : team_(*system.team), coarsening_(coarsening) {
-    levels_.emplace_back(LevelMatrix(system), team_);
+    levels_.emplace_back(LevelMatrix(system));
     for (const Aggregation& aggregation : coarsening_) {
       LevelMatrix coarse = aggregation.coarse(levels_.back().a, team_);
-      levels_.emplace_back(std::move(coarse), team_);
+      levels_.emplace_back(std::move(coarse));
     }
     factorise_coarsest();
   }
@@ -106,7 +106,7 @@ class Hierarchy {
     Doubles coarse_correction;
     std::optional<Gcr> gcr;  // that solves this level for the one above
 
-    Level(LevelMatrix matrix, Team&) : a(std::move(matrix)), residual(at(a.size())), correction(at(a.size())) {}
+    explicit Level(LevelMatrix matrix) : a(std::move(matrix)), residual(at(a.size())), correction(at(a.size())) {}
   };
 
   const LevelMatrix& finest() const { return levels_.front().a; }

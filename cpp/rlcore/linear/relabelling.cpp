@@ -91,11 +91,10 @@ LocalSystems::LocalSystems(Systems& original, Direction direction)
 Outcome LocalSystems::solve(Method& method, Direction direction, ConstVector b, Vector x, const Goal& goal,
                             Monitor& monitor) {
   if (!relabelling_) return method.solve(direction, b, x, goal, monitor);
-  Doubles local_b(b.size());
-  Doubles local_x(x.size());
-  relabelling_->apply(b, local_b);
-  const Outcome outcome = method.solve(direction, local_b, local_x, goal, monitor);
-  relabelling_->undo(local_x, x);
+  Outcome outcome;
+  relabelling_->under_new_labels(b, x, [&](ConstVector local_b, Vector local_x) {
+    outcome = method.solve(direction, local_b, local_x, goal, monitor);
+  });
   return outcome;
 }
 

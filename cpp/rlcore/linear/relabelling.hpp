@@ -27,6 +27,16 @@ class Relabelling {
   void apply(ConstVector x, Vector y) const;
   void undo(ConstVector y, Vector x) const;
 
+  /// Calls solve(b, x) with both in the new order.
+  template <class Solve>
+  void under_new_labels(ConstVector b, Vector x, Solve&& solve) const {
+    Doubles new_b(b.size());
+    Doubles new_x(x.size());
+    apply(b, new_b);
+    solve(ConstVector(new_b), Vector(new_x));
+    undo(new_x, x);
+  }
+
  private:
   std::vector<Column, LargeAllocator<Column>> old_of_new_;
   std::vector<Column, LargeAllocator<Column>> new_of_old_;

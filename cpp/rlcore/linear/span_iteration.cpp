@@ -96,8 +96,7 @@ class SpanIteration {
     if (!(rate < 1.0)) return false;
     const double needed =
         std::max(goal.tolerance * std::max(answer, goal.known) / goal.amplification, Goal::kFloor * goal.initial);
-    return std::log(needed / history.back()) / std::log(rate) <
-           (system_.matrix.num_entries < 12 * system_.size() ? 60 : kPatience);
+    return std::log(needed / history.back()) / std::log(rate) < patience();
   }
 
   double patience() const {
