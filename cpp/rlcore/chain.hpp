@@ -13,15 +13,16 @@ namespace rlcore {
 
 class Chain {
  public:
-  /// Borrows both; `policy_sum` is what check_policy returned.
+  /// Borrows both; `policy_sum` encloses the sums of the policy's rows: what check_policy returned.
   Chain(const Mdp& mdp, ConstVector policy, Interval policy_sum);
 
   Index size() const { return mdp_.num_states(); }
   const Mdp& mdp() const { return mdp_; }
   ConstVector policy() const { return policy_; }
 
-  /// Whether every row of P_pi sums to one up to the tolerance of the model: nothing ends.
-  bool conserves() const { return !mdp_.can_end(); }
+  /// Whether every row of P_pi sums to one up to the tolerance of the model: nothing ends, and the weights of the
+  /// actions, which need not be a policy's (theory 6), sum to one.
+  bool conserves() const { return !mdp_.can_end() && policy_sum_.lower >= 1.0 - 2.0 * kRowTolerance; }
 
   /// Encloses 1 - discount * sum_s' P_pi(s'|s) over all states. The inverse of its lower end bounds
   /// the row sums of (I - discount P_pi)^-1.

@@ -9,36 +9,42 @@
 
 namespace rlcore {
 
+double check_policy_row(const Mdp& mdp, Index state, const double* row, const char* argument, Index item) {
+  const Index num_actions = mdp.first_pair(state + 1) - mdp.first_pair(state);
+  double sum = 0.0;
+  for (Index action = 0; action < num_actions; ++action) {
+    const double probability = row[action];
+    if (!(probability >= 0.0 && std::isfinite(probability))) {
+      throw PolicyError(argument, {state, action, item},
+                        "expected a probability in [0, 1], got " + format(probability));
+    }
+    sum += probability;
+  }
+  if (!(std::fabs(sum - 1.0) <= kRowTolerance)) {
+    throw PolicyError(argument, {.state = state, .item = item},
+                      "expected probabilities that sum to 1 within 1e-9, got a sum of " + format(sum) +
+                          "; divide the row by its sum");
+  }
+  return sum;
+}
+
+Interval enclosed_sum(const Mdp& mdp, Interval rounded_sums) {
+  const double rounding = 2.0 * static_cast<double>(mdp.max_num_actions()) * kUnitRoundoff;
+  return {rounded_sums.lower * (1.0 - rounding), rounded_sums.upper * (1.0 + rounding)};
+}
+
 Interval check_policy(const Mdp& mdp, ConstVector policy, Index item) {
   if (ssize(policy) != mdp.num_pairs()) {
     throw PolicyError("policy", {.item = item},
                       "expected one probability for each of the " + std::to_string(mdp.num_pairs()) + " pairs, got " +
                           std::to_string(policy.size()));
   }
-  double least = 2.0;
-  double most = 0.0;
+  Interval sums{2.0, 0.0};
   for (Index state = 0; state < mdp.num_states(); ++state) {
-    const Index first = mdp.first_pair(state);
-    const Index last = mdp.first_pair(state + 1);
-    double sum = 0.0;
-    for (Index pair = first; pair < last; ++pair) {
-      const double probability = policy[at(pair)];
-      if (!(probability >= 0.0 && std::isfinite(probability))) {
-        throw PolicyError("policy", {state, pair - first, item},
-                          "expected a probability in [0, 1], got " + format(probability));
-      }
-      sum += probability;
-    }
-    if (!(std::fabs(sum - 1.0) <= kRowTolerance)) {
-      throw PolicyError("policy", {.state = state, .item = item},
-                        "expected probabilities that sum to 1 within 1e-9, got a sum of " + format(sum) +
-                            "; divide the row by its sum");
-    }
-    least = std::min(least, sum);
-    most = std::max(most, sum);
+    const double sum = check_policy_row(mdp, state, policy.data() + mdp.first_pair(state), "policy", item);
+    sums = {std::min(sums.lower, sum), std::max(sums.upper, sum)};
   }
-  const double rounding = 2.0 * static_cast<double>(mdp.max_num_actions()) * kUnitRoundoff;
-  return {least * (1.0 - rounding), most * (1.0 + rounding)};
+  return enclosed_sum(mdp, sums);
 }
 
 }  // namespace rlcore

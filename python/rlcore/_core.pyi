@@ -9,16 +9,26 @@ import numpy.typing
 import typing
 
 __all__: list[str] = [
+    "Base",
+    "Candidates",
     "CertificateFields",
     "ChainStructureFields",
+    "Comparisons",
+    "DiscountedSumsFields",
+    "Divergences",
     "EvaluationFields",
     "FiniteHorizonEvaluationFields",
     "FiniteHorizonOccupancyFields",
     "Mdp",
     "OccupancyFields",
     "StateRowsFields",
+    "StepShifts",
     "chain_structure",
+    "compare",
     "deviation_rows",
+    "discounted_sums",
+    "divergence_error",
+    "divergences",
     "episode_length",
     "evaluate",
     "evaluate_average",
@@ -26,12 +36,15 @@ __all__: list[str] = [
     "evaluate_finite_horizon",
     "first_passage_times",
     "kemeny_constant",
+    "mean_advantages",
     "occupancy",
     "occupancy_average",
     "occupancy_episodic",
     "occupancy_finite_horizon",
     "rows_are_canonical",
     "state_distribution",
+    "step_shift_error",
+    "step_shifts",
     "successor_representation",
 ]
 
@@ -199,6 +212,95 @@ class ChainStructureFields:
     @property
     def transient(self) -> typing.Any: ...
 
+class Base:
+    """
+    A base policy, its V, A and the weights of the states.
+    """
+    def __init__(
+        self,
+        policy: numpy.typing.NDArray[numpy.float64],
+        value: numpy.typing.NDArray[numpy.float64],
+        advantage: numpy.typing.NDArray[numpy.float64],
+        weight: numpy.typing.NDArray[numpy.float64],
+    ) -> None: ...
+
+class Candidates:
+    """
+    Whole policies, or the rows that they change.
+    """
+    def __init__(
+        self,
+        rows: numpy.typing.NDArray[numpy.float64],
+        start: numpy.typing.NDArray[numpy.int64] | None = None,
+        states: numpy.typing.NDArray[numpy.int64] | None = None,
+    ) -> None: ...
+
+class Comparisons:
+    """
+    Sums and extremes over the states, (candidates,) each.
+    """
+    @property
+    def abar_max(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def abar_min(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def abar_scale(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def alpha(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def drift(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def drift_max(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def gain(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def gain_scale(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def kl(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def kl_max(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def largest_row_sum(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def least_row_sum(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def root_kl(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def sum_change(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def tv(self) -> numpy.typing.NDArray[numpy.float64]: ...
+
+class StepShifts:
+    """
+    Sums over the shift of each candidate, (candidates,) each.
+    """
+    @property
+    def carried(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def l1(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def mass(self) -> numpy.typing.NDArray[numpy.float64]: ...
+
+class DiscountedSumsFields:
+    """
+    (I - gamma P_pi)^-1 f of several policies.
+    """
+    @property
+    def bound(self) -> typing.Any: ...
+    @property
+    def certificate(self) -> CertificateFields: ...
+    @property
+    def value(self) -> typing.Any: ...
+
+class Divergences:
+    """
+    TV and KL of two policies, (num_states,) each.
+    """
+    @property
+    def kl(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def tv(self) -> numpy.typing.NDArray[numpy.float64]: ...
+
 def chain_structure(
     mdp: Mdp,
     policy: numpy.typing.NDArray[numpy.float64],
@@ -207,6 +309,17 @@ def chain_structure(
 ) -> ChainStructureFields:
     """
     The recurrent classes, transient states and periods of a policy's chain.
+    """
+
+def compare(
+    mdp: Mdp,
+    base: Base,
+    candidates: Candidates,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> Comparisons:
+    """
+    Compares candidates with a base policy.
     """
 
 def deviation_rows(
@@ -219,6 +332,31 @@ def deviation_rows(
 ) -> StateRowsFields:
     """
     Rows of the deviation matrix.
+    """
+
+def discounted_sums(
+    mdp: Mdp,
+    policies: numpy.typing.NDArray[numpy.float64],
+    functions: numpy.typing.NDArray[numpy.float64],
+    discount: typing.SupportsFloat | typing.SupportsIndex,
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> DiscountedSumsFields:
+    """
+    The discounted sums of a function of the state under each policy.
+    """
+
+def divergence_error(num_actions: typing.SupportsInt | typing.SupportsIndex) -> float:
+    """
+    Bounds the relative error of TV and KL.
+    """
+
+def divergences(
+    mdp: Mdp, policy: numpy.typing.NDArray[numpy.float64], candidate: numpy.typing.NDArray[numpy.float64]
+) -> Divergences:
+    """
+    TV and KL of two policies in each state.
     """
 
 def episode_length(
@@ -308,6 +446,17 @@ def kemeny_constant(
     Kemeny's constant, as one number in a row.
     """
 
+def mean_advantages(
+    mdp: Mdp,
+    base: Base,
+    candidates: Candidates,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> numpy.ndarray:
+    """
+    Abar of every candidate in every state.
+    """
+
 def occupancy(
     mdp: Mdp,
     policies: numpy.typing.NDArray[numpy.float64],
@@ -376,6 +525,23 @@ def state_distribution(
 ) -> StateRowsFields:
     """
     Pr(s_t = .) for t = 0 .. steps.
+    """
+
+def step_shift_error(mdp: Mdp) -> float:
+    """
+    Bounds their error relative to the sum of w TV.
+    """
+
+def step_shifts(
+    mdp: Mdp,
+    base: Base,
+    candidates: Candidates,
+    functions: numpy.typing.NDArray[numpy.float64] | None,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> StepShifts:
+    """
+    Where one step of each candidate goes that a step of the base does not.
     """
 
 def successor_representation(

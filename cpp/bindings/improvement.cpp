@@ -1,0 +1,227 @@
+#include "rlcore/improvement.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include <pybind11/stl.h>
+
+#include "arrays.hpp"
+#include "module.hpp"
+#include "monitor.hpp"
+#include "results.hpp"
+#include "rlcore/discounted_sums.hpp"
+#include "rlcore/divergence.hpp"
+#include "rlcore/step_shift.hpp"
+
+namespace rlcore::bindings {
+namespace {
+
+using Numbers = py::array_t<double>;
+
+/// One number of every candidate, (candidates,).
+template <class Result>
+Numbers column(const std::vector<Result>& results, double Result::* member) {
+  Numbers numbers(static_cast<py::ssize_t>(results.size()));
+  double* out = numbers.mutable_data();
+  for (const Result& result : results) *out++ = result.*member;
+  return numbers;
+}
+
+Numbers copied(const Doubles& x) {
+  Numbers numbers(static_cast<py::ssize_t>(x.size()));
+  std::copy(x.begin(), x.end(), numbers.mutable_data());
+  return numbers;
+}
+
+/// The policies of a batch, or what they change: `start` and `states` are None for whole policies.
+struct CandidateArrays {
+  std::optional<Array<Index>> start;
+  std::optional<Array<Index>> states;
+  Array<double> rows;
+
+  Candidates over(const Mdp& mdp) const {
+    if (!start) return {mdp, rows_of(rows, mdp.num_pairs())};
+    return {mdp, span_of(*start), span_of(*states), span_of(rows)};
+  }
+};
+
+/// A base policy with what was found of it.
+struct BaseArrays {
+  Array<double> policy, value, advantage, weight;
+
+  Base over(const Mdp& mdp) const {
+    const Base base{mdp, span_of(policy), span_of(value), span_of(advantage), span_of(weight)};
+    const auto expect = [](ConstVector x, Index size, const char* name) {
+      if (ssize(x) != size) throw ModelError(name, {}, "expected " + std::to_string(size) + " numbers");
+    };
+    expect(base.policy, mdp.num_pairs(), "policy");
+    expect(base.value, mdp.num_states(), "value");
+    expect(base.advantage, mdp.num_pairs(), "advantage");
+    expect(base.weight, mdp.num_states(), "weight");
+    return base;
+  }
+};
+
+/// Calls find(base, candidates, team, monitor) without the GIL.
+template <class Find>
+auto with_candidates(const Mdp& mdp, const BaseArrays& base_arrays, const CandidateArrays& candidate_arrays,
+                     int num_threads, const py::object& progress, Find&& find) {
+  const Base base = base_arrays.over(mdp);
+  const Candidates candidates = candidate_arrays.over(mdp);
+  Monitor monitor = monitor_for(progress);
+  const py::gil_scoped_release no_gil;
+  mdp.ensure_checked(num_threads);
+  const bool small = mdp.num_entries() < kParallelEntries && candidates.size() < 64;
+  Team team(small ? 1 : num_threads);
+  return find(base, candidates, team, monitor);
+}
+
+struct DiscountedSumsFields {
+  py::object value, bound;
+  CertificateFields certificate;
+};
+
+}  // namespace
+
+void bind_improvement(py::module_& module) {
+  py::class_<BaseArrays>(module, "Base", "A base policy, its V, A and the weights of the states.")
+      .def(py::init([](Array<double> policy, Array<double> value, Array<double> advantage, Array<double> weight) {
+             return BaseArrays{std::move(policy), std::move(value), std::move(advantage), std::move(weight)};
+           }),
+           py::arg("policy").noconvert(), py::arg("value").noconvert(), py::arg("advantage").noconvert(),
+           py::arg("weight").noconvert());
+
+  py::class_<CandidateArrays>(module, "Candidates", "Whole policies, or the rows that they change.")
+      .def(py::init([](Array<double> rows, std::optional<Array<Index>> start, std::optional<Array<Index>> states) {
+             return CandidateArrays{std::move(start), std::move(states), std::move(rows)};
+           }),
+           py::arg("rows").noconvert(), py::arg("start").noconvert() = py::none(),
+           py::arg("states").noconvert() = py::none());
+
+  struct ComparisonFields {
+    std::vector<Comparison> all;
+  };
+  const auto field = [](double Comparison::* member) {
+    return [member](const ComparisonFields& fields) { return column(fields.all, member); };
+  };
+  py::class_<ComparisonFields>(module, "Comparisons", "Sums and extremes over the states, (candidates,) each.")
+      .def_property_readonly("alpha", field(&Comparison::alpha))
+      .def_property_readonly("tv", field(&Comparison::tv))
+      .def_property_readonly("kl_max", field(&Comparison::kl_max))
+      .def_property_readonly("kl", field(&Comparison::kl))
+      .def_property_readonly("root_kl", field(&Comparison::root_kl))
+      .def_property_readonly("abar_min", field(&Comparison::abar_min))
+      .def_property_readonly("abar_max", field(&Comparison::abar_max))
+      .def_property_readonly("gain", field(&Comparison::gain))
+      .def_property_readonly("abar_scale", field(&Comparison::abar_scale))
+      .def_property_readonly("gain_scale", field(&Comparison::gain_scale))
+      .def_property_readonly("sum_change", field(&Comparison::sum_change))
+      .def_property_readonly("drift", field(&Comparison::drift))
+      .def_property_readonly("drift_max", field(&Comparison::drift_max))
+      .def_property_readonly("least_row_sum",
+                             [](const ComparisonFields& fields) {
+                               Numbers numbers(static_cast<py::ssize_t>(fields.all.size()));
+                               double* out = numbers.mutable_data();
+                               for (const Comparison& one : fields.all) *out++ = one.row_sum.lower;
+                               return numbers;
+                             })
+      .def_property_readonly("largest_row_sum", [](const ComparisonFields& fields) {
+        Numbers numbers(static_cast<py::ssize_t>(fields.all.size()));
+        double* out = numbers.mutable_data();
+        for (const Comparison& one : fields.all) *out++ = one.row_sum.upper;
+        return numbers;
+      });
+
+  module.def(
+      "compare",
+      [](const Mdp& mdp, const BaseArrays& base, const CandidateArrays& candidates, int num_threads,
+         const py::object& progress) {
+        return ComparisonFields{with_candidates(mdp, base, candidates, num_threads, progress, compare)};
+      },
+      "Compares candidates with a base policy.", py::arg("mdp"), py::arg("base"), py::arg("candidates"),
+      py::arg("num_threads"), py::arg("progress"));
+
+  module.def(
+      "mean_advantages",
+      [](const Mdp& mdp, const BaseArrays& base, const CandidateArrays& candidates, int num_threads,
+         const py::object& progress) {
+        Doubles abar = with_candidates(mdp, base, candidates, num_threads, progress, mean_advantages);
+        const auto count = static_cast<py::ssize_t>(abar.size()) / mdp.num_states();
+        return owning_array(std::move(abar), {count, mdp.num_states()});
+      },
+      "Abar of every candidate in every state.", py::arg("mdp"), py::arg("base"), py::arg("candidates"),
+      py::arg("num_threads"), py::arg("progress"));
+
+  struct StepShiftFields {
+    std::vector<StepShift> all;
+  };
+  py::class_<StepShiftFields>(module, "StepShifts", "Sums over the shift of each candidate, (candidates,) each.")
+      .def_property_readonly("l1", [](const StepShiftFields& fields) { return column(fields.all, &StepShift::l1); })
+      .def_property_readonly("mass", [](const StepShiftFields& fields) { return column(fields.all, &StepShift::mass); })
+      .def_property_readonly("carried",
+                             [](const StepShiftFields& fields) { return column(fields.all, &StepShift::carried); });
+
+  module.def(
+      "step_shifts",
+      [](const Mdp& mdp, const BaseArrays& base, const CandidateArrays& candidates,
+         const std::optional<Array<double>>& functions, int num_threads, const py::object& progress) {
+        const ConstVector f = functions ? span_of(*functions) : ConstVector{};
+        return StepShiftFields{with_candidates(
+            mdp, base, candidates, num_threads, progress,
+            [&](const Base& of, const Candidates& all, Team& team, Monitor& monitor) {
+              if (!f.empty() && ssize(f) != all.size() * mdp.num_states()) {
+                throw ModelError("functions", {}, "expected a number for each state of every candidate");
+              }
+              return step_shifts(of, all, f, team, monitor);
+            })};
+      },
+      "Where one step of each candidate goes that a step of the base does not.", py::arg("mdp"), py::arg("base"),
+      py::arg("candidates"), py::arg("functions").noconvert(), py::arg("num_threads"), py::arg("progress"));
+  module.def("step_shift_error", &step_shift_error, "Bounds their error relative to the sum of w TV.", py::arg("mdp"));
+  module.def("divergence_error", &divergence_error, "Bounds the relative error of TV and KL.", py::arg("num_actions"));
+
+  py::class_<DiscountedSumsFields>(module, "DiscountedSumsFields", "(I - gamma P_pi)^-1 f of several policies.")
+      .def_readonly("value", &DiscountedSumsFields::value)
+      .def_readonly("bound", &DiscountedSumsFields::bound)
+      .def_readonly("certificate", &DiscountedSumsFields::certificate);
+
+  module.def(
+      "discounted_sums",
+      [](const Mdp& mdp, const Array<double>& policies, const Array<double>& functions, double discount,
+         double tolerance, int num_threads, const py::object& progress) {
+        const std::vector<ConstVector> rows = rows_of(policies, mdp.num_pairs());
+        if (functions.size() != static_cast<py::ssize_t>(rows.size()) * mdp.num_states()) {
+          throw ModelError("functions", {}, "expected a number for each state of every policy");
+        }
+        Monitor monitor = monitor_for(progress);
+        std::vector<DiscountedSums> results;
+        {
+          const py::gil_scoped_release no_gil;
+          results = discounted_sums(mdp, rows, span_of(functions), discount, {tolerance, num_threads}, monitor);
+        }
+        const Shape lead{static_cast<py::ssize_t>(rows.size())};
+        DiscountedSumsFields fields;
+        fields.value = stacked(results, lead, {mdp.num_states()}, [](DiscountedSums& d) -> auto& { return d.value; });
+        fields.bound = stacked_scalar<double>(results, lead, [](const DiscountedSums& d) { return d.bound; });
+        fields.certificate =
+            certificate_fields(results, lead, [](const DiscountedSums& d) -> auto& { return d.certificate; });
+        return fields;
+      },
+      "The discounted sums of a function of the state under each policy.", py::arg("mdp"),
+      py::arg("policies").noconvert(), py::arg("functions").noconvert(), py::arg("discount"), py::arg("tolerance"),
+      py::arg("num_threads"), py::arg("progress"));
+
+  py::class_<Divergences>(module, "Divergences", "TV and KL of two policies, (num_states,) each.")
+      .def_property_readonly("tv", [](const Divergences& found) { return copied(found.tv); })
+      .def_property_readonly("kl", [](const Divergences& found) { return copied(found.kl); });
+  module.def(
+      "divergences",
+      [](const Mdp& mdp, const Array<double>& policy, const Array<double>& candidate) {
+        const py::gil_scoped_release no_gil;
+        return divergences(mdp, span_of(policy), span_of(candidate));
+      },
+      "TV and KL of two policies in each state.", py::arg("mdp"), py::arg("policy").noconvert(),
+      py::arg("candidate").noconvert());
+}
+
+}  // namespace rlcore::bindings

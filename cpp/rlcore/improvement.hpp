@@ -1,0 +1,50 @@
+// What separates candidate policies from a base policy (theory 5): the sums over states from which the surrogate and
+// every cheap bound on a candidate's return follow, in one pass over a candidate, or over what it changes.
+#pragma once
+
+#include <vector>
+
+#include "rlcore/candidates.hpp"
+#include "rlcore/mdp.hpp"
+#include "rlcore/monitor.hpp"
+#include "rlcore/storage.hpp"
+
+namespace rlcore {
+
+/// What candidates are compared with: a policy, its value and advantage, and its visits or shares of time.
+struct Base {
+  const Mdp& mdp;
+  ConstVector policy;
+  ConstVector value;      // V
+  ConstVector advantage;  // A
+  ConstVector weight;     // w >= 0: rho, e or d
+};
+
+/// TV and KL are those of divergence.hpp, and Abar(s) = sum_a (pi' - pi) A (5.2). Extremes run over all states.
+/// Sums over states are formed in twofold arithmetic, so that what counts is the error of their terms.
+struct Comparison {
+  double alpha = 0.0;       // max TV
+  double tv = 0.0;          // sum w TV
+  double kl_max = 0.0;      // max KL
+  double kl = 0.0;          // sum w KL, where 0 inf = 0
+  double root_kl = 0.0;     // sum w sqrt(KL / 2)
+  double abar_min = 0.0;    // min Abar
+  double abar_max = 0.0;    // max Abar
+  double gain = 0.0;        // sum w Abar
+  double abar_scale = 0.0;  // max of sum_a |pi' - pi| |A|: Abar is off by a few ulp of it, and by the error of A
+  double gain_scale = 0.0;  // sum w of the same
+
+  // What rounding left in the rows of the policies, and what that does to the return: zero in exact arithmetic.
+  Interval row_sum{1.0, 1.0};  // encloses the sums of the candidate's rows that were looked at
+  double sum_change = 0.0;     // sum w |sum pi' - sum pi|
+  double drift = 0.0;          // sum w V (sum pi' - sum pi)
+  double drift_max = 0.0;      // max |V| |sum pi' - sum pi|
+};
+
+/// Compares every candidate with the base. Throws PolicyError if a row of a candidate is not a distribution.
+std::vector<Comparison> compare(const Base& base, const Candidates& candidates, Team& team, Monitor& monitor);
+
+/// Abar of every candidate, (candidates, num_states).
+Doubles mean_advantages(const Base& base, const Candidates& candidates, Team& team, Monitor& monitor);
+
+}  // namespace rlcore

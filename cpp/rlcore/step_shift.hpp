@@ -1,0 +1,24 @@
+// Where one step of a candidate goes that a step of the base policy does not (theory 5.2, 6).
+#pragma once
+
+#include <vector>
+
+#include "rlcore/improvement.hpp"
+
+namespace rlcore {
+
+/// y = (P' - P)^T w, in twofold arithmetic, and (term' - term)^T w of what ends.
+struct StepShift {
+  double l1 = 0.0;       // of y, and of what ends
+  double mass = 0.0;     // sum y, and what ends: 0 but for rounding in the model and the policies
+  double carried = 0.0;  // y^T f, if there is an f
+};
+
+/// The shift of every candidate; `functions` holds an f for each, (candidates, num_states), or nothing.
+std::vector<StepShift> step_shifts(const Base& base, const Candidates& candidates, ConstVector functions, Team& team,
+                                   Monitor& monitor);
+
+/// Bounds the error of l1, mass and of y in the L1 norm, relative to the sum of w TV.
+double step_shift_error(const Mdp& mdp);
+
+}  // namespace rlcore
