@@ -5,6 +5,8 @@ from importlib.metadata import version as _version
 from rlcore import gallery, plot
 from rlcore.chain_structure import ChainStructure, chain_structure
 from rlcore.death_mdp import death_mdp
+from rlcore.divergence import PolicyDivergences, policy_divergences
+from rlcore.enclosure import Enclosure, Verdict
 from rlcore.errors import (
     ArgumentError,
     ConvergenceError,
@@ -47,6 +49,7 @@ __all__ = [
     "ChainStructure",
     "ConvergenceError",
     "Discounted",
+    "Enclosure",
     "Episodic",
     "Evaluation",
     "FiniteHorizon",
@@ -57,11 +60,13 @@ __all__ = [
     "MissingPackageError",
     "ModelError",
     "Occupancy",
+    "PolicyDivergences",
     "PolicyError",
     "Progress",
     "RlcoreError",
     "SettingError",
     "SettingsComparison",
+    "Verdict",
     "chain_structure",
     "compare_settings",
     "death_mdp",
@@ -79,6 +84,7 @@ __all__ = [
     "mixture_policy",
     "occupancy",
     "plot",
+    "policy_divergences",
     "random_policy",
     "save",
     "softmax_policy",

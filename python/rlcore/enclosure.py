@@ -1,0 +1,117 @@
+"""Numbers that are known to lie between two bounds, and what they decide (theory 9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ULP = float(np.finfo(np.float64).eps)
+
+
+class Verdict(StrEnum):
+    """What is proven of a statement.
+
+    HOLDS and VIOLATED are decided by enclosures of both of its sides, beyond all rounding; UNDECIDED says that the
+    enclosures overlap. NOT_EVALUATED: a side of it was not asked for. NOT_APPLICABLE: its conditions do not hold, or
+    the model is too large for it.
+
+    Examples
+    --------
+    >>> import rlcore as rl
+    >>> rl.Verdict.HOLDS == "HOLDS"
+    True
+    """
+
+    HOLDS = "HOLDS"
+    VIOLATED = "VIOLATED"
+    UNDECIDED = "UNDECIDED"
+    NOT_EVALUATED = "NOT_EVALUATED"
+    NOT_APPLICABLE = "NOT_APPLICABLE"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Enclosure:
+    """A number, or an array of them, between two proven bounds.
+
+    Attributes
+    ----------
+    lower, upper
+        The bounds; the same number if it is known exactly.
+
+    Examples
+    --------
+    >>> import rlcore as rl
+    >>> x = rl.Enclosure(1.0, 1.5)
+    >>> x.value, x.error
+    (1.25, 0.25)
+    """
+
+    lower: Any
+    upper: Any
+
+    @classmethod
+    def around(cls, value: Any, error: Any) -> Enclosure:
+        """Return value +- error, rounded outwards; an error of zero is exact."""
+        error = np.asarray(error, dtype=float)
+        widened = error * (1.0 + 4 * ULP)
+        with np.errstate(invalid="ignore"):  # inf - inf: an infinite number that is known to be so
+            lower, upper = value - widened, value + widened
+        rounding = np.where((error == 0.0) | ~np.isfinite(value), 0.0, ULP * np.abs(value))
+        unknown = np.isnan(lower) | np.isnan(upper)
+        return cls(np.where(unknown, value, lower - rounding), np.where(unknown, value, upper + rounding))
+
+    @property
+    def value(self) -> Any:
+        """The middle."""
+        with np.errstate(invalid="ignore"):
+            middle = self.lower + 0.5 * (np.asarray(self.upper) - self.lower)
+        return _number(np.where(np.asarray(self.lower) == self.upper, self.lower, middle))
+
+    @property
+    def error(self) -> Any:
+        """How far the number can be from the middle."""
+        with np.errstate(invalid="ignore"):
+            half = 0.5 * (np.asarray(self.upper) - self.lower) * (1.0 + 2 * ULP)
+        return _number(np.where(np.asarray(self.lower) == self.upper, 0.0, half))
+
+    def __abs__(self) -> Enclosure:
+        """Enclose the magnitude."""
+        least = np.maximum(np.maximum(self.lower, -np.asarray(self.upper)), 0.0)
+        return Enclosure(least, np.maximum(-np.asarray(self.lower), self.upper))
+
+    def __getitem__(self, item: Any) -> Enclosure:
+        """Return one of several numbers."""
+        return Enclosure(_number(np.asarray(self.lower)[item]), _number(np.asarray(self.upper)[item]))
+
+    def __contains__(self, number: float) -> bool:
+        """Whether a number lies between the bounds."""
+        return bool(np.all((self.lower <= number) & (number <= self.upper)))
+
+    def __repr__(self) -> str:
+        if np.ndim(self.lower) == 0:
+            return f"[{float(self.lower)!r}, {float(self.upper)!r}]"
+        return f"Enclosure(of {np.shape(self.lower)} numbers, largest error {np.max(self.error, initial=0.0):.3g})"
+
+
+def at_most(left: Enclosure, right: Enclosure) -> Any:
+    """Decide left <= right: a `Verdict`, or an array of them."""
+    holds = np.asarray(left.upper) <= right.lower
+    violated = np.asarray(left.lower) > right.upper
+    found: NDArray[Any] = np.where(holds, Verdict.HOLDS, np.where(violated, Verdict.VIOLATED, Verdict.UNDECIDED))
+    return Verdict(found.item()) if found.ndim == 0 else as_verdicts(found)
+
+
+def as_verdicts(names: Any) -> NDArray[Any]:
+    """Return an array of `Verdict` for an array of their names."""
+    flat = [Verdict(str(name)) for name in np.ravel(names)]
+    verdicts = np.empty(len(flat), dtype=object)
+    verdicts[:] = flat
+    return verdicts.reshape(np.shape(names))
+
+
+def _number(x: Any) -> Any:
+    return float(x) if np.ndim(x) == 0 else x
