@@ -108,6 +108,7 @@ void bind_improvement(py::module_& module) {
       .def_property_readonly("alpha", field(&Comparison::alpha))
       .def_property_readonly("tv", field(&Comparison::tv))
       .def_property_readonly("kl_max", field(&Comparison::kl_max))
+      .def_property_readonly("kl_visited", field(&Comparison::kl_visited))
       .def_property_readonly("kl", field(&Comparison::kl))
       .def_property_readonly("root_kl", field(&Comparison::root_kl))
       .def_property_readonly("abar_min", field(&Comparison::abar_min))
@@ -164,7 +165,8 @@ void bind_improvement(py::module_& module) {
   module.def(
       "step_shifts",
       [](const Mdp& mdp, const BaseArrays& base, const CandidateArrays& candidates,
-         const std::optional<Array<double>>& functions, int num_threads, const py::object& progress) {
+         const std::optional<Array<double>>& functions, bool undiscounted, int num_threads,
+         const py::object& progress) {
         const ConstVector f = functions ? span_of(*functions) : ConstVector{};
         return StepShiftFields{with_candidates(
             mdp, base, candidates, num_threads, progress,
@@ -172,11 +174,12 @@ void bind_improvement(py::module_& module) {
               if (!f.empty() && ssize(f) != all.size() * mdp.num_states()) {
                 throw ModelError("functions", {}, "expected a number for each state of every candidate");
               }
-              return step_shifts(of, all, f, team, monitor);
+              return step_shifts(of, all, f, undiscounted, team, monitor);
             })};
       },
       "Where one step of each candidate goes that a step of the base does not.", py::arg("mdp"), py::arg("base"),
-      py::arg("candidates"), py::arg("functions").noconvert(), py::arg("num_threads"), py::arg("progress"));
+      py::arg("candidates"), py::arg("functions").noconvert(), py::arg("undiscounted"), py::arg("num_threads"),
+      py::arg("progress"));
   module.def("step_shift_error", &step_shift_error, "Bounds their error relative to the sum of w TV.", py::arg("mdp"));
   module.def("divergence_error", &divergence_error, "Bounds the relative error of TV and KL.", py::arg("num_actions"));
 

@@ -52,6 +52,14 @@ void bind_mdp(py::module_& module) {
       .def(
           "ensure_checked", [](const Mdp& mdp) { mdp.ensure_checked(); }, py::call_guard<py::gil_scoped_release>(),
           "Reads everything and checks it, unless that was done before.")
+      .def_property_readonly(
+          "largest_row_sum",
+          [](const Mdp& mdp) {
+            const py::gil_scoped_release no_gil;
+            mdp.ensure_checked();
+            return mdp.row_sum().upper;
+          },
+          "Bounds the sum of the probabilities of every row.")
       .def_property_readonly("num_states", &Mdp::num_states)
       .def_property_readonly("num_pairs", &Mdp::num_pairs);
 

@@ -15,8 +15,8 @@
 
 namespace rlcore {
 
-/// Bounds the relative error of a TV or KL of rows of n actions. Of the terms of KL those just outside of the series
-/// are the worst: x and log(1 + x), each off by a few roundings, nearly cancel there.
+/// Bounds the relative error of a KL of rows of n actions; that of TV is a few ulp. Of the terms of KL those just
+/// outside of the series are the worst: x and log(1 + x), each off by a few roundings, nearly cancel there.
 inline double divergence_error(Index num_actions) {
   return 2.5e-13 + (static_cast<double>(num_actions) + 8.0) * kUnitRoundoff;
 }

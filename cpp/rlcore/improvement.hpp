@@ -26,6 +26,7 @@ struct Comparison {
   double alpha = 0.0;       // max TV
   double tv = 0.0;          // sum w TV
   double kl_max = 0.0;      // max KL
+  double kl_visited = 0.0;  // max KL where w > 0
   double kl = 0.0;          // sum w KL, where 0 inf = 0
   double root_kl = 0.0;     // sum w sqrt(KL / 2)
   double abar_min = 0.0;    // min Abar

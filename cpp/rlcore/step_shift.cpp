@@ -34,9 +34,10 @@ struct Sums {
 /// Finds the y of one candidate after the other, always in the same memory.
 class Shift {
  public:
-  Shift(const Base& base, const Candidates& candidates)
+  Shift(const Base& base, const Candidates& candidates, bool undiscounted)
       : base_(base),
         candidates_(candidates),
+        undiscounted_(undiscounted),
         num_parts_(candidates.are_changes() ? 1 : std::min(kMostParts, num_blocks(base.mdp.num_states()))),
         parts_(at(num_parts_)),
         ended_(at(num_parts_)) {
@@ -72,11 +73,25 @@ class Shift {
       const Twofold more = change * weight;
       const Row successors = mdp.row(pair);
       twofold_rows().scatter(more, successors, parts_[at(part)].data());
-      if (candidates_.are_changes()) {
-        touched_.insert(touched_.end(), successors.column, successors.column + successors.length);
-      }
-      if (!mdp.termination().empty()) ended_[at(part)] = ended_[at(part)] + more * mdp.termination()[at(pair)];
+      for (Index k = 0; k < successors.length; ++k) touch(successors.column[k]);
+      const double ending = mdp.termination().empty() ? 0.0 : mdp.termination()[at(pair)];
+      ended_[at(part)] = ended_[at(part)] + more * ending;
+      if (!undiscounted_) continue;
+      // In place of P(s|s,a) the rest of the row and its termination leave the state.
+      Twofold& own = parts_[at(part)][at(state)];
+      own = two_sum(own.hi, own.lo) - more * (sum_of(successors) + ending);
+      touch(state);
     }
+  }
+
+  void touch(Index state) {
+    if (candidates_.are_changes()) touched_.push_back(static_cast<Column>(state));
+  }
+
+  static Twofold sum_of(const Row& row) {
+    TwofoldSum sum;
+    for (Index k = 0; k < row.length; ++k) sum.add_product({row.probability[k]}, 1.0);
+    return sum.total();
   }
 
   /// y(state), of which nothing is left.
@@ -116,6 +131,7 @@ class Shift {
 
   const Base& base_;
   const Candidates& candidates_;
+  bool undiscounted_;
   Index num_parts_;
   std::vector<TwofoldVector> parts_;
   std::vector<Twofold> ended_;
@@ -124,15 +140,15 @@ class Shift {
 
 }  // namespace
 
-std::vector<StepShift> step_shifts(const Base& base, const Candidates& candidates, ConstVector functions, Team& team,
-                                   Monitor& monitor) {
+std::vector<StepShift> step_shifts(const Base& base, const Candidates& candidates, ConstVector functions,
+                                   bool undiscounted, Team& team, Monitor& monitor) {
   const Index count = candidates.size();
   std::vector<StepShift> found(at(count));
   const auto function_of = [&](Index candidate) {
     return functions.empty() ? nullptr : functions.data() + candidate * base.mdp.num_states();
   };
   std::vector<Shift> shifts;
-  shifts.emplace_back(base, candidates);
+  shifts.emplace_back(base, candidates, undiscounted);
   if (shifts.front().is_shared()) {
     for (Index candidate = 0; candidate < count; ++candidate) {
       monitor.poll({"steps of candidates", candidate, 0.0, 0.0});
@@ -140,7 +156,7 @@ std::vector<StepShift> step_shifts(const Base& base, const Candidates& candidate
     }
     return found;
   }
-  for (int member = 1; member < team.size(); ++member) shifts.emplace_back(base, candidates);
+  for (int member = 1; member < team.size(); ++member) shifts.emplace_back(base, candidates, undiscounted);
   const Index at_once = kTogether * 64 * team.size();
   for (Index done = 0; done < count; done += at_once) {
     monitor.poll({"steps of candidates", done, 0.0, 0.0});

@@ -7,7 +7,8 @@
 
 namespace rlcore {
 
-/// y = (P' - P)^T w, in twofold arithmetic, and (term' - term)^T w of what ends.
+/// y = (P' - P)^T w, in twofold arithmetic, and (term' - term)^T w of what ends. Undiscounted, the diagonals of P and
+/// P' are one minus the rest of the row and its termination, as in linear/kernel.hpp.
 struct StepShift {
   double l1 = 0.0;       // of y, and of what ends
   double mass = 0.0;     // sum y, and what ends: 0 but for rounding in the model and the policies
@@ -15,8 +16,8 @@ struct StepShift {
 };
 
 /// The shift of every candidate; `functions` holds an f for each, (candidates, num_states), or nothing.
-std::vector<StepShift> step_shifts(const Base& base, const Candidates& candidates, ConstVector functions, Team& team,
-                                   Monitor& monitor);
+std::vector<StepShift> step_shifts(const Base& base, const Candidates& candidates, ConstVector functions,
+                                   bool undiscounted, Team& team, Monitor& monitor);
 
 /// Bounds the error of l1, mass and of y in the L1 norm, relative to the sum of w TV.
 double step_shift_error(const Mdp& mdp);

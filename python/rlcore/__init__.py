@@ -3,6 +3,7 @@
 from importlib.metadata import version as _version
 
 from rlcore import gallery, plot
+from rlcore.candidates import PolicyChanges
 from rlcore.chain_structure import ChainStructure, chain_structure
 from rlcore.death_mdp import death_mdp
 from rlcore.divergence import PolicyDivergences, policy_divergences
@@ -20,6 +21,8 @@ from rlcore.errors import (
 )
 from rlcore.evaluation import evaluate
 from rlcore.finite_horizon import FiniteHorizonEvaluation, FiniteHorizonOccupancy
+from rlcore.improvement import check_improvement
+from rlcore.improvement_report import BoundReport, ImprovementReport
 from rlcore.io.file import load, save, validate
 from rlcore.io.gymnasium import from_gymnasium
 from rlcore.long_run import deviation_rows, episode_length, first_passage_times, kemeny_constant
@@ -44,6 +47,7 @@ __all__ = [
     "MDP",
     "ArgumentError",
     "Average",
+    "BoundReport",
     "Certificate",
     "CertifiedArray",
     "ChainStructure",
@@ -56,10 +60,12 @@ __all__ = [
     "FiniteHorizonEvaluation",
     "FiniteHorizonOccupancy",
     "ImproperPolicyError",
+    "ImprovementReport",
     "InputError",
     "MissingPackageError",
     "ModelError",
     "Occupancy",
+    "PolicyChanges",
     "PolicyDivergences",
     "PolicyError",
     "Progress",
@@ -68,6 +74,7 @@ __all__ = [
     "SettingsComparison",
     "Verdict",
     "chain_structure",
+    "check_improvement",
     "compare_settings",
     "death_mdp",
     "deterministic_policy",

@@ -69,6 +69,11 @@ class Mdp:
         Reads everything and checks it, unless that was done before.
         """
     @property
+    def largest_row_sum(self) -> float:
+        """
+        Bounds the sum of the probabilities of every row.
+        """
+    @property
     def num_pairs(self) -> int: ...
     @property
     def num_states(self) -> int: ...
@@ -259,6 +264,8 @@ class Comparisons:
     def kl(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
     def kl_max(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def kl_visited(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
     def largest_row_sum(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
@@ -537,6 +544,7 @@ def step_shifts(
     base: Base,
     candidates: Candidates,
     functions: numpy.typing.NDArray[numpy.float64] | None,
+    undiscounted: bool,
     num_threads: typing.SupportsInt | typing.SupportsIndex,
     progress: typing.Any,
 ) -> StepShifts:

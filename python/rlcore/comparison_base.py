@@ -1,0 +1,174 @@
+"""What candidates are compared with: a policy's value, advantage and visits in a setting (theory 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csgraph, csr_array, vstack
+
+from rlcore import _core
+from rlcore.enclosure import ULP, Enclosure
+from rlcore.errors import ConvergenceError, ModelError, SettingError
+from rlcore.evaluation import evaluate
+from rlcore.mdp import MDP
+from rlcore.occupancy import occupancy
+from rlcore.results import Evaluation, FloatArray, Occupancy, Progress
+from rlcore.settings import Average, Discounted, Episodic
+
+# The base is solved so much more precisely than is asked for: its errors enter every candidate's.
+SHARPER = 1e-3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ComparisonBase:
+    """A base policy and what is proven of it.
+
+    Attributes
+    ----------
+    mdp, policy, setting
+        The model, the policy as a vector over pairs, the setting.
+    eta
+        rho0^T V; Average: the gain.
+    advantage, advantage_error
+        A as a vector over pairs, and the bound on each number; zero, and infinite, where V does not exist.
+    weight, weight_error
+        w: rho, e or d, shape (S,), and the bound on its L1 error; not zero where the process can come.
+    worth, worth_error
+        What an excess of 1 in the sum of a state's row of probabilities adds to the return of a step: V; Average: the
+        gain; Episodic: nothing. Rounding leaves such excesses in policies.
+    """
+
+    mdp: MDP
+    policy: FloatArray
+    setting: Discounted | Episodic | Average
+    eta: Enclosure
+    advantage: FloatArray
+    advantage_error: float
+    weight: FloatArray
+    weight_error: float
+    worth: FloatArray
+    worth_error: float
+    undefined: NDArray[np.bool_]
+    solving: dict[str, Any]
+
+    @property
+    def gamma(self) -> float:
+        """The discount factor; 1 without one."""
+        return self.setting.gamma if isinstance(self.setting, Discounted) else 1.0
+
+    @property
+    def core(self) -> _core.Base:
+        """The same as the core takes it."""
+        return _core.Base(self.policy, self.worth, self.advantage, self.weight)
+
+    @property
+    def epsilon(self) -> Enclosure:
+        """Max |A| over all states and actions."""
+        return abs(Enclosure.around(float(np.abs(self.advantage).max()), self.advantage_error))
+
+
+def comparison_base(
+    mdp: MDP,
+    policy: FloatArray,
+    setting: Discounted | Episodic | Average,
+    tol: float,
+    num_threads: int | None,
+    progress: Callable[[Progress], object] | None,
+) -> ComparisonBase:
+    """Evaluate a policy and find its visits, more precisely than is asked for."""
+    solving: dict[str, Any] = {"num_threads": num_threads, "progress": progress, "raise_on_failure": False}
+    initial = _start_of(mdp, setting)
+    ev = evaluate(mdp, policy, setting, tol=SHARPER * tol, **solving)
+    assert isinstance(ev, Evaluation)
+    if ev.advantage is None:
+        raise SettingError(
+            "policy: with several recurrent classes no advantage exists in Average(); "
+            "compare the policies in rlcore.Discounted(gamma)"
+        )
+    found = occupancy(mdp, policy, setting, initial=initial, tol=SHARPER * tol, **solving)
+    assert isinstance(found, Occupancy)
+    _check(ev, tol, "V")
+    bounds = ev.certificate.bounds
+    advantage = ev.advantage.ravel()
+    undefined = np.isnan(ev.value)
+    if undefined.any():
+        advantage = np.where(np.isnan(advantage), 0.0, advantage)
+    advantage_error = float("inf") if undefined.any() else float(bounds["advantage"])
+    name = "state" if isinstance(setting, Average) else "visits"
+    weight = np.asarray(getattr(found, name))
+    if isinstance(setting, Average):
+        eta = Enclosure.around(float(ev.gain[0]), bounds["gain"])  # type: ignore[index]
+        worth, worth_error = ev.gain, bounds["gain"]
+    else:
+        eta = Enclosure.around(ev.start_value, bounds["start_value"])
+        is_discounted = isinstance(setting, Discounted)
+        worth = ev.value if is_discounted else np.zeros(mdp.num_states)
+        worth_error = bounds["value"] if is_discounted else 0.0
+    return ComparisonBase(
+        mdp,
+        policy,
+        setting,
+        eta,
+        np.ascontiguousarray(advantage),
+        advantage_error,
+        _nowhere_lost(mdp, policy, initial, weight),
+        float(found.certificate.bounds[name]) + mdp.num_states * 5e-324,
+        np.ascontiguousarray(worth),
+        float(worth_error),
+        undefined,
+        {"num_threads": num_threads, "progress": progress},
+    )
+
+
+def reachable_states(mdp: MDP, policy: FloatArray, initial: FloatArray) -> NDArray[np.bool_]:
+    """Return which states a policy can reach from a start distribution."""
+    taken = csr_array(
+        (np.ones(mdp.num_pairs), (mdp.pair_state, np.arange(mdp.num_pairs))), shape=(mdp.num_states, mdp.num_pairs)
+    )
+    taken.data *= policy > 0.0
+    taken.eliminate_zeros()
+    edges = taken @ mdp.transition
+    source = csr_array((initial > 0.0).astype(float)[None, :])
+    graph = vstack([edges, source], format="csr")
+    graph.resize((mdp.num_states + 1, mdp.num_states + 1))
+    graph.eliminate_zeros()
+    order = csgraph.breadth_first_order(graph, mdp.num_states, return_predecessors=False)
+    found = np.zeros(mdp.num_states + 1, dtype=bool)
+    found[order] = True
+    return found[:-1]
+
+
+def _nowhere_lost(mdp: MDP, policy: FloatArray, initial: FloatArray, weight: FloatArray) -> FloatArray:
+    """Return the weights, with the least positive number where they are positive but too small for doubles."""
+    weight = np.maximum(weight, 0.0)
+    if (weight == 0.0).any():
+        lost = (weight == 0.0) & reachable_states(mdp, policy, initial)
+        weight = np.where(lost, 5e-324, weight)
+    return np.ascontiguousarray(weight)
+
+
+def _start_of(mdp: MDP, setting: Discounted | Episodic | Average) -> FloatArray:
+    """Return the start distribution; with one recurrent class the average does not depend on it."""
+    if mdp.initial is not None:
+        return mdp.initial
+    if isinstance(setting, Average):
+        return np.full(mdp.num_states, 1.0 / mdp.num_states)
+    raise ModelError(
+        "initial: the return of a policy needs a start distribution, and the model has none; "
+        "make it with initial=p or mdp.with_initial(p)"
+    )
+
+
+def _check(ev: Evaluation, tol: float, name: str) -> None:
+    largest = float(np.nanmax(np.abs(ev.value), initial=0.0)) or float(np.abs(ev.action_value).max())
+    error = float(np.max(ev.certificate.error_bound))
+    if not error <= max(tol, 64 * ULP) * largest and ev.certificate.status != "converged":
+        raise ConvergenceError(
+            f"policy: expected a relative error of {tol:g} of {name}, could not certify it; the best proven bound is "
+            f"{error:.3g}. Ask for a larger tol",
+            ev,
+        )

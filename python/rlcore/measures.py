@@ -1,0 +1,291 @@
+"""The measures of candidates that the bounds are made of, each enclosed (theory 5 and 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.spatial.distance import pdist
+
+from rlcore import _core
+from rlcore.arguments import as_callback, as_num_threads
+from rlcore.bounds import Need
+from rlcore.candidates import Chunk
+from rlcore.comparison_base import ComparisonBase, reachable_states
+from rlcore.enclosure import ULP, Enclosure
+from rlcore.errors import ImproperPolicyError
+from rlcore.evaluation import evaluate
+from rlcore.long_run import deviation_rows
+from rlcore.mdp import MDP
+from rlcore.occupancy import occupancy, successor_representation
+from rlcore.results import Evaluation, FloatArray, Occupancy
+from rlcore.settings import Average, Discounted, Episodic
+
+MOST_STATES = 512  # of models whose resolvent is formed whole
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """What one look at each candidate tells.
+
+    Attributes
+    ----------
+    measures
+        The cheap measures of `rlcore.bounds.Measures`, by name.
+    gain
+        sum w Abar = L - eta.
+    abar_min, abar_max
+        The extremes of Abar, and 0 where the process can end.
+    abar_error
+        Bounds the error of every Abar(s).
+    tv_mean, kl_mean
+        sum d TV and sum d KL.
+    tv
+        sum w TV.
+    drift, drift_max
+        What excesses in the sums of the candidate's rows add to the return: to first order, and the most in one step.
+    most_sum
+        Bounds the sums of the candidates' rows.
+    """
+
+    measures: dict[str, Any]
+    gain: Enclosure
+    abar_min: Enclosure
+    abar_max: Enclosure
+    abar_error: FloatArray
+    tv_mean: Enclosure
+    kl_mean: Enclosure
+    tv: Enclosure
+    drift: Enclosure
+    drift_max: FloatArray
+    most_sum: FloatArray
+
+
+def core_candidates(chunk: Chunk) -> _core.Candidates:
+    """Return the candidates as the core takes them."""
+    if chunk.start is None:
+        return _core.Candidates(chunk.rows.reshape(-1))
+    return _core.Candidates(chunk.rows, chunk.start, chunk.states)
+
+
+def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
+    """Look once at every candidate."""
+    mdp, threads, progress = (
+        base.mdp,
+        as_num_threads(base.solving["num_threads"]),
+        as_callback(base.solving["progress"]),
+    )
+    found = _core.compare(mdp._core, base.core, core_candidates(chunk), threads, progress)
+    num_actions = int(np.diff(mdp.pair_start).max())
+    relative = _core.divergence_error(num_actions)
+    rounding = (num_actions + 4) * ULP
+    alpha = Enclosure.around(found.alpha, rounding * found.alpha)
+    most_tv = np.asarray(alpha.upper)
+    with np.errstate(invalid="ignore", over="ignore"):
+        abar_error = np.where(most_tv == 0.0, 0.0, 2.0 * most_tv * base.advantage_error + rounding * found.abar_scale)
+        tv = Enclosure.around(found.tv, rounding * found.tv + base.weight_error * most_tv)
+        root_kl_error = relative * found.root_kl + _times(base.weight_error, np.sqrt(found.kl_visited))
+        root_kl = Enclosure.around(found.root_kl, root_kl_error)
+        kl = Enclosure.around(found.kl, relative * found.kl + _times(base.weight_error, found.kl_visited))
+        can_end = mdp.can_end
+        low = np.minimum(found.abar_min, 0.0) if can_end else found.abar_min
+        high = np.maximum(found.abar_max, 0.0) if can_end else found.abar_max
+        abar_min, abar_max = Enclosure.around(low, abar_error), Enclosure.around(high, abar_error)
+        span = Enclosure(
+            np.maximum(abar_max.lower - abar_min.upper, 0.0), np.maximum(abar_max.upper - abar_min.lower, 0.0)
+        )
+        largest = abs(Enclosure.around(np.maximum(-low, high), abar_error))
+        gain_error = (
+            _times(2.0 * tv.upper, base.advantage_error)
+            + rounding * found.gain_scale
+            + base.weight_error * np.asarray(largest.upper)
+        )
+        drift_error = base.worth_error * found.sum_change + 8 * ULP * np.abs(found.drift)
+        drift_error += base.weight_error * found.drift_max
+    average = isinstance(base.setting, Average)
+    share = Enclosure(1.0, 1.0) if average else _share(base)
+    measures = {
+        "gamma": base.gamma,
+        "epsilon": base.epsilon,
+        "epsilon_bar": largest,
+        "span": span,
+        "alpha": alpha,
+        "kl_max": Enclosure.around(found.kl_max, relative * found.kl_max),
+        "visited_tv": tv,
+        "visited_root_kl": root_kl,
+    }
+    return Compared(
+        measures,
+        Enclosure.around(found.gain, gain_error),
+        abar_min,
+        abar_max,
+        abar_error,
+        Enclosure(tv.lower * share.lower * (1.0 - ULP), tv.upper * share.upper * (1.0 + ULP)),
+        Enclosure(kl.lower * share.lower * (1.0 - ULP), kl.upper * share.upper * (1.0 + ULP)),
+        tv,
+        Enclosure.around(found.drift, drift_error),
+        found.drift_max + _times(base.worth_error, found.sum_change),
+        np.maximum(found.largest_row_sum, 1.0),
+    )
+
+
+def discounted_horizon(base: ComparisonBase, most_sum: FloatArray) -> Enclosure:
+    """Enclose 1 / (1 - gamma) and the largest row sum of (I - gamma P')^-1, which rounding in the model may lift."""
+    gamma = base.gamma
+    exact = 1.0 / (1.0 - gamma)
+    most = gamma * max(base.mdp._core.largest_row_sum, 1.0) * most_sum * (1.0 + 4 * ULP)
+    with np.errstate(divide="ignore"):
+        lifted = np.where(most < 1.0, 1.0 / (1.0 - most), np.inf)
+    return Enclosure(np.full(most_sum.shape, exact * (1.0 - 4 * ULP)), np.maximum(exact, lifted) * (1.0 + 8 * ULP))
+
+
+def episodic_horizon(base: ComparisonBase, policies: FloatArray) -> Enclosure:
+    """Enclose T' = max (I - P')^-1 1 over the states that either policy can reach; inf if an episode may not end."""
+    lower, upper = np.empty(len(policies)), np.empty(len(policies))
+    initial = base.mdp.initial
+    assert initial is not None
+    ones = np.ones(base.mdp.num_pairs)
+    for item, policy in enumerate(policies):
+        seen = reachable_states(base.mdp, base.policy, initial) | reachable_states(base.mdp, policy, initial)
+        try:
+            found = evaluate(
+                base.mdp, policy, Episodic(), reward=ones, tol=1e-6, raise_on_failure=False, **base.solving
+            )
+        except ImproperPolicyError:
+            lower[item] = upper[item] = np.inf
+            continue
+        assert isinstance(found, Evaluation)
+        remaining = found.value[seen]
+        longest = np.inf if np.isnan(remaining).any() else float(remaining.max())
+        error = found.certificate.bounds["value"] + 2e-9 * longest  # rows of the policy may sum to that much less
+        lower[item], upper[item] = max(longest - error, 0.0), longest + error
+    return Enclosure(lower, np.where(np.isnan(upper), np.inf, upper))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepShifts:
+    """Where a step of each candidate goes that a step of the base does not: y = (P' - P)^T w.
+
+    Attributes
+    ----------
+    l1
+        ||y||_1, and what ends: the measure.
+    error
+        Bounds the L1 error of y.
+    mass
+        Bounds |sum y|, which is zero but for rounding in the model and the policies.
+    carried
+        y^T f, if functions f were given.
+    """
+
+    l1: Enclosure
+    error: FloatArray
+    mass: FloatArray
+    carried: FloatArray
+
+
+def step_shifts(base: ComparisonBase, chunk: Chunk, seen: Compared, functions: FloatArray | None = None) -> StepShifts:
+    """Find where a step of each candidate goes, and what f, if there is one for each, is worth there."""
+    threads, progress = as_num_threads(base.solving["num_threads"]), as_callback(base.solving["progress"])
+    undiscounted = not isinstance(base.setting, Discounted)
+    found = _core.step_shifts(
+        base.mdp._core, base.core, core_candidates(chunk), functions, undiscounted, threads, progress
+    )
+    # A unit of w moves at most 2 TV, and 4 TV where the diagonal is one minus the rest.
+    arithmetic = _core.step_shift_error(base.mdp._core) * np.asarray(seen.tv.upper)
+    error = 4.0 * (base.weight_error * np.asarray(seen.measures["alpha"].upper) + arithmetic) * (1.0 + 1e-8)
+    return StepShifts(abs(Enclosure.around(found.l1, error)), error, np.abs(found.mass) + error, found.carried)
+
+
+def overlap(base: ComparisonBase, policy: FloatArray, need: Need) -> tuple[FloatArray, FloatArray, float, float]:
+    """Find k, the visits under a coupling of base and candidate that end where they part, and c, the chance to part.
+
+    Returns k and c in each state, the bound on the L1 error of k, and one on the relative error of c and of k that is
+    due to rounding in the coupled chain.
+    """
+    mdp = base.mdp
+    chain, parting = _coupled_chain(mdp, base.policy, policy, need)
+    initial = mdp.initial
+    assert initial is not None
+    alone = np.ones(mdp.num_states)
+    found = occupancy(chain, alone, base.setting, tol=1e-12, raise_on_failure=False, **base.solving)
+    assert isinstance(found, Occupancy)
+    assert found.visits is not None
+    entries = int(np.diff(mdp.pair_start).max()) + 4
+    return found.visits, parting, float(found.certificate.bounds["visits"]), entries * ULP
+
+
+def ergodicity(base: ComparisonBase, policy: FloatArray) -> dict[str, Enclosure]:
+    """Enclose tau(X'), or T' where the process can end; Average: tau(H') and kappa'."""
+    mdp, setting = base.mdp, base.setting
+    if isinstance(setting, Discounted) and mdp.can_end:
+        ones = np.ones(mdp.num_pairs)
+        times = evaluate(mdp, policy, setting, reward=ones, tol=1e-12, raise_on_failure=False, **base.solving)
+        assert isinstance(times, Evaluation)
+        longest = float(times.value.max())
+        return {"ergodicity": Enclosure.around(longest, times.certificate.bounds["value"] + 2e-9 * longest)}
+    states = np.arange(mdp.num_states)
+    if isinstance(setting, Discounted):
+        rows = successor_representation(mdp, policy, setting, states, tol=1e-12, raise_on_failure=False, **base.solving)
+    else:
+        rows = deviation_rows(mdp, policy, states, tol=1e-12, **base.solving)
+    assert rows.certificate is not None
+    error = float(np.max(rows.certificate.error_bound)) + mdp.num_states * ULP * float(np.abs(rows).sum(axis=1).max())
+    farthest = float(pdist(rows, "cityblock").max(initial=0.0)) / 2.0
+    found = {"ergodicity": abs(Enclosure.around(farthest, error))}
+    if isinstance(setting, Average):
+        trace = float(np.trace(rows)) + 1.0
+        found["kappa"] = Enclosure.around(trace, mdp.num_states * error)
+    return found
+
+
+def too_large(base: ComparisonBase, need: Need) -> str | None:
+    """Say why a measure cannot be taken of a model of this size, or None."""
+    whole = need == "ergodicity" and not (isinstance(base.setting, Discounted) and base.mdp.can_end)
+    if whole and base.mdp.num_states > MOST_STATES:
+        return f"it needs all rows of the resolvent: for at most {MOST_STATES} states, got {base.mdp.num_states}"
+    return None
+
+
+def _coupled_chain(mdp: MDP, policy: FloatArray, candidate: FloatArray, need: Need) -> tuple[MDP, FloatArray]:
+    """Return the chain of M, in which parting is ending, as a model with one action, and c in each state."""
+    pairs = np.arange(mdp.num_pairs)
+    change = candidate - policy
+
+    def mixed(weights: FloatArray) -> csr_array:
+        return csr_array((weights, (mdp.pair_state, pairs)), shape=(mdp.num_states, mdp.num_pairs)) @ mdp.transition
+
+    if need == "action overlap":
+        kernel = mixed(np.minimum(policy, candidate))
+        parting = np.add.reduceat(np.abs(change), mdp.pair_start[:-1]) / 2.0
+    else:
+        moved = mixed(change)
+        kernel = mixed(policy) + moved.minimum(0.0)
+        kernel.data = np.maximum(kernel.data, 0.0)
+        ending = np.zeros(mdp.num_states)
+        if mdp.termination is not None:
+            ending = np.abs(np.add.reduceat(change * mdp.termination.ravel(), mdp.pair_start[:-1]))
+        parting = (np.abs(moved).sum(axis=1) + ending) / 2.0
+    kernel.sum_duplicates()
+    ends = np.maximum(1.0 - kernel.sum(axis=1), 0.0)
+    start = np.arange(mdp.num_states + 1)
+    chain = MDP(kernel, np.zeros(mdp.num_states), pair_start=start, termination=ends, initial=mdp.initial)
+    return chain, parting
+
+
+def _share(base: ComparisonBase) -> Enclosure:
+    """Enclose what turns the weights into d."""
+    if isinstance(base.setting, Discounted):
+        return Enclosure.around(1.0 - base.gamma, ULP)
+    total = float(base.weight.sum())
+    error = base.weight_error + base.mdp.num_states * ULP * total
+    return Enclosure((1.0 - 4 * ULP) / (total + error), (1.0 + 4 * ULP) / max(total - error, 5e-324))
+
+
+def _times(a: Any, b: Any) -> Any:
+    """Return a b with 0 inf = 0."""
+    with np.errstate(invalid="ignore"):
+        product = np.multiply(a, b)
+    return np.where(np.isnan(product), 0.0, product)

@@ -1,0 +1,307 @@
+"""eta' - L exactly: gamma ((P' - P)^T w)^T W with (I - gamma P') W = Abar (theory 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rlcore import _core
+from rlcore.arguments import as_callback, as_num_threads
+from rlcore.candidates import MOST_CHANGED, MOST_NUMBERS, Chunk
+from rlcore.comparison_base import ComparisonBase, reachable_states
+from rlcore.enclosure import ULP, Enclosure
+from rlcore.evaluation import evaluate
+from rlcore.measures import Compared, StepShifts, core_candidates, step_shifts
+from rlcore.results import Evaluation, FloatArray
+from rlcore.settings import Average, Discounted
+
+MOST_SOLVED = 64  # states whose visits are solved for at a time, for candidates that change few states
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReturnGap:
+    """eta' - L of each candidate.
+
+    Attributes
+    ----------
+    normalised
+        As the theory means it: were the sums of the rows of both policies the same.
+    stored
+        Of the policies as they are stored.
+    """
+
+    normalised: Enclosure
+    stored: Enclosure
+
+
+def exact_gap(base: ComparisonBase, chunk: Chunk, seen: Compared, horizon: Enclosure | None, tol: float) -> ReturnGap:
+    """Solve for W of every candidate; of those that change few states, by way of the base's own resolvent."""
+    few = chunk.largest_change is not None and chunk.largest_change <= MOST_CHANGED
+    reach: Any
+    if few and isinstance(base.setting, Discounted):
+        assert horizon is not None
+        gap = _gap_by_states(base, chunk, seen, horizon, tol)
+        longest = np.asarray(horizon.upper)
+        reach = 2.0 * longest * np.minimum(1.0, base.gamma * longest * np.asarray(seen.measures["alpha"].upper))
+    else:
+        gap, shifts = _gap_by_solving(base, chunk, seen, horizon, tol)
+        reach = _most_moved(base, shifts, horizon)
+    # Excesses in the sums of rows add rho'^T excess, and rho' is not far from rho.
+    moved = np.where(seen.drift_max == 0.0, 0.0, reach * seen.drift_max)
+    drift = Enclosure(seen.drift.lower - moved, seen.drift.upper + moved)
+    return ReturnGap(gap, plus(gap, drift))
+
+
+def plus(*terms: Enclosure) -> Enclosure:
+    """Enclose a sum."""
+    lower: Any = sum(np.asarray(term.lower) for term in terms)
+    upper: Any = sum(np.asarray(term.upper) for term in terms)
+    size = sum(np.maximum(np.abs(term.lower), np.abs(term.upper)) for term in terms)
+    exact = np.asarray([np.asarray(term.lower) == term.upper for term in terms]).all(axis=0) & (size == 0.0)
+    rounding = np.where(exact, 0.0, len(terms) * ULP * np.where(np.isfinite(size), size, 0.0))
+    return Enclosure(lower - rounding, upper + rounding)
+
+
+def _gap_by_solving(
+    base: ComparisonBase, chunk: Chunk, seen: Compared, horizon: Enclosure | None, tol: float
+) -> tuple[Enclosure, StepShifts]:
+    """Form gamma y^T W with its error: that of y times W, and of W times y; constants in W do not count."""
+    threads, progress = as_num_threads(base.solving["num_threads"]), as_callback(base.solving["progress"])
+    abar = _core.mean_advantages(base.mdp._core, base.core, core_candidates(chunk), threads, progress)
+    policies = chunk.policies(base.mdp, base.policy)
+    response, response_error = _responses(base, policies, abar, tol)
+    shifts = step_shifts(base, chunk, seen, np.ascontiguousarray(response))
+    least, most = response.min(axis=1), response.max(axis=1)
+    half_span = (most - least) / 2.0
+    largest = np.maximum(np.abs(least), np.abs(most))
+    l1 = np.asarray(shifts.l1.upper)
+    if isinstance(base.setting, Average):
+        of_abar = 2.0 * seen.abar_error
+    else:
+        assert horizon is not None
+        of_abar = np.where(seen.abar_error == 0.0, 0.0, l1 * horizon.upper * seen.abar_error)
+    can_end = base.mdp.can_end
+    error = l1 * response_error + of_abar + shifts.error * (largest if can_end else half_span)
+    error = error + shifts.mass * (0.0 if can_end else largest) + 4 * ULP * l1 * (largest if can_end else half_span)
+    gap = Enclosure.around(base.gamma * shifts.carried, np.where(l1 == 0.0, 0.0, base.gamma * error))
+    return gap, shifts
+
+
+def _responses(
+    base: ComparisonBase, policies: FloatArray, abar: FloatArray, tol: float
+) -> tuple[FloatArray, FloatArray]:
+    """Solve (I - gamma P') W = Abar under each candidate; Average: W is the bias of Abar."""
+    threads, progress = as_num_threads(base.solving["num_threads"]), as_callback(base.solving["progress"])
+    if isinstance(base.setting, Discounted):
+        found = _core.discounted_sums(base.mdp._core, policies.reshape(-1), abar, base.gamma, tol, threads, progress)
+        return found.value, found.bound
+    values, errors = np.empty_like(abar), np.empty(len(policies))
+    for item, policy in enumerate(policies):
+        # Their rows may not sum to exactly 1: the reward of a step is then off by as much.
+        sums = np.add.reduceat(policy, base.mdp.pair_start[:-1])
+        reward = (abar[item] / sums)[base.mdp.pair_state]
+        ev = evaluate(base.mdp, policy, base.setting, reward=reward, tol=tol, raise_on_failure=False, **base.solving)
+        assert isinstance(ev, Evaluation)
+        values[item] = np.where(np.isnan(ev.value), 0.0, ev.value)
+        errors[item] = float(ev.certificate.bounds["value"]) + 8 * ULP * float(np.abs(values[item]).max())
+        if base.undefined.any():
+            assert base.mdp.initial is not None
+            meets = reachable_states(base.mdp, policy, base.mdp.initial) & base.undefined
+            errors[item] = np.inf if meets.any() else errors[item]
+    return values, errors
+
+
+def _most_moved(base: ComparisonBase, shifts: StepShifts, horizon: Enclosure | None) -> Any:
+    """Bound ||w' - w||_1."""
+    if isinstance(base.setting, Average):
+        return 2.0
+    assert horizon is not None
+    longest = np.asarray(horizon.upper)
+    return np.minimum(2.0 * longest, base.gamma * np.asarray(shifts.l1.upper) * longest)
+
+
+def _gap_by_states(base: ComparisonBase, chunk: Chunk, seen: Compared, horizon: Enclosure, tol: float) -> Enclosure:
+    """Candidates that change the states s_1 .. s_k: gap = sum_i rho(s_i) z_i with (I - T) z = T Abar.
+
+    T_ij = gamma sum_s' (P' - P)(s'|s_i) X(s', s_j) = sum_a (pi' - pi)(a|s_i) A_j(s_i, a), where A_j is the advantage
+    under the base policy for a reward of 1 in s_j: Woodbury's identity for X' = (I - gamma P')^-1.
+    """
+    assert chunk.start is not None
+    changed = _Changed.of(base, chunk)
+    least, most = np.zeros(chunk.count), np.zeros(chunk.count)
+    if (np.diff(chunk.start) == 1).all():
+        t, t_error = _own_transfers(base, changed, tol)
+        t_error = t_error + changed.excess * (1.0 + float(np.max(horizon.upper)))
+        lower, upper = _rank_one(base, changed, seen, t, t_error)
+        return Enclosure(lower, upper)
+    transfers = _Transfers.of(base, changed, tol)
+    for item in range(chunk.count):
+        part = slice(int(chunk.start[item]), int(chunk.start[item + 1]))
+        least[item], most[item] = _rank_few(base, changed, transfers, part, seen, item, horizon)
+    return Enclosure(least, most)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Changed:
+    """The rows that candidates change, one after the other; `first` is where each begins in the flat arrays."""
+
+    state: NDArray[np.int64]
+    first: NDArray[np.int64]
+    pair: NDArray[np.int64]  # of each new probability
+    change: FloatArray  # pi' - pi
+    distance: FloatArray  # sum_a |pi' - pi|, for each row
+    excess: FloatArray  # |sum pi' - sum pi|, for each row
+    abar: FloatArray
+
+    @classmethod
+    def of(cls, base: ComparisonBase, chunk: Chunk) -> _Changed:
+        assert chunk.states is not None
+        begin = base.mdp.pair_start[chunk.states]
+        length = base.mdp.pair_start[chunk.states + 1] - begin
+        first = np.cumsum(length) - length
+        pair = np.repeat(begin - first, length) + np.arange(int(length.sum()))
+        change = chunk.rows - base.policy[pair]
+        distance = np.add.reduceat(np.abs(change), first)
+        rounding = (int(length.max()) + 2) * ULP * distance
+        excess = np.abs(np.add.reduceat(change, first)) + rounding
+        abar = np.add.reduceat(change * base.advantage[pair], first)
+        return cls(chunk.states, first, pair, change, distance, excess, abar)
+
+    def row(self, k: int) -> slice:
+        """Where a changed row lies in the flat arrays."""
+        return slice(int(self.first[k]), int(self.first[k + 1]) if k + 1 < self.first.size else None)
+
+
+def _visit_advantages(base: ComparisonBase, states: NDArray[np.int64], tol: float) -> Iterator[tuple[int, Any, float]]:
+    """For each state find A_j, the advantage for a reward of 1 there, and the bound on its error."""
+    mdp, together = base.mdp, max(1, min(MOST_SOLVED, MOST_NUMBERS // base.mdp.num_pairs))
+    for begin in range(0, states.size, together):
+        some = states[begin : begin + together]
+        rewards = np.zeros((some.size, mdp.num_pairs))
+        sums = np.empty(some.size)
+        for item, state in enumerate(some):
+            pairs = slice(int(mdp.pair_start[state]), int(mdp.pair_start[state + 1]))
+            rewards[item, pairs] = 1.0
+            sums[item] = base.policy[pairs].sum()
+        shaped = rewards.reshape(some.size, *mdp.pair_shape)
+        ev = evaluate(mdp, base.policy, base.setting, reward=shaped, tol=tol, raise_on_failure=False, **base.solving)
+        assert isinstance(ev, Evaluation)
+        for item in range(some.size):
+            error = float(ev.certificate.bounds["advantage"][item]) / sums[item]
+            yield begin + item, ev.advantage[item].ravel() / sums[item], error
+
+
+def _own_transfers(base: ComparisonBase, changed: _Changed, tol: float) -> tuple[FloatArray, FloatArray]:
+    """Find T_ii of every changed row, and the error of each."""
+    states, which = np.unique(changed.state, return_inverse=True)
+    order = np.argsort(which, kind="stable")
+    ends = np.searchsorted(which[order], np.arange(states.size + 1))
+    t, error = np.empty(changed.state.size), np.empty(changed.state.size)
+    for j, advantage, bound in _visit_advantages(base, states, tol):
+        begin, end = int(base.mdp.pair_start[states[j]]), int(base.mdp.pair_start[states[j] + 1])
+        rows = order[ends[j] : ends[j + 1]]
+        changes = changed.change[changed.first[rows][:, None] + np.arange(end - begin)]
+        terms = changes * advantage[begin:end]
+        t[rows] = terms.sum(axis=1)
+        rounding = (end - begin + 4) * ULP
+        error[rows] = changed.distance[rows] * bound + rounding * np.abs(terms).sum(axis=1)
+    return t, error
+
+
+def _rank_one(
+    base: ComparisonBase, changed: _Changed, seen: Compared, t: FloatArray, t_error: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Enclose rho Abar T / (1 - T), which grows with T < 1."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = t - t_error, t + t_error
+        factor = Enclosure(low / (1.0 - low), np.where(high < 1.0, high / (1.0 - high), np.inf))
+    weight = Enclosure.around(base.weight[changed.state], base.weight_error)
+    weight = Enclosure(np.maximum(weight.lower, 0.0), weight.upper)
+    abar = Enclosure.around(changed.abar, seen.abar_error)
+    found = times(times(factor, abar), weight)
+    unchanged = changed.distance == 0.0
+    return np.where(unchanged, 0.0, found.lower), np.where(unchanged, 0.0, found.upper)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Transfers:
+    """A_j(s, .) for all changed states j and s of some candidates."""
+
+    number: dict[int, int]  # of each state
+    advantage: list[FloatArray]  # of each j, over all pairs of the changed states, one state after the other
+    error: list[float]
+    first: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, base: ComparisonBase, changed: _Changed, tol: float) -> _Transfers:
+        states = np.unique(changed.state)
+        start = base.mdp.pair_start
+        pairs = np.concatenate([np.arange(start[s], start[s + 1]) for s in states])
+        lengths = start[states + 1] - start[states]
+        advantages, errors = [], []
+        for _, advantage, error in _visit_advantages(base, states, tol):
+            advantages.append(advantage[pairs])
+            errors.append(error)
+        first = np.concatenate([[0], np.cumsum(lengths)])
+        return cls({int(s): i for i, s in enumerate(states)}, advantages, errors, first)
+
+
+def _rank_few(
+    base: ComparisonBase,
+    changed: _Changed,
+    transfers: _Transfers,
+    part: slice,
+    seen: Compared,
+    item: int,
+    horizon: Enclosure,
+) -> tuple[float, float]:
+    """Enclose sum_i rho(s_i) z_i for one candidate, by an approximate inverse of I - T whose residual is checked."""
+    rows = range(part.start, part.stop)
+    if not rows:
+        return 0.0, 0.0
+    states = changed.state[part]
+    t, t_error = np.empty((len(rows), len(rows))), np.empty((len(rows), len(rows)))
+    longest = float(np.max(horizon.upper))
+    for i, row in enumerate(rows):
+        change = changed.change[changed.row(row)]
+        own = transfers.number[int(states[i])]
+        where = slice(int(transfers.first[own]), int(transfers.first[own + 1]))
+        for j, other in enumerate(states):
+            number = transfers.number[int(other)]
+            terms = change * transfers.advantage[number][where]
+            t[i, j] = terms.sum()
+            t_error[i, j] = changed.distance[row] * transfers.error[number] + changed.excess[row] * (1.0 + longest)
+            t_error[i, j] += (change.size + 4) * ULP * np.abs(terms).sum()
+    abar, abar_error = changed.abar[part], float(seen.abar_error[item])
+    system = np.eye(len(rows)) - t
+    inverse = np.linalg.inv(system)
+    z = inverse @ (t @ abar)
+    size = len(rows)
+    arithmetic = (2 * size + 4) * ULP
+    off = np.abs(np.eye(size) - inverse @ system).sum(axis=1).max()
+    off += arithmetic * (np.abs(inverse) @ np.abs(system)).sum(axis=1).max()
+    off += (np.abs(inverse) @ t_error).sum(axis=1).max()
+    if not off < 1.0:
+        return -np.inf, np.inf
+    residual = np.abs(t @ abar - system @ z) + arithmetic * (np.abs(t) @ np.abs(abar) + np.abs(system) @ np.abs(z))
+    residual += t_error @ (np.abs(abar) + abar_error + np.abs(z)) + np.abs(t) @ np.full(size, abar_error)
+    z_error = float(np.abs(inverse).sum(axis=1).max()) / (1.0 - off) * float(residual.max())
+    weight = base.weight[states]
+    gap = float(weight @ z)
+    error = float(weight.sum()) * z_error + base.weight_error * (float(np.abs(z).max()) + z_error)
+    error += arithmetic * float(weight @ np.abs(z))
+    found = Enclosure.around(gap, error)
+    return float(found.lower), float(found.upper)
+
+
+def times(a: Enclosure, b: Enclosure) -> Enclosure:
+    """Enclose a product; 0 inf = 0."""
+    with np.errstate(invalid="ignore"):
+        ends = np.stack([np.multiply(x, y) for x in (a.lower, a.upper) for y in (b.lower, b.upper)])
+    ends = np.where(np.isnan(ends), 0.0, ends)
+    low, high = ends.min(axis=0), ends.max(axis=0)
+    return Enclosure(low - 2 * ULP * np.abs(low), high + 2 * ULP * np.abs(high))
