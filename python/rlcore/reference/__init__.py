@@ -30,6 +30,7 @@ Wait for the reward or give up: what is it worth to wait every other time?
 ['8/7', '2/7']
 """
 
+from .coupling import Coupling, coupling
 from .discounted import (
     DeathMDP,
     DiscountedObjectives,
@@ -41,6 +42,7 @@ from .discounted import (
     random_horizon,
     restart_chain,
 )
+from .divergence import PolicyDivergences, kl_divergence, policy_divergences, total_variation
 from .episodic import (
     EpisodeLength,
     EpisodicEvaluation,
@@ -76,6 +78,7 @@ __all__ = [
     "AverageEvaluation",
     "AverageOccupancy",
     "ChainStructure",
+    "Coupling",
     "DeathMDP",
     "DiscountedObjectives",
     "EndingChain",
@@ -88,9 +91,11 @@ __all__ = [
     "FutilityIdentity",
     "ImproperPolicyError",
     "Occupancy",
+    "PolicyDivergences",
     "RandomHorizon",
     "cesaro_limit",
     "chain_structure",
+    "coupling",
     "death_mdp",
     "deviation_rows",
     "discounted_objectives",
@@ -104,13 +109,16 @@ __all__ = [
     "first_passage_times",
     "futility_identity",
     "kemeny_constant",
+    "kl_divergence",
     "occupancy",
     "occupancy_average",
     "occupancy_episodic",
     "occupancy_finite_horizon",
+    "policy_divergences",
     "random_horizon",
     "restart_chain",
     "state_distribution",
     "stationary_distributions",
     "successor_representation",
+    "total_variation",
 ]
