@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Iterable
 from fractions import Fraction
+from itertools import islice
 from math import inf, log
+from typing import Any, NamedTuple
 
 import pytest
 
+import generated_chains
+import generated_models
+import rlcore as rl
+from generated_models import RawModel
 from rlcore import reference
 from rlcore.reference import linear
-from rlcore.reference.rational import Vector
+from rlcore.reference.rational import Matrix, Vector
 from rlcore.reference.real import ACCURACY, logarithm, product, square_root
+from test_reference_settings import Model, mended
 
 HALF = Fraction(1, 2)
 
@@ -150,3 +158,235 @@ def test_coupling_is_a_coupling_and_the_dual_proves_it_best() -> None:
         assert sum(x for i, row in enumerate(result.joint) for j, x in enumerate(row) if i != j) == result.disagreement
         f = [Fraction(x > y) for x, y in zip(p, q, strict=True)]
         assert linear.dot(f, p) - linear.dot(f, q) == result.disagreement
+
+
+# Models with two policies.
+
+LARGEST = 8
+"""Elimination of exact rows is quick up to that many states."""
+MODELS = 6
+"""How many models of each family are tried."""
+
+
+class Case(NamedTuple):
+    """A model without a rounding defect, a policy and a candidate."""
+
+    name: str
+    model: Model
+    candidate: Matrix
+    gamma: Fraction
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """What the functions of the discounted setting take."""
+        model = self.model
+        return model.transition, model.policy, self.candidate, model.initial, self.gamma, model.reward
+
+    @property
+    def ends(self) -> bool:
+        return any(end > 0 for ends in self.model.termination for end in ends)
+
+
+def other_row(draw: random.Random, pi: Vector) -> Vector:
+    """Return another distribution: near, far, deterministic, the same, or one that drops an action."""
+    size, kind = len(pi), draw.choice(["near", "near", "far", "far", "deterministic", "same", "dropping"])
+    weights = [Fraction(draw.randint(0, 9)) for _ in range(size - 1)] + [Fraction(1)]
+    far = [w / sum(weights) for w in weights]
+    if kind == "near":
+        step = Fraction(1, draw.choice([10, 10**3, 10**9]))
+        return [(1 - step) * p + step * q for p, q in zip(pi, far, strict=True)]
+    if kind == "deterministic":
+        chosen = draw.randrange(size)
+        return [Fraction(a == chosen) for a in range(size)]
+    if kind == "dropping":
+        kept = [p * (a != draw.randrange(size)) for a, p in enumerate(pi)]
+        return [p / sum(kept) for p in kept] if sum(kept) else pi
+    return far if kind == "far" else pi
+
+
+def cases_of(models: Iterable[RawModel]) -> list[Case]:
+    """Return the first of the small ones, each with a candidate."""
+    small = islice((raw for raw in models if raw.num_states <= LARGEST), MODELS)
+
+    def case(raw: RawModel) -> Case:
+        model, draw = mended(raw), random.Random(raw.name)
+        return Case(raw.name, model, [other_row(draw, pi) for pi in model.policy], Fraction(raw.gamma))
+
+    return [case(raw) for raw in small]
+
+
+CASES = [
+    case
+    for family in generated_models.FAMILIES
+    for case in cases_of(generated_models.model(family, index) for index in range(60))
+]
+CONTINUING = [
+    case
+    for family in generated_chains.CONTINUING
+    for case in cases_of(generated_chains.model(family, index) for index in range(60))
+]
+ENDING = [
+    case
+    for family in generated_chains.ENDING
+    for case in cases_of(generated_chains.model(family, index) for index in range(60))
+]
+
+
+def name(case: Case) -> str:
+    return case.name
+
+
+# Improvement.
+
+
+@pytest.mark.parametrize("case", CASES, ids=name)
+def test_improvement_in_three_ways(case: Case) -> None:
+    """Theory 5.1, 5.2: two evaluations, the visits of the new policy, and W all tell the same."""
+    result = reference.improvement(*case.arguments)
+    assert result.visited_advantage == result.improvement == result.new_start_value - result.start_value
+    assert result.propagated_gap == result.gap == result.new_start_value - result.surrogate
+    taken = reference.evaluate(case.model.transition, case.model.reward, case.model.policy, case.gamma).advantage
+    plain = [linear.dot(pi, A) for pi, A in zip(case.candidate, taken, strict=True)]
+    assert result.expected_advantage == plain, "the old policy's own advantages average to 0"
+    assert result.max_expected_advantage == max(map(abs, plain))
+    assert result.max_advantage == max(abs(a) for A in taken for a in A)
+
+
+@pytest.mark.parametrize("case", CASES, ids=name)
+def test_advantages_telescope(case: Case) -> None:
+    """Theory 5.1: the advantages before T are the rewards before T, and V(s_T) in place of V(s_0)."""
+    steps = 5
+    sums = reference.performance_difference(*case.arguments, steps=steps)
+    assert sums.by_pairs == sums.by_states
+    transition, _, _, initial, gamma, reward = case.arguments
+    value = reference.evaluate(transition, reward, case.model.policy, gamma).value
+    there = reference.state_distribution(transition, case.candidate, initial, steps)
+    here = reference.state_distribution(transition, case.model.policy, initial, steps)
+    r_new = [linear.dot(pi, r) for pi, r in zip(case.candidate, reward, strict=True)]
+    earned = Fraction(0)
+    for T in range(steps + 1):
+        assert sums.by_pairs[T] == earned + gamma**T * linear.dot(there[T], value) - linear.dot(initial, value)
+        earned += gamma**T * linear.dot(there[T], r_new)
+    result = reference.improvement(*case.arguments)
+    rest = gamma**steps / (1 - gamma) * result.max_expected_advantage
+    assert abs(result.improvement - sums.by_states[-1]) <= rest
+    assert abs(result.surrogate - result.start_value - sums.by_old_states[-1]) <= rest
+    assert sums.by_old_states[1] == linear.dot(here[0], result.expected_advantage)  # type: ignore[arg-type]
+
+
+def test_no_policy_improves_on_itself() -> None:
+    for case in CASES[::5]:
+        arguments = case.arguments
+        result = reference.improvement(arguments[0], arguments[1], arguments[1], *arguments[3:])
+        assert result.improvement == result.gap == result.max_expected_advantage == result.max_kl == 0
+        assert result.max_total_variation == result.mean_kl == 0
+
+
+def test_a_greedy_policy_improves_in_every_state() -> None:
+    """Howard: where Abar >= 0 everywhere, the new value is nowhere below the old one."""
+    for case in CASES[::5]:
+        transition, policy, _, initial, gamma, reward = case.arguments
+        A = reference.evaluate(transition, reward, policy, gamma).advantage
+        greedy = [[Fraction(a == row.index(max(row))) for a in range(len(row))] for row in A]
+        result = reference.improvement(transition, policy, greedy, initial, gamma, reward)
+        assert all(a is not None and a >= 0 for a in result.expected_advantage)
+        assert result.improvement >= 0
+        assert result.improvement >= linear.dot(initial, [Fraction(a or 0) for a in result.expected_advantage])
+
+
+def forest() -> tuple[Any, ...]:
+    """The forest of the gallery: wait or cut, and half and half against 0.6 and 0.4."""
+    tenth, one, zero = Fraction(1, 10), Fraction(1), Fraction(0)
+    wait = [[tenth, 9 * tenth, zero], [tenth, zero, 9 * tenth], [tenth, zero, 9 * tenth]]
+    mdp = rl.gallery.forest()
+    assert mdp.transition.toarray().tolist()[::2] == [[float(p) for p in row] for row in wait]
+    transition = [[row, [one, zero, zero]] for row in wait]
+    policy, candidate = [[HALF, HALF]] * 3, [[Fraction(3, 5), Fraction(2, 5)]] * 3
+    return transition, policy, candidate, [Fraction(1, 3)] * 3, Fraction(9, 10), reference.exact(mdp.reward.tolist())
+
+
+def test_forest() -> None:
+    result = reference.improvement(*forest())
+    assert float(result.start_value) == pytest.approx(7.9672916667, abs=5e-11)
+    assert float(result.surrogate) == pytest.approx(10.34895, abs=5e-6)
+    assert float(result.new_start_value) == pytest.approx(10.664688, abs=5e-7)
+    assert float(result.max_kl) == pytest.approx(0.020410997, abs=5e-10)
+    assert float(result.max_advantage) == pytest.approx(2.6250625, abs=5e-8)
+    assert result.max_total_variation == result.mean_total_variation == Fraction(1, 10)
+
+
+def episodic_arguments(case: Case) -> tuple[Any, ...]:
+    model = case.model
+    return model.transition, model.policy, case.candidate, model.initial, model.reward, model.termination
+
+
+@pytest.mark.parametrize("case", ENDING, ids=name)
+def test_improvement_of_episodes_in_three_ways(case: Case) -> None:
+    result = reference.improvement_episodic(*episodic_arguments(case))
+    assert result.visited_advantage == result.improvement
+    assert result.propagated_gap == result.gap
+
+
+def test_new_policy_that_stays_where_only_the_old_one_goes() -> None:
+    """From state 0 the old policy goes through state 1, where the new one would stay; the new one ends at once."""
+    result = reference.improvement_episodic(
+        [[[0, 1], [0, 0]], [[0, 1], [0, 0]]],
+        [[1, 0], [0, 1]],
+        [[0, 1], [1, 0]],
+        [1, 0],
+        [[-1, -3], [-HALF, -1]],
+        [[0, 1], [0, 1]],
+    )
+    assert (result.start_value, result.new_start_value) == (-2, -3)
+    assert result.propagated_gap is None
+    assert result.gap == result.new_start_value - result.surrogate == HALF
+
+
+def test_policies_that_do_not_end() -> None:
+    """The new one stays, or the old one stays in the state into which only the new one goes."""
+    with pytest.raises(reference.ImproperPolicyError, match=r"\[\[0\]\]"):
+        reference.improvement_episodic([[[1], [0]]], [[0, 1]], [[1, 0]], [1], [[0, 0]], [[0, 1]])
+    lake = [[[0, 1], [0, 0]], [[0, 1], [0, 0]]]
+    with pytest.raises(reference.ImproperPolicyError, match=r"\[\[1\]\]"):
+        reference.improvement_episodic(
+            lake, [[0, 1], [1, 0]], [[1, 0], [0, 1]], [1, 0], [[0, 0], [0, 0]], [[0, 1], [0, 1]]
+        )
+
+
+def unichain(case: Case) -> bool:
+    model = case.model
+    policies = (model.policy, case.candidate)
+    return all(reference.chain_structure(model.transition, p, model.termination).is_unichain for p in policies)
+
+
+def average_arguments(case: Case) -> tuple[Any, ...]:
+    return case.model.transition, case.model.policy, case.candidate, case.model.reward, case.model.termination
+
+
+UNICHAIN = [case for case in CONTINUING if unichain(case)]
+
+
+def test_many_cases_are_unichain() -> None:
+    assert len(UNICHAIN) >= 60
+
+
+@pytest.mark.parametrize("case", CONTINUING, ids=name)
+def test_improvement_of_the_gain_in_three_ways(case: Case) -> None:
+    if not unichain(case):
+        with pytest.raises(ValueError, match="one recurrent class"):
+            reference.improvement_average(*average_arguments(case))
+        return
+    result = reference.improvement_average(*average_arguments(case))
+    assert result.visited_advantage == result.improvement
+    assert result.propagated_gap == result.gap
+
+
+def test_episodes_are_what_is_left_without_a_discount() -> None:
+    """Theory 3.5: the death process of a discounted one has the same improvement as an episode."""
+    for case in CASES[::4]:
+        transition, policy, candidate, initial, gamma, reward = case.arguments
+        death = reference.death_mdp(transition, gamma, case.model.termination)
+        mine = reference.improvement(*case.arguments)
+        theirs = reference.improvement_episodic(death.transition, policy, candidate, initial, reward, death.termination)
+        for field in ("start_value", "new_start_value", "surrogate", "gap", "propagated_advantage", "max_advantage"):
+            assert getattr(mine, field) == getattr(theirs, field), (case.name, field)
