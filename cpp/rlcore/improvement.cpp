@@ -64,7 +64,9 @@ class Findings {
     extremes_.drift_max = std::max(extremes_.drift_max, std::fabs(drift));
     const double weight = base.weight[at(state)];
     if (weight == 0.0 || apart.tv == 0.0) return;
+    extremes_.tv_visited = std::max(extremes_.tv_visited, apart.tv);
     extremes_.kl_visited = std::max(extremes_.kl_visited, apart.kl);
+    extremes_.abar_visited = std::max(extremes_.abar_visited, std::fabs(abar));
     tv_.add(apart.tv, weight);
     kl_.add(apart.kl, weight);
     root_kl_.add(std::sqrt(apart.kl / 2.0), weight);
@@ -81,7 +83,9 @@ class Findings {
     mine.row_sum = {std::min(mine.row_sum.lower, more.row_sum.lower), std::max(mine.row_sum.upper, more.row_sum.upper)};
     mine.alpha = std::max(mine.alpha, more.alpha);
     mine.kl_max = std::max(mine.kl_max, more.kl_max);
+    mine.tv_visited = std::max(mine.tv_visited, more.tv_visited);
     mine.kl_visited = std::max(mine.kl_visited, more.kl_visited);
+    mine.abar_visited = std::max(mine.abar_visited, more.abar_visited);
     mine.abar_min = std::min(mine.abar_min, more.abar_min);
     mine.abar_max = std::max(mine.abar_max, more.abar_max);
     mine.abar_scale = std::max(mine.abar_scale, more.abar_scale);

@@ -26,7 +26,6 @@ struct Comparison {
   double alpha = 0.0;       // max TV
   double tv = 0.0;          // sum w TV
   double kl_max = 0.0;      // max KL
-  double kl_visited = 0.0;  // max KL where w > 0
   double kl = 0.0;          // sum w KL, where 0 inf = 0
   double root_kl = 0.0;     // sum w sqrt(KL / 2)
   double abar_min = 0.0;    // min Abar
@@ -34,6 +33,11 @@ struct Comparison {
   double gain = 0.0;        // sum w Abar
   double abar_scale = 0.0;  // max of sum_a |pi' - pi| |A|: Abar is off by a few ulp of it, and by the error of A
   double gain_scale = 0.0;  // sum w of the same
+
+  // The same extremes over the states where w > 0: an error in w counts as much as these.
+  double tv_visited = 0.0;
+  double kl_visited = 0.0;
+  double abar_visited = 0.0;  // max |Abar|
 
   // What rounding left in the rows of the policies, and what that does to the return: zero in exact arithmetic.
   Interval row_sum{1.0, 1.0};  // encloses the sums of the candidate's rows that were looked at

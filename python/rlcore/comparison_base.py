@@ -22,6 +22,9 @@ from rlcore.settings import Average, Discounted, Episodic
 # The base is solved so much more precisely than is asked for: its errors enter every candidate's.
 SHARPER = 1e-3
 
+# An error of the advantages, relative to the largest, with which there is no need to solve again.
+ENOUGH = 1e-10
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ComparisonBase:
@@ -82,8 +85,7 @@ def comparison_base(
     """Evaluate a policy and find its visits, more precisely than is asked for."""
     solving: dict[str, Any] = {"num_threads": num_threads, "progress": progress, "raise_on_failure": False}
     initial = _start_of(mdp, setting)
-    ev = evaluate(mdp, policy, setting, tol=SHARPER * tol, **solving)
-    assert isinstance(ev, Evaluation)
+    ev = _evaluated(mdp, policy, setting, SHARPER * tol, solving)
     if ev.advantage is None:
         raise SettingError(
             "policy: with several recurrent classes no advantage exists in Average(); "
@@ -115,13 +117,28 @@ def comparison_base(
         eta,
         np.ascontiguousarray(advantage),
         advantage_error,
-        _nowhere_lost(mdp, policy, initial, weight),
+        _nowhere_lost(mdp, policy, setting, initial, weight),
         float(found.certificate.bounds[name]) + mdp.num_states * 5e-324,
         np.ascontiguousarray(worth),
         float(worth_error),
         undefined,
         {"num_threads": num_threads, "progress": progress},
     )
+
+
+def _evaluated(
+    mdp: MDP, policy: FloatArray, setting: Discounted | Episodic | Average, tol: float, solving: dict[str, Any]
+) -> Evaluation:
+    """Evaluate the policy; as precisely as can be, if its advantages are small beside its values."""
+    found = evaluate(mdp, policy, setting, tol=tol, **solving)
+    assert isinstance(found, Evaluation)
+    if found.advantage is None:
+        return found
+    largest = float(np.nanmax(np.abs(found.advantage), initial=0.0))
+    if float(found.certificate.bounds["advantage"]) > ENOUGH * largest:
+        found = evaluate(mdp, policy, setting, tol=0.0, **solving)
+        assert isinstance(found, Evaluation)
+    return found
 
 
 def reachable_states(mdp: MDP, policy: FloatArray, initial: FloatArray) -> NDArray[np.bool_]:
@@ -142,10 +159,13 @@ def reachable_states(mdp: MDP, policy: FloatArray, initial: FloatArray) -> NDArr
     return found[:-1]
 
 
-def _nowhere_lost(mdp: MDP, policy: FloatArray, initial: FloatArray, weight: FloatArray) -> FloatArray:
+def _nowhere_lost(
+    mdp: MDP, policy: FloatArray, setting: Discounted | Episodic | Average, initial: FloatArray, weight: FloatArray
+) -> FloatArray:
     """Return the weights, with the least positive number where they are positive but too small for doubles."""
     weight = np.maximum(weight, 0.0)
-    if (weight == 0.0).any():
+    lasting = not isinstance(setting, Average)  # transient states have no share of the long run
+    if lasting and setting != Discounted(0.0) and (weight == 0.0).any():
         lost = (weight == 0.0) & reachable_states(mdp, policy, initial)
         weight = np.where(lost, 5e-324, weight)
     return np.ascontiguousarray(weight)

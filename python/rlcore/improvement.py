@@ -315,11 +315,11 @@ class _Plan:
             lower, upper = np.maximum(lower, side.lower - drift), np.minimum(upper, side.upper + drift)
         if gap is None:
             verdict = as_verdicts(np.full(np.shape(lower), Verdict.NOT_EVALUATED))
-            return BoundReport(bound.name, bound.formula, bound.source, enclosed.upper, lower, upper, None, verdict)
+            return BoundReport(bound.name, bound.formula, bound.source, enclosed, lower, upper, None, verdict)
         size = abs(gap.normalised)
         slack = enclosed.upper - np.abs(gap.normalised.value)
         verdict = at_most(size, enclosed)
-        return BoundReport(bound.name, bound.formula, bound.source, enclosed.upper, lower, upper, slack, verdict)
+        return BoundReport(bound.name, bound.formula, bound.source, enclosed, lower, upper, slack, verdict)
 
 
 def _propagated(
@@ -441,5 +441,6 @@ def _first(x: Any) -> Any:
 
 
 def _of_one(report: BoundReport) -> BoundReport:
-    parts = {name: _first(getattr(report, name)) for name in ("gap", "lower", "upper", "slack", "verdict")}
-    return BoundReport(report.name, report.formula, report.source, **parts, reason=report.reason)
+    parts = {name: _first(getattr(report, name)) for name in ("lower", "upper", "slack", "verdict")}
+    enclosure = None if report.enclosure is None else report.enclosure[0]
+    return BoundReport(report.name, report.formula, report.source, enclosure, **parts, reason=report.reason)

@@ -22,8 +22,8 @@ class BoundReport:
     ----------
     name, formula, source
         Which bound it is.
-    gap
-        The bound on |eta' - L|, rounded up; None where it was not evaluated.
+    enclosure
+        The bound on |eta' - L|, between two numbers; None where it was not evaluated.
     lower, upper
         What it guarantees of eta': L - gap and L + gap, or sharper where the bound is an enclosure of its own; rounded
         outwards, with the error of L.
@@ -38,12 +38,17 @@ class BoundReport:
     name: str
     formula: str
     source: str
-    gap: Any
+    enclosure: Enclosure | None
     lower: Any
     upper: Any
     slack: Any
     verdict: Any
     reason: str | None = None
+
+    @property
+    def gap(self) -> Any:
+        """The bound on |eta' - L|, rounded up; None where it was not evaluated."""
+        return None if self.enclosure is None else self.enclosure.upper
 
     def __repr__(self) -> str:
         if self.gap is None:

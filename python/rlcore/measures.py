@@ -44,6 +44,8 @@ class Compared:
         sum d TV and sum d KL.
     tv
         sum w TV.
+    tv_visited
+        max TV where w > 0.
     drift, drift_max
         What excesses in the sums of the candidate's rows add to the return: to first order, and the most in one step.
     most_sum
@@ -58,6 +60,7 @@ class Compared:
     tv_mean: Enclosure
     kl_mean: Enclosure
     tv: Enclosure
+    tv_visited: FloatArray
     drift: Enclosure
     drift_max: FloatArray
     most_sum: FloatArray
@@ -85,7 +88,7 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
     most_tv = np.asarray(alpha.upper)
     with np.errstate(invalid="ignore", over="ignore"):
         abar_error = np.where(most_tv == 0.0, 0.0, 2.0 * most_tv * base.advantage_error + rounding * found.abar_scale)
-        tv = Enclosure.around(found.tv, rounding * found.tv + base.weight_error * most_tv)
+        tv = Enclosure.around(found.tv, rounding * found.tv + base.weight_error * found.tv_visited * (1.0 + rounding))
         root_kl_error = relative * found.root_kl + _times(base.weight_error, np.sqrt(found.kl_visited))
         root_kl = Enclosure.around(found.root_kl, root_kl_error)
         kl = Enclosure.around(found.kl, relative * found.kl + _times(base.weight_error, found.kl_visited))
@@ -100,7 +103,7 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
         gain_error = (
             _times(2.0 * tv.upper, base.advantage_error)
             + rounding * found.gain_scale
-            + base.weight_error * np.asarray(largest.upper)
+            + base.weight_error * np.where(found.tv_visited == 0.0, 0.0, found.abar_visited + abar_error)
         )
         drift_error = base.worth_error * found.sum_change + 8 * ULP * np.abs(found.drift)
         drift_error += base.weight_error * found.drift_max
@@ -125,6 +128,7 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
         Enclosure(tv.lower * share.lower * (1.0 - ULP), tv.upper * share.upper * (1.0 + ULP)),
         Enclosure(kl.lower * share.lower * (1.0 - ULP), kl.upper * share.upper * (1.0 + ULP)),
         tv,
+        found.tv_visited * (1.0 + rounding),
         Enclosure.around(found.drift, drift_error),
         found.drift_max + _times(base.worth_error, found.sum_change),
         np.maximum(found.largest_row_sum, 1.0),
@@ -146,12 +150,11 @@ def episodic_horizon(base: ComparisonBase, policies: FloatArray) -> Enclosure:
     lower, upper = np.empty(len(policies)), np.empty(len(policies))
     initial = base.mdp.initial
     assert initial is not None
-    ones = np.ones(base.mdp.num_pairs)
     for item, policy in enumerate(policies):
         seen = reachable_states(base.mdp, base.policy, initial) | reachable_states(base.mdp, policy, initial)
         try:
             found = evaluate(
-                base.mdp, policy, Episodic(), reward=ones, tol=1e-6, raise_on_failure=False, **base.solving
+                base.mdp, policy, Episodic(), reward=one_each_step(base.mdp, policy), tol=1e-6, raise_on_failure=False, **base.solving
             )
         except ImproperPolicyError:
             lower[item] = upper[item] = np.inf
@@ -159,7 +162,7 @@ def episodic_horizon(base: ComparisonBase, policies: FloatArray) -> Enclosure:
         assert isinstance(found, Evaluation)
         remaining = found.value[seen]
         longest = np.inf if np.isnan(remaining).any() else float(remaining.max())
-        error = found.certificate.bounds["value"] + 2e-9 * longest  # rows of the policy may sum to that much less
+        error = found.certificate.bounds["value"] + 8 * ULP * longest
         lower[item], upper[item] = max(longest - error, 0.0), longest + error
     return Enclosure(lower, np.where(np.isnan(upper), np.inf, upper))
 
@@ -195,7 +198,7 @@ def step_shifts(base: ComparisonBase, chunk: Chunk, seen: Compared, functions: F
     )
     # A unit of w moves at most 2 TV, and 4 TV where the diagonal is one minus the rest.
     arithmetic = _core.step_shift_error(base.mdp._core) * np.asarray(seen.tv.upper)
-    error = 4.0 * (base.weight_error * np.asarray(seen.measures["alpha"].upper) + arithmetic) * (1.0 + 1e-8)
+    error = 4.0 * (base.weight_error * seen.tv_visited + arithmetic) * (1.0 + 1e-8)
     return StepShifts(abs(Enclosure.around(found.l1, error)), error, np.abs(found.mass) + error, found.carried)
 
 
@@ -221,11 +224,11 @@ def ergodicity(base: ComparisonBase, policy: FloatArray) -> dict[str, Enclosure]
     """Enclose tau(X'), or T' where the process can end; Average: tau(H') and kappa'."""
     mdp, setting = base.mdp, base.setting
     if isinstance(setting, Discounted) and mdp.can_end:
-        ones = np.ones(mdp.num_pairs)
-        times = evaluate(mdp, policy, setting, reward=ones, tol=1e-12, raise_on_failure=False, **base.solving)
+        one = one_each_step(mdp, policy)
+        times = evaluate(mdp, policy, setting, reward=one, tol=1e-12, raise_on_failure=False, **base.solving)
         assert isinstance(times, Evaluation)
         longest = float(times.value.max())
-        return {"ergodicity": Enclosure.around(longest, times.certificate.bounds["value"] + 2e-9 * longest)}
+        return {"ergodicity": Enclosure.around(longest, times.certificate.bounds["value"] + 8 * ULP * longest)}
     states = np.arange(mdp.num_states)
     if isinstance(setting, Discounted):
         rows = successor_representation(mdp, policy, setting, states, tol=1e-12, raise_on_failure=False, **base.solving)
@@ -239,6 +242,11 @@ def ergodicity(base: ComparisonBase, policy: FloatArray) -> dict[str, Enclosure]
         trace = float(np.trace(rows)) + 1.0
         found["kappa"] = Enclosure.around(trace, mdp.num_states * error)
     return found
+
+
+def one_each_step(mdp: MDP, policy: FloatArray) -> FloatArray:
+    """Return the reward of each pair that makes 1 of every step, also where a row of the policy sums to nearly 1."""
+    return (1.0 / np.add.reduceat(policy, mdp.pair_start[:-1]))[mdp.pair_state]
 
 
 def too_large(base: ComparisonBase, need: Need) -> str | None:

@@ -15,7 +15,7 @@ from rlcore.candidates import MOST_CHANGED, MOST_NUMBERS, Chunk
 from rlcore.comparison_base import ComparisonBase, reachable_states
 from rlcore.enclosure import ULP, Enclosure
 from rlcore.evaluation import evaluate
-from rlcore.measures import Compared, StepShifts, core_candidates, step_shifts
+from rlcore.measures import Compared, StepShifts, core_candidates, one_each_step, step_shifts
 from rlcore.results import Evaluation, FloatArray
 from rlcore.settings import Average, Discounted
 
@@ -86,7 +86,7 @@ def _gap_by_solving(
         of_abar = np.where(seen.abar_error == 0.0, 0.0, l1 * horizon.upper * seen.abar_error)
     can_end = base.mdp.can_end
     error = l1 * response_error + of_abar + shifts.error * (largest if can_end else half_span)
-    error = error + shifts.mass * (0.0 if can_end else largest) + 4 * ULP * l1 * (largest if can_end else half_span)
+    error = error + shifts.mass * largest + 4 * ULP * l1 * (largest if can_end else half_span)
     gap = Enclosure.around(base.gamma * shifts.carried, np.where(l1 == 0.0, 0.0, base.gamma * error))
     return gap, shifts
 
@@ -101,9 +101,7 @@ def _responses(
         return found.value, found.bound
     values, errors = np.empty_like(abar), np.empty(len(policies))
     for item, policy in enumerate(policies):
-        # Their rows may not sum to exactly 1: the reward of a step is then off by as much.
-        sums = np.add.reduceat(policy, base.mdp.pair_start[:-1])
-        reward = (abar[item] / sums)[base.mdp.pair_state]
+        reward = abar[item][base.mdp.pair_state] * one_each_step(base.mdp, policy)
         ev = evaluate(base.mdp, policy, base.setting, reward=reward, tol=tol, raise_on_failure=False, **base.solving)
         assert isinstance(ev, Evaluation)
         values[item] = np.where(np.isnan(ev.value), 0.0, ev.value)
