@@ -40,9 +40,7 @@ ORDER = [
 
 def core_model(raw: RawModel) -> rl.MDP:
     termination = raw.termination if raw.termination.any() else None
-    return rl.MDP(
-        raw.transition, raw.reward, pair_start=raw.pair_start, termination=termination, initial=raw.initial
-    )
+    return rl.MDP(raw.transition, raw.reward, pair_start=raw.pair_start, termination=termination, initial=raw.initial)
 
 
 def shaped(raw: RawModel, pairs: Array) -> Array:
@@ -113,5 +111,4 @@ def test_no_bound_is_violated_and_all_are_in_order(family: str) -> None:
             assert low is not None
             assert high is not None
             assert low.lower <= high.upper, f"{where}: {smaller} {low} > {larger} {high}"
-    print(f"{family}: {undecided} of {undecided + decided} undecided")
     assert undecided <= 0.001 * (undecided + decided)

@@ -120,6 +120,7 @@ void bind_improvement(py::module_& module) {
       .def_property_readonly("gain_scale", field(&Comparison::gain_scale))
       .def_property_readonly("sum_change", field(&Comparison::sum_change))
       .def_property_readonly("drift", field(&Comparison::drift))
+      .def_property_readonly("drift_error", field(&Comparison::drift_error))
       .def_property_readonly("drift_max", field(&Comparison::drift_max))
       .def_property_readonly("least_row_sum",
                              [](const ComparisonFields& fields) {
@@ -183,7 +184,8 @@ void bind_improvement(py::module_& module) {
       py::arg("candidates"), py::arg("functions").noconvert(), py::arg("undiscounted"), py::arg("num_threads"),
       py::arg("progress"));
   module.def("step_shift_error", &step_shift_error, "Bounds their error relative to the sum of w TV.", py::arg("mdp"));
-  module.def("divergence_error", &divergence_error, "Bounds the relative error of TV and KL.", py::arg("num_actions"));
+  module.def("kl_error", &kl_error, "Bounds the relative error of a KL.", py::arg("num_actions"));
+  module.attr("COMPARISON_ERROR") = kComparisonError;
 
   py::class_<DiscountedSumsFields>(module, "DiscountedSumsFields", "(I - gamma P_pi)^-1 f of several policies.")
       .def_readonly("value", &DiscountedSumsFields::value)

@@ -1,6 +1,7 @@
 // Candidate policies, as they are compared with a base policy: whole, or by the rows that they change.
 #pragma once
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -34,6 +35,19 @@ class Candidates {
     for (Index k = start_[at(candidate)]; k < start_[at(candidate) + 1]; ++k) {
       const Index state = states_[at(k)];
       if (state >= first && state < last) visit(state, rows_.data() + row_start_[at(k)]);
+    }
+  }
+
+  /// The same for runs of neighbouring states, at most so many: visit(state, count, rows).
+  template <class Visit>
+  void for_runs(Index candidate, Index first, Index last, Index longest, Visit&& visit) const {
+    if (are_changes()) {
+      for_rows(candidate, first, last, [&](Index state, const double* row) { visit(state, Index{1}, row); });
+      return;
+    }
+    const double* const policy = policies_[at(candidate)].data();
+    for (Index state = first; state < last; state += longest) {
+      visit(state, std::min(longest, last - state), policy + mdp_.first_pair(state));
     }
   }
 

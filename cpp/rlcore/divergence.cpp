@@ -1,20 +1,113 @@
 #include "rlcore/divergence.hpp"
 
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
 #include "rlcore/policy.hpp"
+#include "rlcore/twofold.hpp"
+
+// The loop is compiled for wide vectors too, and chosen by the machine; the bits are the same either way.
+#if defined(__GNUC__)
+#define RLCORE_INLINE [[gnu::always_inline]] inline
+#else
+#define RLCORE_INLINE inline
+#endif
 
 namespace rlcore {
+namespace {
+
+/// Below this p or q / p the quotient loses digits.
+constexpr double kLeast = 1e-290;
+
+/// 1/3 + z/5 + z^2/7 + ... for 0 <= z <= 0.0295, to 2^-50 of it.
+RLCORE_INLINE double atanh_tail(double z) {
+  double sum = 1.0 / 21.0;
+  for (int k = 19; k >= 3; k -= 2) sum = 1.0 / k + z * sum;
+  return sum;
+}
+
+/// p phi((q - p) / p) for p and q / p of ordinary size.
+RLCORE_INLINE double kl_term(double p, double q, double change) {
+  // q / p = 2^k m with m about in [1/sqrt 2, sqrt 2].
+  const double quotient = q / p;
+  const auto bits = std::bit_cast<std::uint64_t>(quotient);
+  const double in_one_to_two = std::bit_cast<double>((bits & 0x000FFFFFFFFFFFFF) | 0x3FF0000000000000);
+  const double exponent = std::bit_cast<double>((bits >> 52) | 0x4330000000000000) - (0x1p52 + 1023.0);
+  const bool high = in_one_to_two > 1.4142135623730951;
+  const double m = high ? 0.5 * in_one_to_two : in_one_to_two;
+  const double k = high ? exponent + 1.0 : exponent;
+  const bool near = k == 0.0;
+  const double s = (near ? change : m - 1.0) / (near ? p + q : m + 1.0);
+  const double tail = 2.0 * p * s * s * s * atanh_tail(s * s);
+  const double log_high = k * 0x1.62e42feep-1;  // k ln 2: this part is exact, since its constant ends in zeros
+  const double log_low = k * 0x1.a39ef35793c76p-33 + 2.0 * s;
+  return (near ? s * change : change - p * (log_high + log_low)) - tail;
+}
+
+RLCORE_INLINE void terms(Index count, const double* p, const double* q, double* change, double* kl) {
+  for (Index i = 0; i < count; ++i) {
+    const double difference = q[i] - p[i];
+    change[i] = difference;
+    kl[i] = kl_term(p[i], q[i], difference);
+  }
+}
+
+void terms_portably(Index count, const double* p, const double* q, double* change, double* kl) {
+  terms(count, p, q, change, kl);
+}
+
+using Terms = void (*)(Index, const double*, const double*, double*, double*);
+
+#if defined(__GNUC__) && defined(__x86_64__)
+[[gnu::target("avx2")]] void terms_by_avx2(Index count, const double* p, const double* q, double* change, double* kl) {
+  terms(count, p, q, change, kl);
+}
+Terms terms_for_this_machine() { return __builtin_cpu_supports("avx2") != 0 ? terms_by_avx2 : terms_portably; }
+#else
+Terms terms_for_this_machine() { return terms_portably; }
+#endif
+
+/// The same where p or q is zero or nearly so.
+double unusual_kl_term(double p, double q, double change) {
+  if (p == 0.0) return q;
+  if (q == 0.0) return std::numeric_limits<double>::infinity();
+  constexpr int kUp = 600;
+  if (q >= 0.5 * p && q <= 2.0 * p) {
+    const double larger = kl_term(std::ldexp(p, kUp), std::ldexp(q, kUp), std::ldexp(change, kUp));
+    return std::ldexp(larger, -kUp);
+  }
+  return change - p * (std::log(q) - std::log(p));
+}
+
+}  // namespace
+
+void divergence_terms(Index count, const double* p, const double* q, double* change, double* kl) {
+  terms_for_this_machine()(count, p, q, change, kl);
+  for (Index i = 0; i < count; ++i) {
+    const bool usual = p[i] >= kLeast && q[i] >= kLeast * p[i] && q[i] >= kLeast;
+    if (!usual) kl[i] = unusual_kl_term(p[i], q[i], change[i]);
+  }
+}
+
+double kl_error(Index num_actions) { return (static_cast<double>(num_actions) + 128.0) * kUnitRoundoff; }
 
 Divergences divergences(const Mdp& mdp, ConstVector policy, ConstVector candidate) {
   mdp.ensure_checked();
   check_policy(mdp, policy);
   check_policy(mdp, candidate);
   Divergences found{Doubles(at(mdp.num_states())), Doubles(at(mdp.num_states()))};
+  Doubles change(at(mdp.max_num_actions()));
+  Doubles kl(at(mdp.max_num_actions()));
   for (Index state = 0; state < mdp.num_states(); ++state) {
     const Index first = mdp.first_pair(state);
-    const RowDivergence apart =
-        row_divergence(policy.data() + first, candidate.data() + first, mdp.first_pair(state + 1) - first);
-    found.tv[at(state)] = apart.tv;
-    found.kl[at(state)] = apart.kl;
+    const Index num_actions = mdp.first_pair(state + 1) - first;
+    divergence_terms(num_actions, policy.data() + first, candidate.data() + first, change.data(), kl.data());
+    for (auto action = at(0); action < at(num_actions); ++action) {
+      found.tv[at(state)] += 0.5 * std::fabs(change[action]);
+      found.kl[at(state)] += kl[action];
+    }
   }
   return found;
 }

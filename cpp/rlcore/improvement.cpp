@@ -16,14 +16,20 @@ namespace {
 constexpr Index kTogether = 8;
 constexpr Index kChangesTogether = 256;
 
-/// A sum of weight times f(s) >= 0, which is infinite if a term is.
+/// States whose terms are formed together, and summed before their sum is added to the rest.
+constexpr Index kRun = 64;
+
+/// Rows that hardly differ get the exact difference of their sums.
+constexpr double kNear = 0x1p-10;
+
+/// A sum in twofold arithmetic, which is infinite if a term is.
 class Sum {
  public:
-  void add(double f, double weight) {
-    if (std::isinf(f)) {
+  void add(double term) {
+    if (std::isinf(term)) {
       is_infinite_ = true;
     } else {
-      sum_.add_product({f}, weight);
+      sum_.add_product({term}, 1.0);
     }
   }
   void add(const Sum& other) {
@@ -37,43 +43,49 @@ class Sum {
   bool is_infinite_ = false;
 };
 
+/// Sums over a run of states, in doubles.
+struct RunSums {
+  double tv = 0.0, kl = 0.0, root_kl = 0.0, gain = 0.0, gain_scale = 0.0;
+  double sum_change = 0.0, drift = 0.0, drift_error = 0.0;
+};
+
+/// sum q - sum p of the rows of a state, and a bound on its error.
+struct SumChange {
+  double value = 0.0;
+  double error = 0.0;
+};
+
+SumChange exact_sum_change(Index num_actions, const double* p, const double* q) {
+  Twofold sum;
+  for (Index action = 0; action < num_actions; ++action) sum = sum + two_sum(q[action], -p[action]);
+  return {sum.hi, 4.0 * kUnitRoundoff * std::fabs(sum.hi)};
+}
+
 /// What some states tell of a candidate.
 class Findings {
  public:
-  void include(const Base& base, Index state, const double* row, Index item) {
+  /// The rows of the states [first, first + count), which follow one another.
+  void include(const Base& base, Index first, Index count, const double* rows, Index item, Doubles& scratch) {
     const Mdp& mdp = base.mdp;
-    const Index first = mdp.first_pair(state);
-    const double* const advantage = base.advantage.data() + first;
-    const double row_sum = check_policy_row(mdp, state, row, "candidates", item);
-    double abar = 0.0;
-    double scale = 0.0;
-    const RowDivergence apart = row_divergence(base.policy.data() + first, row, mdp.first_pair(state + 1) - first,
-                                               [&](Index action, double change) {
-                                                 const double term = change * advantage[action];
-                                                 abar += term;
-                                                 scale += std::fabs(term);
-                                               });
-    ++num_states_;
-    extremes_.row_sum = {std::min(extremes_.row_sum.lower, row_sum), std::max(extremes_.row_sum.upper, row_sum)};
-    extremes_.alpha = std::max(extremes_.alpha, apart.tv);
-    extremes_.kl_max = std::max(extremes_.kl_max, apart.kl);
-    extremes_.abar_min = std::min(extremes_.abar_min, abar);
-    extremes_.abar_max = std::max(extremes_.abar_max, abar);
-    extremes_.abar_scale = std::max(extremes_.abar_scale, scale);
-    const double drift = base.value[at(state)] * apart.sum_change;
-    extremes_.drift_max = std::max(extremes_.drift_max, std::fabs(drift));
-    const double weight = base.weight[at(state)];
-    if (weight == 0.0 || apart.tv == 0.0) return;
-    extremes_.tv_visited = std::max(extremes_.tv_visited, apart.tv);
-    extremes_.kl_visited = std::max(extremes_.kl_visited, apart.kl);
-    extremes_.abar_visited = std::max(extremes_.abar_visited, std::fabs(abar));
-    tv_.add(apart.tv, weight);
-    kl_.add(apart.kl, weight);
-    root_kl_.add(std::sqrt(apart.kl / 2.0), weight);
-    gain_.add(abar, weight);
-    gain_scale_.add(scale, weight);
-    sum_change_.add(std::fabs(apart.sum_change), weight);
-    drift_.add(drift, weight);
+    const Index first_pair = mdp.first_pair(first);
+    const Index num_pairs = mdp.first_pair(first + count) - first_pair;
+    scratch.resize(std::max(scratch.size(), at(2 * num_pairs)));
+    double* const change = scratch.data();
+    double* const kl = change + num_pairs;
+    divergence_terms(num_pairs, base.policy.data() + first_pair, rows, change, kl);
+    RunSums sums;
+    for (Index state = first; state < first + count; ++state) {
+      const Index begin = mdp.first_pair(state) - first_pair;
+      include_state(base, state, rows + begin, change + begin, kl + begin, item, sums);
+    }
+    tv_.add(sums.tv);
+    kl_.add(sums.kl);
+    root_kl_.add(sums.root_kl);
+    gain_.add(sums.gain);
+    gain_scale_.add(sums.gain_scale);
+    sum_change_.add(sums.sum_change);
+    drift_.add(sums.drift);
+    drift_error_.add(sums.drift_error);
   }
 
   void include(const Findings& other) {
@@ -83,12 +95,12 @@ class Findings {
     mine.row_sum = {std::min(mine.row_sum.lower, more.row_sum.lower), std::max(mine.row_sum.upper, more.row_sum.upper)};
     mine.alpha = std::max(mine.alpha, more.alpha);
     mine.kl_max = std::max(mine.kl_max, more.kl_max);
-    mine.tv_visited = std::max(mine.tv_visited, more.tv_visited);
-    mine.kl_visited = std::max(mine.kl_visited, more.kl_visited);
-    mine.abar_visited = std::max(mine.abar_visited, more.abar_visited);
     mine.abar_min = std::min(mine.abar_min, more.abar_min);
     mine.abar_max = std::max(mine.abar_max, more.abar_max);
     mine.abar_scale = std::max(mine.abar_scale, more.abar_scale);
+    mine.tv_visited = std::max(mine.tv_visited, more.tv_visited);
+    mine.kl_visited = std::max(mine.kl_visited, more.kl_visited);
+    mine.abar_visited = std::max(mine.abar_visited, more.abar_visited);
     mine.drift_max = std::max(mine.drift_max, more.drift_max);
     tv_.add(other.tv_);
     kl_.add(other.kl_);
@@ -97,6 +109,7 @@ class Findings {
     gain_scale_.add(other.gain_scale_);
     sum_change_.add(other.sum_change_);
     drift_.add(other.drift_);
+    drift_error_.add(other.drift_error_);
   }
 
   Comparison conclude(const Mdp& mdp) const {
@@ -113,14 +126,68 @@ class Findings {
     found.gain_scale = gain_scale_.total();
     found.sum_change = sum_change_.total();
     found.drift = drift_.total();
+    found.drift_error = drift_error_.total();
     return found;
   }
 
  private:
+  void include_state(const Base& base, Index state, const double* row, const double* change, const double* kl_terms,
+                     Index item, RunSums& sums) {
+    const Mdp& mdp = base.mdp;
+    const Index first = mdp.first_pair(state);
+    const Index num_actions = mdp.first_pair(state + 1) - first;
+    const double* const advantage = base.advantage.data() + first;
+    double row_sum = 0.0, distance = 0.0, kl = 0.0, abar = 0.0, scale = 0.0, difference = 0.0;
+    bool is_negative = false;
+    for (Index action = 0; action < num_actions; ++action) {
+      const double term = change[action] * advantage[action];
+      is_negative = is_negative || !(row[action] >= 0.0);
+      row_sum += row[action];
+      distance += std::fabs(change[action]);
+      kl += kl_terms[action];
+      abar += term;
+      scale += std::fabs(term);
+      difference += change[action];
+    }
+    if (is_negative || !(std::fabs(row_sum - 1.0) <= kRowTolerance)) {
+      check_policy_row(mdp, state, row, "candidates", item);
+    }
+    const double tv = 0.5 * distance;
+    const bool is_near = tv < kNear;
+    const SumChange sum_change =
+        is_near && tv > 0.0
+            ? exact_sum_change(num_actions, base.policy.data() + first, row)
+            : SumChange{difference, static_cast<double>(num_actions + 1) * 2.0 * kUnitRoundoff * distance};
+    const double excess = std::fabs(sum_change.value) + sum_change.error;
+    const double worth = std::fabs(base.value[at(state)]);
+    ++num_states_;
+    Comparison& most = extremes_;
+    most.row_sum = {std::min(most.row_sum.lower, row_sum), std::max(most.row_sum.upper, row_sum)};
+    most.alpha = std::max(most.alpha, tv);
+    most.kl_max = std::max(most.kl_max, kl);
+    most.abar_min = std::min(most.abar_min, abar);
+    most.abar_max = std::max(most.abar_max, abar);
+    most.abar_scale = std::max(most.abar_scale, scale);
+    most.drift_max = std::max(most.drift_max, worth * excess);
+    const double weight = base.weight[at(state)];
+    if (weight == 0.0 || tv == 0.0) return;
+    most.tv_visited = std::max(most.tv_visited, tv);
+    most.kl_visited = std::max(most.kl_visited, kl);
+    most.abar_visited = std::max(most.abar_visited, std::fabs(abar));
+    sums.tv += weight * tv;
+    sums.kl += weight * kl;
+    sums.root_kl += weight * std::sqrt(0.5 * kl);
+    sums.gain += weight * abar;
+    sums.gain_scale += weight * scale;
+    sums.sum_change += weight * excess;
+    sums.drift += weight * base.value[at(state)] * sum_change.value;
+    sums.drift_error += weight * worth * (sum_change.error + kComparisonError * std::fabs(sum_change.value));
+  }
+
   static constexpr double kNone = std::numeric_limits<double>::infinity();
   Index num_states_ = 0;
   Comparison extremes_{.abar_min = kNone, .abar_max = -kNone, .row_sum = {kNone, -kNone}};
-  Sum tv_, kl_, root_kl_, gain_, gain_scale_, sum_change_, drift_;
+  Sum tv_, kl_, root_kl_, gain_, gain_scale_, sum_change_, drift_, drift_error_;
 };
 
 /// Calls body(candidate, first, last, block) for every candidate and block of states, a few candidates after one
@@ -154,8 +221,10 @@ std::vector<Comparison> compare(const Base& base, const Candidates& candidates, 
   std::vector<Findings> parts(at(candidates.size() * blocks));
   for_candidates(base, candidates, team, monitor, [&](Index candidate, Index first, Index last, Index block) {
     Findings findings;
-    candidates.for_rows(candidate, first, last,
-                        [&](Index state, const double* row) { findings.include(base, state, row, candidate); });
+    Doubles scratch;
+    candidates.for_runs(candidate, first, last, kRun, [&](Index begin, Index count, const double* rows) {
+      findings.include(base, begin, count, rows, candidate, scratch);
+    });
     parts[at(candidate * blocks + block)] = findings;
   });
   std::vector<Comparison> found;
@@ -174,8 +243,9 @@ Doubles mean_advantages(const Base& base, const Candidates& candidates, Team& te
     candidates.for_rows(candidate, first, last, [&](Index state, const double* row) {
       const Index pair = mdp.first_pair(state);
       double sum = 0.0;
-      row_divergence(base.policy.data() + pair, row, mdp.first_pair(state + 1) - pair,
-                     [&](Index action, double change) { sum += change * base.advantage[at(pair + action)]; });
+      for (Index other = pair; other < mdp.first_pair(state + 1); ++other) {
+        sum += (row[other - pair] - base.policy[at(other)]) * base.advantage[at(other)];
+      }
       abar[at(candidate * mdp.num_states() + state)] = sum;
     });
   });

@@ -21,7 +21,7 @@ struct Base {
 };
 
 /// TV and KL are those of divergence.hpp, and Abar(s) = sum_a (pi' - pi) A (5.2). Extremes run over all states.
-/// Sums over states are formed in twofold arithmetic, so that what counts is the error of their terms.
+/// What sums over states add to the error of their terms is below kComparisonError of the sum of the magnitudes.
 struct Comparison {
   double alpha = 0.0;       // max TV
   double tv = 0.0;          // sum w TV
@@ -41,10 +41,14 @@ struct Comparison {
 
   // What rounding left in the rows of the policies, and what that does to the return: zero in exact arithmetic.
   Interval row_sum{1.0, 1.0};  // encloses the sums of the candidate's rows that were looked at
-  double sum_change = 0.0;     // sum w |sum pi' - sum pi|
+  double sum_change = 0.0;     // bounds sum w |sum pi' - sum pi|
   double drift = 0.0;          // sum w V (sum pi' - sum pi)
-  double drift_max = 0.0;      // max |V| |sum pi' - sum pi|
+  double drift_error = 0.0;    // bounds the error of that
+  double drift_max = 0.0;      // bounds max |V| |sum pi' - sum pi|
 };
+
+/// Bounds the relative error of summing over states.
+inline constexpr double kComparisonError = 0x1p-46;
 
 /// Compares every candidate with the base. Throws PolicyError if a row of a candidate is not a distribution.
 std::vector<Comparison> compare(const Base& base, const Candidates& candidates, Team& team, Monitor& monitor);

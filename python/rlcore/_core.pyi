@@ -10,6 +10,7 @@ import typing
 
 __all__: list[str] = [
     "Base",
+    "COMPARISON_ERROR",
     "Candidates",
     "CertificateFields",
     "ChainStructureFields",
@@ -27,7 +28,6 @@ __all__: list[str] = [
     "compare",
     "deviation_rows",
     "discounted_sums",
-    "divergence_error",
     "divergences",
     "episode_length",
     "evaluate",
@@ -36,6 +36,7 @@ __all__: list[str] = [
     "evaluate_finite_horizon",
     "first_passage_times",
     "kemeny_constant",
+    "kl_error",
     "mean_advantages",
     "occupancy",
     "occupancy_average",
@@ -257,6 +258,8 @@ class Comparisons:
     @property
     def drift(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
+    def drift_error(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
     def drift_max(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
     def gain(self) -> numpy.typing.NDArray[numpy.float64]: ...
@@ -358,11 +361,6 @@ def discounted_sums(
     The discounted sums of a function of the state under each policy.
     """
 
-def divergence_error(num_actions: typing.SupportsInt | typing.SupportsIndex) -> float:
-    """
-    Bounds the relative error of TV and KL.
-    """
-
 def divergences(
     mdp: Mdp, policy: numpy.typing.NDArray[numpy.float64], candidate: numpy.typing.NDArray[numpy.float64]
 ) -> Divergences:
@@ -455,6 +453,11 @@ def kemeny_constant(
 ) -> StateRowsFields:
     """
     Kemeny's constant, as one number in a row.
+    """
+
+def kl_error(num_actions: typing.SupportsInt | typing.SupportsIndex) -> float:
+    """
+    Bounds the relative error of a KL.
     """
 
 def mean_advantages(
@@ -568,3 +571,5 @@ def successor_representation(
     """
     Rows of (I - discount P_pi)^-1.
     """
+
+COMPARISON_ERROR: float = 1.4210854715202004e-14

@@ -112,7 +112,7 @@ def policy_divergences(
     except InputError as error:
         raise mdp.located(error) from None
     tv, kl = found.tv, found.kl
-    relative_error = _core.divergence_error(int(np.diff(mdp.pair_start).max()))
+    relative_error = _core.kl_error(int(np.diff(mdp.pair_start).max()))
     tv_mean = kl_mean = None
     if weights is not None:
         weight = _as_weights(weights, mdp.num_states)

@@ -82,12 +82,14 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
     )
     found = _core.compare(mdp._core, base.core, core_candidates(chunk), threads, progress)
     num_actions = int(np.diff(mdp.pair_start).max())
-    relative = _core.divergence_error(num_actions)
-    rounding = (num_actions + 4) * ULP
-    alpha = Enclosure.around(found.alpha, rounding * found.alpha)
+    relative = _core.kl_error(num_actions) + _core.COMPARISON_ERROR
+    rounding = (num_actions + 4) * ULP + _core.COMPARISON_ERROR
+    alpha = Enclosure.around(found.alpha, (num_actions + 4) * ULP * found.alpha)
     most_tv = np.asarray(alpha.upper)
     with np.errstate(invalid="ignore", over="ignore"):
-        abar_error = np.where(most_tv == 0.0, 0.0, 2.0 * most_tv * base.advantage_error + rounding * found.abar_scale)
+        abar_error = np.where(
+            most_tv == 0.0, 0.0, 2.0 * most_tv * base.advantage_error + (num_actions + 4) * ULP * found.abar_scale
+        )
         tv = Enclosure.around(found.tv, rounding * found.tv + base.weight_error * found.tv_visited * (1.0 + rounding))
         root_kl_error = relative * found.root_kl + _times(base.weight_error, np.sqrt(found.kl_visited))
         root_kl = Enclosure.around(found.root_kl, root_kl_error)
@@ -105,17 +107,18 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
             + rounding * found.gain_scale
             + base.weight_error * np.where(found.tv_visited == 0.0, 0.0, found.abar_visited + abar_error)
         )
-        drift_error = base.worth_error * found.sum_change + 8 * ULP * np.abs(found.drift)
+        drift_error = found.drift_error + base.worth_error * found.sum_change
         drift_error += base.weight_error * found.drift_max
     average = isinstance(base.setting, Average)
     share = Enclosure(1.0, 1.0) if average else _share(base)
+    largest_kl = Enclosure.around(found.kl_max, _core.kl_error(num_actions) * found.kl_max)
     measures = {
         "gamma": base.gamma,
         "epsilon": base.epsilon,
         "epsilon_bar": largest,
         "span": span,
         "alpha": alpha,
-        "kl_max": Enclosure.around(found.kl_max, relative * found.kl_max),
+        "kl_max": largest_kl,
         "visited_tv": tv,
         "visited_root_kl": root_kl,
     }
@@ -154,7 +157,13 @@ def episodic_horizon(base: ComparisonBase, policies: FloatArray) -> Enclosure:
         seen = reachable_states(base.mdp, base.policy, initial) | reachable_states(base.mdp, policy, initial)
         try:
             found = evaluate(
-                base.mdp, policy, Episodic(), reward=one_each_step(base.mdp, policy), tol=1e-6, raise_on_failure=False, **base.solving
+                base.mdp,
+                policy,
+                Episodic(),
+                reward=one_each_step(base.mdp, policy),
+                tol=1e-6,
+                raise_on_failure=False,
+                **base.solving,
             )
         except ImproperPolicyError:
             lower[item] = upper[item] = np.inf
