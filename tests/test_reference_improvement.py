@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable
 from fractions import Fraction
 from itertools import islice
-from math import inf, log
+from math import exp, inf, log
 from typing import Any, NamedTuple
 
 import pytest
@@ -390,3 +390,208 @@ def test_episodes_are_what_is_left_without_a_discount() -> None:
         theirs = reference.improvement_episodic(death.transition, policy, candidate, initial, reward, death.termination)
         for field in ("start_value", "new_start_value", "surrogate", "gap", "propagated_advantage", "max_advantage"):
             assert getattr(mine, field) == getattr(theirs, field), (case.name, field)
+
+
+# Bounds.
+
+SLACK = 1 + 4 * ACCURACY
+"""Two numbers of sixty digits that are the same may differ by that factor."""
+
+ORDER = [
+    ("eq_107", "lemma_2_5"),
+    ("lemma_2_5", "pinsker"),
+    ("pinsker", "theorem_2_1"),
+    ("propagated_state", "propagated_action"),
+    ("propagated_action", "span_107"),
+    ("span_107", "pirotta_span"),
+    ("pirotta_span", "lemma_2_5"),
+    ("span_107", "eq_107"),
+    ("propagated_action", "cpo_span"),
+    ("cpo_span", "cpo_tv"),
+    ("cpo_tv", "cpo_kl"),
+    ("cpo_tv", "lemma_2_5"),
+    ("cpo_span", "pirotta_span"),
+    ("one_step_ergodic", "one_step"),
+    ("one_step_ergodic", "ergodic"),
+    ("one_step", "cpo_span"),
+    ("ergodic", "cpo_span"),
+]
+"""The partial order of the table: the first is nowhere larger than the second."""
+
+EXACT = {"lemma_2_5", "eq_107", "pirotta_span", "cpo_tv", "cpo_span", "span_107"}
+EXACT |= {"propagated_action", "propagated_state", "one_step", "ergodic", "one_step_ergodic"}
+
+
+@pytest.mark.parametrize("case", CASES, ids=name)
+def test_bounds_hold_in_their_order(case: Case) -> None:
+    """Theory 6: on every model, to the last digit, for the bounds that are fractions."""
+    found = reference.bounds(*case.arguments, termination=case.model.termination)
+    assert found == reference.bounds(*case.arguments), "a row lacks its termination"
+    gap = abs(reference.improvement(*case.arguments).gap)
+    for bound in EXACT:
+        assert found[bound] >= gap, bound
+    for bound in found.keys() - EXACT:
+        assert found[bound] * SLACK >= gap if found[bound] < inf else True, bound
+    for sharper, looser in ORDER:
+        factor = 1 if {sharper, looser} <= EXACT else SLACK
+        assert found[looser] == inf or found[sharper] <= factor * found[looser], (sharper, looser)
+
+
+@pytest.mark.parametrize("case", CASES, ids=name)
+def test_enclosures_hold_and_are_nested(case: Case) -> None:
+    found = reference.enclosures(*case.arguments)
+    result = reference.improvement(*case.arguments)
+    (lower, upper), (least, largest) = found["propagated_state"], found["propagated_action"]
+    assert least <= lower <= result.new_start_value <= upper <= largest
+    width = reference.bounds(*case.arguments)
+    assert upper - lower == width["propagated_state"]
+    assert largest - least == width["propagated_action"]
+
+
+def test_bounds_are_not_all_the_same() -> None:
+    """Each bound is somewhere strictly below each that it is not bound to exceed."""
+    values = [reference.bounds(*case.arguments) for case in CASES[::3]]
+    for sharper, looser in ORDER:
+        assert any(found[sharper] < found[looser] for found in values), (sharper, looser)
+    for free in [("one_step", "propagated_state"), ("propagated_state", "one_step"), ("ergodic", "one_step")]:
+        assert any(found[free[0]] < found[free[1]] for found in values), free
+
+
+def test_forest_bounds() -> None:
+    found, result = reference.bounds(*forest()), reference.improvement(*forest())
+    assert float(result.surrogate - found["theorem_2_1"]) == pytest.approx(-8.939901658, abs=5e-10)
+    assert float(result.surrogate - found["cpo_tv"]) == pytest.approx(0.898725, abs=5e-7)
+
+
+def test_bounds_by_hand() -> None:
+    """Two actions that stay and pay 0 or 1: no state changes, so only what looks at steps sees that the gap is 0."""
+    found = reference.bounds([[[1], [1]]], [[1, 0]], [[HALF, HALF]], [1], HALF, [[0, 1]])
+    assert found["lemma_2_5"] == 4 * Fraction(1, 4) * HALF * 4
+    assert found["eq_107"] == 4 * Fraction(1, 4) * HALF / (HALF * Fraction(3, 4))
+    assert found["cpo_tv"] == 2 * HALF * HALF * HALF * 4
+    assert [found[bound] for bound in ("pirotta_span", "cpo_span", "span_107", "one_step", "ergodic")] == [0] * 5
+    assert found["theorem_2_1"] == pytest.approx(4 * 0.5 * log(2) * 4)
+    still = reference.bounds([[[1], [1]]], [[1, 0]], [[0, 1]], [1], 0, [[0, 1]])
+    assert set(still.values()) == {0}, "without a future nothing is missed, though KL is infinite"
+
+
+@pytest.mark.parametrize("case", ENDING, ids=name)
+def test_episodic_bounds(case: Case) -> None:
+    arguments = episodic_arguments(case)
+    result, found = reference.improvement_episodic(*arguments), reference.bounds_episodic(*arguments)
+    assert min(found.values()) >= abs(result.gap)
+    assert found["one_step"] <= found["ergodic"] <= found["cpo_tv"]
+    assert found["propagated_state"] <= found["propagated_action"]
+    enclosures = reference.enclosures_episodic(*arguments)
+    for lower, upper in enclosures.values():
+        assert lower <= result.new_start_value <= upper
+
+
+def test_old_visits_outlast_the_new_horizon() -> None:
+    """Theory 6: T' span0(Abar) sum k c would be 0.99 for a gap of 99: the old policy's visits last for T, not T'."""
+    rows, ends = [[[Fraction(99, 100)], [0]]], [[Fraction(1, 100), 1]]
+    arguments = (rows, [[1, 0]], [[0, 1]], [1], [[0, 1]], ends)
+    gap = abs(reference.improvement_episodic(*arguments).gap)
+    assert gap == 99
+    assert reference.bounds_episodic(*arguments)["propagated_state"] >= gap
+
+
+def test_episodic_bounds_where_the_new_policy_stays() -> None:
+    """Here (P' - P)^T e and e^T (term' - term) are 0, and yet the gap is not: 0 inf is infinite in this place."""
+    arguments = ([[[0, 1], [0, 0]], [[0, 1], [0, 0]]], [[1, 0], [0, 1]], [[0, 1], [1, 0]], [1, 0])
+    rest = ([[-1, -3], [-HALF, -1]], [[0, 1], [0, 1]])
+    assert set(reference.bounds_episodic(*arguments, *rest).values()) == {inf}
+    assert set(reference.enclosures_episodic(*arguments, *rest).values()) == {(-inf, inf)}
+
+
+@pytest.mark.parametrize("case", UNICHAIN, ids=name)
+def test_average_bounds(case: Case) -> None:
+    found = reference.bounds_average(*average_arguments(case))
+    gap = abs(reference.improvement_average(*average_arguments(case)).gap)
+    assert gap <= found["ergodic"] <= found["zhang_ross"]
+
+
+# Mixtures and convergence.
+
+
+@pytest.mark.parametrize("case", CASES[::3], ids=name)
+def test_mixture_bound_holds_and_its_step_is_the_best(case: Case) -> None:
+    transition, policy, candidate, initial, gamma, reward = case.arguments
+    result = reference.improvement(*case.arguments)
+    promised = linear.dot(result.state, result.expected_advantage)  # type: ignore[arg-type]
+    epsbar = result.max_expected_advantage
+    best = reference.conservative_step(gamma, promised, epsbar)
+    for a in [Fraction(n, 8) for n in range(9)] + [best.step]:
+        mixture = [
+            [(1 - a) * p + a * q for p, q in zip(*rows, strict=True)] for rows in zip(policy, candidate, strict=True)
+        ]
+        bound = reference.mixture_bound(a, gamma, promised, epsbar)
+        if a.denominator <= 8:
+            assert reference.improvement(transition, policy, mixture, initial, gamma, reward).improvement >= bound
+        assert bound <= best.gain * SLACK
+        if a == best.step:
+            assert bound >= best.gain * (2 - SLACK)
+
+
+def test_conservative_step_by_hand() -> None:
+    """y = 3/8 and 1 - y = 5/8; y = 7/16 and sqrt(1 - y) = 3/4; nothing to lose; nothing to gain."""
+    step = reference.conservative_step(Fraction(9, 10), Fraction(7, 8), 1)
+    assert step.step == Fraction(1, 9) * Fraction(7, 16) / (Fraction(3, 4) * Fraction(7, 4)) == Fraction(1, 27)
+    assert step.gain == reference.mixture_bound(step.step, Fraction(9, 10), Fraction(7, 8), 1)
+    assert reference.conservative_step(0, HALF, 1) == reference.ConservativeStep(Fraction(1), HALF)
+    assert reference.conservative_step(HALF, 0, 0).step == 0
+
+
+def best_values(transition: Any, reward: Any, gamma: Fraction) -> Vector:
+    """Return the best value of each state over all deterministic policies."""
+    counts = [len(actions) for actions in reward]
+    units = [[[Fraction(a == b) for b in range(count)] for a in range(count)] for count in counts]
+    values = [reference.evaluate(transition, reward, list(pi), gamma).value for pi in itertools.product(*units)]
+    return [max(column) for column in zip(*values, strict=True)]
+
+
+SMALL = [case for case in CASES if case.model.transition and len(case.model.initial) <= 4 and case.gamma < 1 - HALF**9]
+
+
+@pytest.mark.parametrize("case", SMALL[::3], ids=name)
+def test_direct_parameters_and_simulation(case: Case) -> None:
+    transition, policy, candidate, initial, gamma, reward = case.arguments
+    best = best_values(transition, reward, gamma)
+    A = [
+        [r + gamma * linear.dot(row, best) for r, row in zip(rs, rows, strict=True)]
+        for rs, rows in zip(reward, transition, strict=True)
+    ]
+    optimal = [[Fraction(a == row.index(max(row))) for a in range(len(row))] for row in A]
+    d_best = reference.occupancy(transition, optimal, initial, gamma).state
+    occupied = reference.occupancy(transition, policy, initial, gamma)
+    Q = reference.evaluate(transition, reward, policy, gamma).action_value
+    gradient = [[rho * q for q in row] for rho, row in zip(occupied.visits, Q, strict=True)]
+    bound = reference.direct_parameter_bound(d_best, occupied.state, policy, gradient)
+    value = reference.evaluate(transition, reward, policy, gamma).value
+    assert linear.dot(initial, best) - linear.dot(initial, value) <= bound
+    other = reference.evaluate(transition, reward, candidate, gamma).value
+    error = max(abs(x - y) for x, y in zip(value, other, strict=True))
+    assert error <= reference.simulation_bound(transition, reward, policy, gamma, other)
+    assert reference.simulation_bound(transition, reward, policy, gamma, value) == 0
+
+
+def test_a_gradient_of_zero_where_nobody_goes_says_nothing() -> None:
+    """State 1 is never visited and pays: nothing is gained to first order in state 1, and nothing is known."""
+    assert reference.direct_parameter_bound([HALF, HALF], [1, 0], [[1], [1]], [[0], [0]]) == inf
+    assert reference.direct_parameter_bound([1, 0], [1, 0], [[1], [1]], [[0], [0]]) == 0
+
+
+def test_natural_policy_gradient_keeps_its_bound() -> None:
+    """In floating point, which is far sharper than the bound: three states, two actions, rewards in [0, 1]."""
+    transition = [[[0.2, 0.5, 0.3], [0.9, 0.1, 0.0]], [[0.0, 0.3, 0.7], [0.4, 0.6, 0.0]], [[1, 0, 0], [0, 0, 1]]]
+    reward, gamma, step = [[0, 1], [0.5, 0.25], [1, 0.75]], 0.5, 1.0
+    best = [float(v) for v in best_values(transition, reference.exact(reward), HALF)]
+    policy = [[0.5, 0.5]] * 3
+    for iteration in range(1, 30):
+        A = reference.evaluate(transition, reward, policy, gamma).advantage
+        weights = [[p * exp(step * a) for p, a in zip(*rows, strict=True)] for rows in zip(policy, A, strict=True)]
+        policy = [[w / sum(row) for w in row] for row in weights]
+        value = reference.evaluate(transition, reward, policy, gamma).value
+        worst = max(b - float(v) for b, v in zip(best, value, strict=True))
+        assert worst <= reference.npg_bound(step, gamma, iteration, 2)
+    assert worst < 0.05

@@ -30,6 +30,9 @@ Wait for the reward or give up: what is it worth to wait every other time?
 ['8/7', '2/7']
 """
 
+from .bounds import bounds, bounds_average, bounds_episodic, enclosures, enclosures_episodic
+from .conservative import ConservativeStep, conservative_step, mixture_bound
+from .convergence import direct_parameter_bound, npg_bound, simulation_bound
 from .coupling import Coupling, coupling
 from .discounted import (
     DeathMDP,
@@ -86,6 +89,7 @@ __all__ = [
     "AverageEvaluation",
     "AverageOccupancy",
     "ChainStructure",
+    "ConservativeStep",
     "Coupling",
     "DeathMDP",
     "DiscountedObjectives",
@@ -103,12 +107,19 @@ __all__ = [
     "PerformanceDifference",
     "PolicyDivergences",
     "RandomHorizon",
+    "bounds",
+    "bounds_average",
+    "bounds_episodic",
     "cesaro_limit",
     "chain_structure",
+    "conservative_step",
     "coupling",
     "death_mdp",
     "deviation_rows",
+    "direct_parameter_bound",
     "discounted_objectives",
+    "enclosures",
+    "enclosures_episodic",
     "ending_chain",
     "episode_length",
     "evaluate",
@@ -123,6 +134,8 @@ __all__ = [
     "improvement_episodic",
     "kemeny_constant",
     "kl_divergence",
+    "mixture_bound",
+    "npg_bound",
     "occupancy",
     "occupancy_average",
     "occupancy_episodic",
@@ -131,6 +144,7 @@ __all__ = [
     "policy_divergences",
     "random_horizon",
     "restart_chain",
+    "simulation_bound",
     "state_distribution",
     "stationary_distributions",
     "successor_representation",
