@@ -595,3 +595,51 @@ def test_natural_policy_gradient_keeps_its_bound() -> None:
         worst = max(b - float(v) for b, v in zip(best, value, strict=True))
         assert worst <= reference.npg_bound(step, gamma, iteration, 2)
     assert worst < 0.05
+
+
+# Lemmas.
+
+STEPS = 6
+
+
+@pytest.mark.parametrize("case", CASES, ids=name)
+def test_lemmas_hold(case: Case) -> None:
+    """Theory 5.4-5.7, in every state and at every time."""
+    transition, policy, candidate, initial, gamma, reward = case.arguments
+    A = reference.evaluate(transition, reward, policy, gamma).advantage
+    lemma = reference.lemma_2_3(policy, candidate, A)
+    for numbers in zip(lemma.size, lemma.by_span, lemma.by_state, strict=True):
+        assert [*numbers, lemma.overall] == sorted([*numbers, lemma.overall])
+    assert reference.eq_85(transition, policy, candidate, initial, STEPS).holds
+    assert reference.lemma_2_4(*case.arguments, steps=STEPS).holds
+    assert reference.lemma_2_5(*case.arguments).holds
+    # Theorem 2.1 is slack by a factor of at least 2 in its penalty, far more than the sixtieth digit.
+    assert reference.theorem_2_1(*case.arguments).holds
+
+
+@pytest.mark.parametrize("case", CASES[::2], ids=name)
+def test_right_recursion(case: Case) -> None:
+    """Theory 5.5: b_t <= (1 - alpha) b_{t-1} + 2 alpha, which (88) has wrong and (85) solves."""
+    transition, policy, candidate, initial = case.arguments[:4]
+    alpha = reference.policy_divergences(policy, candidate).max_total_variation
+    sides = reference.eq_85(transition, policy, candidate, initial, STEPS)
+    for before, after in itertools.pairwise(sides.left):
+        assert after <= (1 - alpha) * before + 2 * alpha
+    for before, after in itertools.pairwise(sides.right):
+        assert after == (1 - alpha) * before + 2 * alpha
+
+
+def test_the_printed_recursion_is_false() -> None:
+    """Theory 8: with alpha = 1/8 the distance at time 2 is 15/32, and (88) allows 9/32. (85) is tight there."""
+    eighth = Fraction(1, 8)
+    leave = ([[[1, 0], [0, 1]], [[0, 1]]], [[1, 0], [1]], [[1 - eighth, eighth], [1]], [1, 0], 2)
+    wrong, right = reference.eq_88(*leave), reference.eq_85(*leave)
+    assert (wrong.left[2], wrong.right[2]) == (Fraction(15, 32), Fraction(9, 32))
+    assert not wrong.holds
+    assert right.left == right.right == [0, Fraction(1, 4), Fraction(15, 32)]
+
+
+def test_forest_lemmas() -> None:
+    sides = reference.theorem_2_1(*forest())
+    assert float(sides.left[0]) == pytest.approx(-8.939901658, abs=5e-10)
+    assert float(sides.right[0]) == pytest.approx(10.664688, abs=5e-7)

@@ -70,6 +70,7 @@ from .improvement import (
     improvement_episodic,
     performance_difference,
 )
+from .lemmas import ExpectedAdvantageBounds, Sides, eq_85, eq_88, lemma_2_3, lemma_2_4, lemma_2_5, theorem_2_1
 from .long_run import (
     AverageEvaluation,
     AverageOccupancy,
@@ -98,6 +99,7 @@ __all__ = [
     "EpisodicEvaluation",
     "EpisodicOccupancy",
     "Evaluation",
+    "ExpectedAdvantageBounds",
     "FiniteHorizonEvaluation",
     "FiniteHorizonOccupancy",
     "FutilityIdentity",
@@ -107,6 +109,7 @@ __all__ = [
     "PerformanceDifference",
     "PolicyDivergences",
     "RandomHorizon",
+    "Sides",
     "bounds",
     "bounds_average",
     "bounds_episodic",
@@ -122,6 +125,8 @@ __all__ = [
     "enclosures_episodic",
     "ending_chain",
     "episode_length",
+    "eq_85",
+    "eq_88",
     "evaluate",
     "evaluate_average",
     "evaluate_episodic",
@@ -134,6 +139,9 @@ __all__ = [
     "improvement_episodic",
     "kemeny_constant",
     "kl_divergence",
+    "lemma_2_3",
+    "lemma_2_4",
+    "lemma_2_5",
     "mixture_bound",
     "npg_bound",
     "occupancy",
@@ -148,5 +156,6 @@ __all__ = [
     "state_distribution",
     "stationary_distributions",
     "successor_representation",
+    "theorem_2_1",
     "total_variation",
 ]
