@@ -139,7 +139,7 @@ def bounds(
     References
     ----------
     J. Schulman et al. (2015), Trust region policy optimization, theorem 1. J. Achiam et al. (2017), Constrained policy
-    optimization, corollary 1. M. Pirotta et al. (2013), Safe policy iteration, corollary 3.6.
+    optimization, section 5.1. M. Pirotta et al. (2013), Safe policy iteration, section 3.
 
     Examples
     --------
@@ -366,7 +366,7 @@ def bounds_episodic(
 
     References
     ----------
-    J. Achiam et al. (2017), Constrained policy optimization, corollary 1, with lengths in place of discounts.
+    J. Achiam et al. (2017), Constrained policy optimization, section 5.1, with lengths in place of discounts.
 
     Examples
     --------
