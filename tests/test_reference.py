@@ -379,6 +379,7 @@ def test_reference_stands_alone() -> None:
         spec.loader.exec_module(alone)
         assert alone.evaluate([[[1]]], [[1]], [[1]], alone.exact(0.5)).value == [2]
         assert alone.occupancy([[[1]]], [[1]], [1], 0.5).visits == [2]
+        assert set(alone.bounds([[[1]]], [[1]], [[1]], [1], 0.5, [[1]]).values()) == {0}
         known = {"__main__", "alone", "rlcore", *sys.stdlib_module_names}
         print(sorted({name.partition(".")[0] for name in sys.modules} - known))
     """

@@ -65,11 +65,11 @@ def coupling(p: Sequence[Number], q: Sequence[Number]) -> Coupling:
     """
     rows, columns = exact(p), exact(q)
     apart = total_variation(p, q)
-    shared = [min(x, y) for x, y in zip(rows, columns, strict=True)]
-    left_p = [x - m for x, m in zip(rows, shared, strict=True)]
-    left_q = [y - m for y, m in zip(columns, shared, strict=True)]
+    common = [min(x, y) for x, y in zip(rows, columns, strict=True)]
+    left_p = [x - m for x, m in zip(rows, common, strict=True)]
+    left_q = [y - m for y, m in zip(columns, common, strict=True)]
     joint = [
-        [(i == j) * shared[i] + (x * y / apart if apart else 0) for j, y in enumerate(left_q)]
+        [(i == j) * common[i] + (x * y / apart if apart else 0) for j, y in enumerate(left_q)]
         for i, x in enumerate(left_p)
     ]
     return Coupling(joint=joint, disagreement=apart)
