@@ -632,6 +632,12 @@ def test_a_gradient_of_zero_where_nobody_goes_says_nothing() -> None:
     assert reference.direct_parameter_bound([1, 0], [1, 0], [[1], [1]], [[0], [0]]) == 0
 
 
+def test_natural_policy_gradient_bound_by_hand() -> None:
+    """At gamma = 3/4 with step 1/2 and T = 5: log|A| counts 4 / (1/2 * 5), the rest is 16 / 5."""
+    assert reference.npg_bound(HALF, 0.75, 5, 1) == Fraction(16, 5)
+    assert float(reference.npg_bound(HALF, 0.75, 5, 6)) == pytest.approx(8 / 5 * log(6) + 16 / 5, rel=1e-15)
+
+
 def test_natural_policy_gradient_keeps_its_bound() -> None:
     """In floating point, which is far sharper than the bound: three states, two actions, rewards in [0, 1]."""
     transition = [[[0.2, 0.5, 0.3], [0.9, 0.1, 0.0]], [[0.0, 0.3, 0.7], [0.4, 0.6, 0.0]], [[1, 0, 0], [0, 0, 1]]]
