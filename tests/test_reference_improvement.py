@@ -342,6 +342,15 @@ def test_new_policy_that_stays_where_only_the_old_one_goes() -> None:
     assert result.gap == result.new_start_value - result.surrogate == HALF
 
 
+def test_no_advantage_where_the_old_policy_stays() -> None:
+    """State 1 is out of reach; there the old policy stays for ever, so that nothing is known about ending."""
+    result = reference.improvement_episodic(
+        [[[0, 0]], [[0, 1], [0, 0]]], [[1], [1, 0]], [[1], [0, 1]], [1, 0], [[1], [0, 1]], [[1], [0, 1]]
+    )
+    assert result.expected_advantage == result.propagated_advantage == [0, None]
+    assert result.propagated_gap == result.gap == 0
+
+
 def test_policies_that_do_not_end() -> None:
     """The new one stays, or the old one stays in the state into which only the new one goes."""
     with pytest.raises(reference.ImproperPolicyError, match=r"\[\[0\]\]"):
