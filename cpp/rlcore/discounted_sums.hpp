@@ -1,4 +1,7 @@
 // The discounted sums of functions of the state under policies: (I - gamma P_pi)^-1 f, a pair of them at a time.
+//
+// Policies that mix fast are dealt with some at a time by span iteration over the rows of the model: one pass over the
+// transitions serves them all, and no P_pi is assembled. What does not contract in time goes through the resolvent.
 #pragma once
 
 #include <vector>
