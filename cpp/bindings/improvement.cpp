@@ -162,6 +162,8 @@ void bind_improvement(py::module_& module) {
   py::class_<StepShiftFields>(module, "StepShifts", "Sums over the shift of each candidate, (candidates,) each.")
       .def_property_readonly("l1", [](const StepShiftFields& fields) { return column(fields.all, &StepShift::l1); })
       .def_property_readonly("mass", [](const StepShiftFields& fields) { return column(fields.all, &StepShift::mass); })
+      .def_property_readonly("error",
+                             [](const StepShiftFields& fields) { return column(fields.all, &StepShift::error); })
       .def_property_readonly("carried",
                              [](const StepShiftFields& fields) { return column(fields.all, &StepShift::carried); });
 
@@ -183,7 +185,6 @@ void bind_improvement(py::module_& module) {
       "Where one step of each candidate goes that a step of the base does not.", py::arg("mdp"), py::arg("base"),
       py::arg("candidates"), py::arg("functions").noconvert(), py::arg("undiscounted"), py::arg("num_threads"),
       py::arg("progress"));
-  module.def("step_shift_error", &step_shift_error, "Bounds their error relative to the sum of w TV.", py::arg("mdp"));
   module.def("kl_error", &kl_error, "Bounds the relative error of a KL.", py::arg("num_actions"));
   module.attr("COMPARISON_ERROR") = kComparisonError;
 

@@ -24,6 +24,9 @@ class Candidates {
   /// Whether they are given by the rows that they change.
   bool are_changes() const { return policies_.empty(); }
 
+  /// The whole policies.
+  std::span<const ConstVector> policies() const { return policies_; }
+
   /// Calls visit(state, row) for the states in [first, last) whose row a candidate may change, in order.
   template <class Visit>
   void for_rows(Index candidate, Index first, Index last, Visit&& visit) const {

@@ -1,6 +1,8 @@
 #include "rlcore/step_shift.hpp"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cmath>
 
 #include "rlcore/parallel.hpp"
@@ -13,8 +15,15 @@ namespace {
 /// number is summed in the same order for every team.
 constexpr Index kMostParts = 4;
 
+/// Smaller models do not need to share passes.
+constexpr Index kFewestStates = 512;
+
 /// Candidates that one thread deals with at a time, where there are many small ones.
 constexpr Index kTogether = 16;
+
+/// Bounds the error of sums of products that are formed in twofold arithmetic, relative to those of the magnitudes: of
+/// at most all stored entries, twice where the diagonal is mended, and then rounded.
+double twofold_error(const Mdp& mdp) { return 4.0 * dot_error(mdp.num_entries() + 64) + 4.0 * kUnitRoundoff; }
 
 /// Sums over y, as far as they are formed.
 struct Sums {
@@ -40,7 +49,8 @@ class Shift {
         undiscounted_(undiscounted),
         num_parts_(candidates.are_changes() ? 1 : std::min(kMostParts, num_blocks(base.mdp.num_states()))),
         parts_(at(num_parts_)),
-        ended_(at(num_parts_)) {
+        ended_(at(num_parts_)),
+        moved_(at(num_parts_)) {
     for (TwofoldVector& part : parts_) part = twofold_vector(base.mdp.num_states());
   }
 
@@ -51,6 +61,7 @@ class Shift {
     const Index size = base_.mdp.num_states();
     team.for_blocks(num_parts_, 1, [&](Index part, Index, Index) {
       ended_[at(part)] = {};
+      moved_[at(part)] = 0.0;
       candidates_.for_rows(candidate, size * part / num_parts_, size * (part + 1) / num_parts_,
                            [&](Index state, const double* row) { add_row(state, row, part); });
     });
@@ -58,7 +69,9 @@ class Shift {
     Twofold ended;
     for (const Twofold& part : ended_) ended = ended + part;
     sums.include(ended);
-    return {sums.l1.hi, sums.mass.hi, sums.carried.hi};
+    double moved = 0.0;
+    for (const double part : moved_) moved += part;
+    return {sums.l1.hi, sums.mass.hi, sums.carried.hi, twofold_error(base_.mdp) * moved};
   }
 
  private:
@@ -71,6 +84,7 @@ class Shift {
       const Twofold change = two_sum(row[pair - first], -base_.policy[at(pair)]);
       if (change.hi == 0.0) continue;
       const Twofold more = change * weight;
+      moved_[at(part)] += std::fabs(more.hi);
       const Row successors = mdp.row(pair);
       twofold_rows().scatter(more, successors, parts_[at(part)].data());
       for (Index k = 0; k < successors.length; ++k) touch(successors.column[k]);
@@ -135,8 +149,143 @@ class Shift {
   Index num_parts_;
   std::vector<TwofoldVector> parts_;
   std::vector<Twofold> ended_;
+  std::vector<double> moved_;    // sum w |pi' - pi|
   std::vector<Column> touched_;  // the states to which changed rows lead
 };
+
+/// Candidates that share a pass over the transitions.
+constexpr int kLanes = 8;
+using Lanes = std::array<double, kLanes>;
+
+/// The y of a few whole candidates at a time, in doubles; the parts are as above.
+class SharedShift {
+ public:
+  SharedShift(const Base& base, Team& team)
+      : base_(base), team_(team), num_parts_(std::min(kMostParts, num_blocks(base.mdp.num_states()))) {
+    for (Index part = 0; part < num_parts_; ++part) parts_.emplace_back(at(base.mdp.num_states()));
+    count_arrivals();
+  }
+
+  void find(std::span<const ConstVector> policies, const double* functions, std::span<StepShift> found) {
+    const Index size = base_.mdp.num_states();
+    std::vector<Lanes> ended(at(num_parts_)), moved(at(num_parts_));
+    team_.for_blocks(num_parts_, 1, [&](Index part, Index, Index) {
+      Lanes& ending = ended[at(part)] = {};
+      Lanes& moving = moved[at(part)] = {};
+      for (Index state = size * part / num_parts_; state < size * (part + 1) / num_parts_; ++state) {
+        add_state(policies, state, parts_[at(part)], ending, moving);
+      }
+    });
+    std::vector<LaneSums> blocks(at(num_blocks(size)));
+    team_.for_blocks(size, kBlock, [&](Index first, Index last, Index block) {
+      for (Index state = first; state < last; ++state) {
+        blocks[at(block)].include(taken(state), functions, size, state, policies.size());
+      }
+    });
+    LaneSums all;
+    for (const LaneSums& block : blocks) all.include(block);
+    for (std::size_t lane = 0; lane < found.size(); ++lane) {
+      double ending = 0.0;
+      double moving = 0.0;
+      for (Index part = 0; part < num_parts_; ++part) {
+        ending += ended[at(part)][lane];
+        moving += moved[at(part)][lane];
+      }
+      found[lane] = {all.l1[lane] + std::fabs(ending), all.mass[lane] + ending, all.carried[lane], error_of(moving)};
+    }
+  }
+
+ private:
+  struct LaneSums {
+    Lanes l1{}, mass{}, carried{};
+
+    void include(const Lanes& y, const double* functions, Index size, Index state, std::size_t count) {
+      for (int lane = 0; lane < kLanes; ++lane) {
+        l1[lane] += std::fabs(y[lane]);
+        mass[lane] += y[lane];
+      }
+      if (functions == nullptr) return;
+      for (std::size_t lane = 0; lane < count; ++lane) {
+        carried[lane] += y[lane] * functions[static_cast<Index>(lane) * size + state];
+      }
+    }
+    void include(const LaneSums& other) {
+      for (int lane = 0; lane < kLanes; ++lane) {
+        l1[lane] += other.l1[lane];
+        mass[lane] += other.mass[lane];
+        carried[lane] += other.carried[lane];
+      }
+    }
+  };
+
+  void add_state(std::span<const ConstVector> policies, Index state, std::vector<Lanes, LargeAllocator<Lanes>>& sums,
+                 Lanes& ended, Lanes& moved) const {
+    const Mdp& mdp = base_.mdp;
+    const double weight = base_.weight[at(state)];
+    if (weight == 0.0) return;
+    for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
+      Lanes more{};
+      for (std::size_t lane = 0; lane < policies.size(); ++lane) {
+        more[lane] = weight * (policies[lane][at(pair)] - base_.policy[at(pair)]);
+        moved[lane] += std::fabs(more[lane]);
+      }
+      const Row row = mdp.row(pair);
+      for (Index k = 0; k < row.length; ++k) {
+        prefetch(sums.data() + row.upcoming(k));
+        const double probability = row.probability[k];
+        Lanes& sum = sums[at(row.column[k])];
+        for (int lane = 0; lane < kLanes; ++lane) sum[lane] += more[lane] * probability;
+      }
+      if (mdp.termination().empty()) continue;
+      for (int lane = 0; lane < kLanes; ++lane) ended[lane] += more[lane] * mdp.termination()[at(pair)];
+    }
+  }
+
+  /// y(state), of which nothing is left.
+  Lanes taken(Index state) {
+    Lanes y{};
+    for (auto& part : parts_) {
+      for (int lane = 0; lane < kLanes; ++lane) y[lane] += part[at(state)][lane];
+      part[at(state)] = {};
+    }
+    return y;
+  }
+
+  void count_arrivals() {
+    std::vector<Column> arrivals(at(base_.mdp.num_states()));
+    for (Index pair = 0; pair < base_.mdp.num_pairs(); ++pair) {
+      const Row row = base_.mdp.row(pair);
+      for (Index k = 0; k < row.length; ++k) ++arrivals[at(row.column[k])];
+    }
+    most_arrivals_ = *std::max_element(arrivals.begin(), arrivals.end());
+  }
+
+  /// Each number of y is a sum of so many products; blocks and then the states are summed after that. What ends is
+  /// summed over all pairs.
+  double error_of(double moved) const {
+    const Index ending = base_.mdp.can_end() ? base_.mdp.num_pairs() : 0;
+    const Index terms = most_arrivals_ + kBlock + num_blocks(base_.mdp.num_states()) + ending + 16;
+    return 2.0 * static_cast<double>(terms) * kUnitRoundoff * moved;
+  }
+
+  const Base& base_;
+  Team& team_;
+  Index num_parts_;
+  Index most_arrivals_ = 0;
+  std::vector<std::vector<Lanes, LargeAllocator<Lanes>>> parts_;
+};
+
+void find_shared_shifts(const Base& base, const Candidates& candidates, ConstVector functions, Team& team,
+                        Monitor& monitor, std::span<StepShift> found) {
+  SharedShift shift(base, team);
+  const Index size = base.mdp.num_states();
+  for (Index first = 0; first < candidates.size(); first += kLanes) {
+    monitor.poll({"steps of candidates", first, 0.0, 0.0});
+    const Index count = std::min(Index{kLanes}, candidates.size() - first);
+    const double* const f = functions.empty() ? nullptr : functions.data() + first * size;
+    shift.find(candidates.policies().subspan(at(first), at(count)), f, found.subspan(at(first), at(count)));
+  }
+}
 
 }  // namespace
 
@@ -147,6 +296,10 @@ std::vector<StepShift> step_shifts(const Base& base, const Candidates& candidate
   const auto function_of = [&](Index candidate) {
     return functions.empty() ? nullptr : functions.data() + candidate * base.mdp.num_states();
   };
+  if (!undiscounted && !candidates.are_changes() && base.mdp.num_states() >= kFewestStates) {
+    find_shared_shifts(base, candidates, functions, team, monitor, found);
+    return found;
+  }
   std::vector<Shift> shifts;
   shifts.emplace_back(base, candidates, undiscounted);
   if (shifts.front().is_shared()) {
@@ -172,11 +325,6 @@ std::vector<StepShift> step_shifts(const Base& base, const Candidates& candidate
     });
   }
   return found;
-}
-
-double step_shift_error(const Mdp& mdp) {
-  // Every number of y is a sum of at most all stored entries, in twofold arithmetic, of products that sum to 2 w TV.
-  return 4.0 * dot_error(mdp.num_entries() + 64) + 2.0 * kUnitRoundoff;
 }
 
 }  // namespace rlcore

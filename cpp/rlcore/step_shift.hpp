@@ -7,19 +7,19 @@
 
 namespace rlcore {
 
-/// y = (P' - P)^T w, in twofold arithmetic, and (term' - term)^T w of what ends. Undiscounted, the diagonals of P and
-/// P' are one minus the rest of the row and its termination, as in linear/kernel.hpp.
+/// y = (P' - P)^T w, and (term' - term)^T w of what ends. Undiscounted, the diagonals of P and P' are one minus the
+/// rest of the row and its termination, as in linear/kernel.hpp.
 struct StepShift {
   double l1 = 0.0;       // of y, and of what ends
   double mass = 0.0;     // sum y, and what ends: 0 but for rounding in the model and the policies
   double carried = 0.0;  // y^T f, if there is an f
+  double error = 0.0;    // bounds the L1 error of y, and the errors of the others relative to max |f|
 };
 
-/// The shift of every candidate; `functions` holds an f for each, (candidates, num_states), or nothing.
+/// The shift of every candidate; `functions` holds an f for each, (candidates, num_states), or nothing. Whole
+/// candidates of a discounted process share passes over the transitions, in doubles; others are dealt with one by one
+/// in twofold arithmetic.
 std::vector<StepShift> step_shifts(const Base& base, const Candidates& candidates, ConstVector functions,
                                    bool undiscounted, Team& team, Monitor& monitor);
-
-/// Bounds the error of l1, mass and of y in the L1 norm, relative to the sum of w TV.
-double step_shift_error(const Mdp& mdp);
 
 }  // namespace rlcore

@@ -44,7 +44,6 @@ __all__: list[str] = [
     "occupancy_finite_horizon",
     "rows_are_canonical",
     "state_distribution",
-    "step_shift_error",
     "step_shifts",
     "successor_representation",
 ]
@@ -290,6 +289,8 @@ class StepShifts:
     """
     @property
     def carried(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def error(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
     def l1(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
@@ -539,11 +540,6 @@ def state_distribution(
 ) -> StateRowsFields:
     """
     Pr(s_t = .) for t = 0 .. steps.
-    """
-
-def step_shift_error(mdp: Mdp) -> float:
-    """
-    Bounds their error relative to the sum of w TV.
     """
 
 def step_shifts(

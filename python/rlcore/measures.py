@@ -206,8 +206,7 @@ def step_shifts(base: ComparisonBase, chunk: Chunk, seen: Compared, functions: F
         base.mdp._core, base.core, core_candidates(chunk), functions, undiscounted, threads, progress
     )
     # A unit of w moves at most 2 TV, and 4 TV where the diagonal is one minus the rest.
-    arithmetic = _core.step_shift_error(base.mdp._core) * np.asarray(seen.tv.upper)
-    error = 4.0 * (base.weight_error * seen.tv_visited + arithmetic) * (1.0 + 1e-8)
+    error = (4.0 * base.weight_error * seen.tv_visited + found.error) * (1.0 + 1e-8)
     return StepShifts(abs(Enclosure.around(found.l1, error)), error, np.abs(found.mass) + error, found.carried)
 
 

@@ -85,7 +85,7 @@ def _gap_by_solving(
         assert horizon is not None
         of_abar = np.where(seen.abar_error == 0.0, 0.0, l1 * horizon.upper * seen.abar_error)
     can_end = base.mdp.can_end
-    error = l1 * response_error + of_abar + shifts.error * (largest if can_end else half_span)
+    error = l1 * response_error + of_abar + shifts.error * largest
     error = error + shifts.mass * largest + 4 * ULP * l1 * (largest if can_end else half_span)
     gap = Enclosure.around(base.gamma * shifts.carried, np.where(l1 == 0.0, 0.0, base.gamma * error))
     return gap, shifts
