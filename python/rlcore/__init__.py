@@ -5,6 +5,7 @@ from importlib.metadata import version as _version
 from rlcore import gallery, plot
 from rlcore.candidates import PolicyChanges
 from rlcore.chain_structure import ChainStructure, chain_structure
+from rlcore.coupling import Coupling, PolicyCoupling, coupling, policy_coupling
 from rlcore.death_mdp import death_mdp
 from rlcore.divergence import PolicyDivergences, policy_divergences
 from rlcore.enclosure import Enclosure, Verdict
@@ -52,6 +53,7 @@ __all__ = [
     "CertifiedArray",
     "ChainStructure",
     "ConvergenceError",
+    "Coupling",
     "Discounted",
     "Enclosure",
     "Episodic",
@@ -66,6 +68,7 @@ __all__ = [
     "ModelError",
     "Occupancy",
     "PolicyChanges",
+    "PolicyCoupling",
     "PolicyDivergences",
     "PolicyError",
     "Progress",
@@ -76,6 +79,7 @@ __all__ = [
     "chain_structure",
     "check_improvement",
     "compare_settings",
+    "coupling",
     "death_mdp",
     "deterministic_policy",
     "deviation_rows",
@@ -91,6 +95,7 @@ __all__ = [
     "mixture_policy",
     "occupancy",
     "plot",
+    "policy_coupling",
     "policy_divergences",
     "random_policy",
     "save",
