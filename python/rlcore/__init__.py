@@ -26,6 +26,7 @@ from rlcore.improvement import check_improvement
 from rlcore.improvement_report import BoundReport, ImprovementReport
 from rlcore.io.file import load, save, validate
 from rlcore.io.gymnasium import from_gymnasium
+from rlcore.lemmas import Lemmas, Statement, lemmas
 from rlcore.long_run import deviation_rows, episode_length, first_passage_times, kemeny_constant
 from rlcore.mdp import MDP
 from rlcore.occupancy import occupancy, state_distribution, successor_representation
@@ -64,6 +65,7 @@ __all__ = [
     "ImproperPolicyError",
     "ImprovementReport",
     "InputError",
+    "Lemmas",
     "MissingPackageError",
     "ModelError",
     "Occupancy",
@@ -75,6 +77,7 @@ __all__ = [
     "RlcoreError",
     "SettingError",
     "SettingsComparison",
+    "Statement",
     "Verdict",
     "chain_structure",
     "check_improvement",
@@ -91,6 +94,7 @@ __all__ = [
     "gallery",
     "greedy_policy",
     "kemeny_constant",
+    "lemmas",
     "load",
     "mixture_policy",
     "occupancy",
