@@ -1021,17 +1021,21 @@ RESULTS = {
     "Certificate",
     "CertifiedArray",
     "ChainStructure",
+    "Coupling",
     "Evaluation",
     "FiniteHorizonEvaluation",
     "FiniteHorizonOccupancy",
+    "Lemmas",
     "Occupancy",
+    "PolicyCoupling",
     "Progress",
     "SettingsComparison",
+    "Statement",
 }
 # Settings without numbers: there is nothing to get wrong when they are made.
 PLAIN = {"Episodic", "Average"}
-# What files hold has a table of its own.
-ELSEWHERE = {"save", "load", "validate"}
+# What files hold, couplings and lemmas have tables of their own.
+ELSEWHERE = {"save", "load", "validate", "coupling", "policy_coupling", "lemmas"}
 
 
 def public_callables() -> Iterable[str]:
