@@ -34,46 +34,58 @@ TwofoldVector Chain::mean_over_actions(ConstVector pair_values, Team& team) cons
 
 double Chain::mean_error(double scale) const { return arithmetic_error(mdp_.max_num_actions(), scale); }
 
-Twofold Chain::mean_ahead(Index state, const Twofold* x) const {
-  const TwofoldRows& rows = twofold_rows();
-  TwofoldSum over_actions;
+template <class Number>
+TwofoldOf<Number> Chain::mean_ahead(Index state, const TwofoldOf<Number>* x) const {
+  const TwofoldRowsOf<Number>& rows = twofold_rows_of<Number>();
+  TwofoldOf<Number> over_actions;
   for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
     const double weight = policy_[at(pair)];
-    if (weight != 0.0) over_actions.add_product(rows.dot(mdp_.row(pair), x), weight);
+    if (weight != 0.0) rows.add_dot(weight, mdp_.row(pair), x, over_actions);
   }
-  return over_actions.total();
+  return two_sum(over_actions.hi, over_actions.lo);
 }
 
 /// The states are dealt with in a few parts, each with sums of its own: how many depends on the model alone,
 /// so that each number is summed in the same order for every team.
-TwofoldVector Chain::arrivals(double discount, const TwofoldVector& x, Team& team) const {
+template <class Number>
+Numbers<TwofoldOf<Number>> Chain::arrivals(double discount, std::span<const TwofoldOf<Number>> x, Team& team) const {
   constexpr Index kMostParts = 4;
-  const TwofoldRows& rows = twofold_rows();
+  const TwofoldRowsOf<Number>& rows = twofold_rows_of<Number>();
   const Index num_parts = std::min(kMostParts, num_blocks(size()));
-  std::vector<TwofoldVector> parts(at(num_parts));
+  std::vector<Numbers<TwofoldOf<Number>>> parts(at(num_parts));
   team.for_blocks(num_parts, 1, [&](Index part, Index, Index) {
-    TwofoldVector& sum = parts[at(part)] = twofold_vector(size());
+    Numbers<TwofoldOf<Number>>& sum = parts[at(part)];
+    sum.resize(at(size()));
     for (Index state = size() * part / num_parts; state < size() * (part + 1) / num_parts; ++state) {
-      const Twofold visits = x[at(state)] * discount;
-      if (visits.hi == 0.0) continue;
+      const TwofoldOf<Number> visits = x[at(state)] * discount;
+      if (is_zero(visits.hi)) continue;
       for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
         const double chosen = policy_[at(pair)];
         if (chosen != 0.0) rows.scatter(visits * chosen, mdp_.row(pair), sum.data());
       }
     }
   });
-  TwofoldVector& total = parts.front();
+  Numbers<TwofoldOf<Number>>& total = parts.front();
   team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
     for (auto i = at(first); i < at(last); ++i) {
       total[i] = two_sum(total[i].hi, total[i].lo);
       for (Index part = 1; part < num_parts; ++part) {
-        const Twofold more = parts[at(part)][i];
+        const TwofoldOf<Number> more = parts[at(part)][i];
         total[i] = total[i] + two_sum(more.hi, more.lo);
       }
     }
   });
   return std::move(total);
 }
+
+#define RLCORE_FOR_LANES(Number)                                                       \
+  template TwofoldOf<Number> Chain::mean_ahead(Index, const TwofoldOf<Number>*) const; \
+  template Numbers<TwofoldOf<Number>> Chain::arrivals(double, std::span<const TwofoldOf<Number>>, Team&) const
+RLCORE_FOR_LANES(double);
+RLCORE_FOR_LANES(LaneArray<2>);
+RLCORE_FOR_LANES(LaneArray<4>);
+RLCORE_FOR_LANES(LaneArray<8>);
+#undef RLCORE_FOR_LANES
 
 double Chain::residual_error(double scale) const {
   const Index terms = mdp_.max_row_length() + mdp_.max_num_actions();

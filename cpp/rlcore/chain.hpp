@@ -5,7 +5,10 @@
 // certificates trust only these.
 #pragma once
 
+#include <span>
+
 #include "rlcore/csr_matrix.hpp"
+#include "rlcore/lanes.hpp"
 #include "rlcore/mdp.hpp"
 #include "rlcore/twofold.hpp"
 
@@ -38,11 +41,16 @@ class Chain {
   TwofoldVector mean_over_actions(ConstVector pair_values, Team& team) const;
   double mean_error(double scale) const;
 
-  /// sum_s' P_pi(s'|s) x(s')
-  Twofold mean_ahead(Index state, const Twofold* x) const;
+  /// sum_s' P_pi(s'|s) x(s'), of every lane.
+  template <class Number>
+  TwofoldOf<Number> mean_ahead(Index state, const TwofoldOf<Number>* x) const;
 
-  /// discount P_pi^T x
-  TwofoldVector arrivals(double discount, const TwofoldVector& x, Team& team) const;
+  /// discount P_pi^T x, of every lane.
+  template <class Number>
+  Numbers<TwofoldOf<Number>> arrivals(double discount, std::span<const TwofoldOf<Number>> x, Team& team) const;
+  TwofoldVector arrivals(double discount, const TwofoldVector& x, Team& team) const {
+    return arrivals<double>(discount, x, team);
+  }
 
   /// P_pi^T x: where the process is one step later.
   TwofoldVector step(const TwofoldVector& x, Team& team) const { return arrivals(1.0, x, team); }

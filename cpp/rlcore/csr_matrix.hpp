@@ -1,6 +1,9 @@
 // A square sparse matrix by rows, as the solvers read it.
 #pragma once
 
+#include <algorithm>
+
+#include "rlcore/lanes.hpp"
 #include "rlcore/parallel.hpp"
 #include "rlcore/storage.hpp"
 #include "rlcore/types.hpp"
@@ -20,15 +23,16 @@ struct CsrMatrix {
   CsrMatrix() = default;
   CsrMatrix(Index rows, Index capacity) : size(rows), first(rows), length(rows), column(capacity), value(capacity) {}
 
-  /// (M x)(row)
-  double row_product(Index row, const double* x) const {
+  /// (M x)(row), of every lane of x.
+  template <class Number>
+  Number row_product(Index row, const Number* x) const {
     const Index begin = first[row];
     const Index end = begin + length[row];
     const Column* columns = column.data();
     const double* values = value.data();
     // Two sums: the additions of one need not wait for each other.
-    double even = 0.0;
-    double odd = 0.0;
+    Number even{};
+    Number odd{};
     Index entry = begin;
     for (; entry + 1 < end; entry += 2) {
       even += values[entry] * x[columns[entry]];
@@ -36,6 +40,18 @@ struct CsrMatrix {
     }
     if (entry < end) even += values[entry] * x[columns[entry]];
     return even + odd;
+  }
+
+  /// Asks for the lanes of x that products will need some rows later, in a loop over rows before `row_end` of one
+  /// block. Single numbers come fast enough by themselves.
+  template <class Number>
+  RLCORE_INLINE void fetch_ahead(Index row, Index row_end, const Number* x) const {
+    if constexpr (kLanesOf<Number> > 1) {
+      const Index last = first[row_end - 1] + length[row_end - 1] - 1;
+      for (Index entry = first[row]; entry < first[row] + length[row]; ++entry) {
+        prefetch(x + column[std::min(entry + kLookahead, last)]);
+      }
+    }
   }
 };
 

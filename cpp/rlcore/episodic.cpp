@@ -44,16 +44,17 @@ class Episodes {
                                   named + "; use Average(), Discounted(gamma), or another start distribution");
   }
 
-  /// X b, NaN where the policy is improper.
-  linear::Solution values(linear::RightSide b, double tolerance) {
-    for (std::size_t s = 0; s < b.value.size(); ++s) {
-      if (structure_.proper[s] == 0) b.value[s] = {};
-    }
-    linear::Solution solution = resolvent_.solve(b, tolerance);
-    for (std::size_t s = 0; s < b.value.size(); ++s) {
-      if (structure_.proper[s] == 0) solution.x[s] = {kNaN, kNaN};
-    }
-    return solution;
+  /// X b of each right-hand side, NaN where the policy is improper.
+  std::vector<linear::Solution> values(std::vector<linear::RightSide> sides, double tolerance) {
+    const auto set_improper = [&](TwofoldVector& x, Twofold value) {
+      for (std::size_t s = 0; s < x.size(); ++s) {
+        if (structure_.proper[s] == 0) x[s] = value;
+      }
+    };
+    for (linear::RightSide& b : sides) set_improper(b.value, {});
+    std::vector<linear::Solution> solutions = resolvent_.solve(sides, tolerance);
+    for (linear::Solution& solution : solutions) set_improper(solution.x, {kNaN, kNaN});
+    return solutions;
   }
 
  private:
@@ -82,11 +83,12 @@ class Episodes {
   Team& team_;
 };
 
-Evaluation evaluation(Episodes& episodes, ConstVector reward, double tolerance, Team& team) {
+linear::RightSide right_side(const Chain& chain, ConstVector reward, Team& team) {
+  return {chain.mean_over_actions(reward, team), chain.mean_error(extent_of(reward, team).largest())};
+}
+
+Evaluation evaluation(const Episodes& episodes, ConstVector reward, linear::Solution solution, Team& team) {
   const Mdp& mdp = episodes.chain().mdp();
-  const double scale = extent_of(reward, team).largest();
-  linear::Solution solution = episodes.values(
-      {episodes.chain().mean_over_actions(reward, team), episodes.chain().mean_error(scale)}, tolerance);
   const double error = solution.certificate.error_bound;
   Evaluation out = undiscounted_evaluation(mdp, reward, {solution.x, error, error}, team);
   out.proper = episodes.proper();
@@ -109,8 +111,11 @@ std::vector<Evaluation> evaluate_episodic(const Mdp& mdp, std::span<const ConstV
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
     Episodes episodes(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1, team, watch);
     if (!mdp.initial().empty()) episodes.ensure_proper_from(twofold(mdp.initial()));
+    std::vector<linear::RightSide> sides;
+    for (const ConstVector reward : rewards) sides.push_back(right_side(episodes.chain(), reward, team));
+    std::vector<linear::Solution> solutions = episodes.values(std::move(sides), options.tolerance);
     for (std::size_t j = 0; j < rewards.size(); ++j) {
-      results[i * rewards.size() + j] = evaluation(episodes, rewards[j], options.tolerance, team);
+      results[i * rewards.size() + j] = evaluation(episodes, rewards[j], std::move(solutions[j]), team);
     }
   });
   return results;
@@ -124,11 +129,15 @@ std::vector<Occupancy> occupancy_episodic(const Mdp& mdp, std::span<const ConstV
   std::vector<Occupancy> results(policies.size() * initials.size());
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
     Episodes episodes(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1, team, watch);
+    std::vector<linear::RightSide> starts;
+    for (const ConstVector initial : initials) {
+      starts.push_back({twofold(initial)});
+      episodes.ensure_proper_from(starts.back().value);
+    }
+    std::vector<linear::Solution> visits = episodes.resolvent().solve_transposed(starts, options.tolerance);
     for (std::size_t j = 0; j < initials.size(); ++j) {
-      const linear::RightSide start{twofold(initials[j])};
-      episodes.ensure_proper_from(start.value);
-      linear::Solution visits = episodes.resolvent().solve_transposed(start, options.tolerance);
-      results[i * initials.size() + j] = normalised_occupancy(episodes.chain(), start.value, std::move(visits), team);
+      results[i * initials.size() + j] =
+          normalised_occupancy(episodes.chain(), starts[j].value, std::move(visits[j]), team);
     }
   });
   return results;
@@ -139,7 +148,7 @@ StateRows episode_length(const Mdp& mdp, ConstVector policy, const Options& opti
   Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
   Episodes episodes(mdp, policy, -1, team, monitor);
   const TwofoldVector one(at(mdp.num_states()), Twofold{1.0});
-  linear::Solution mean = episodes.values({one}, options.tolerance);
+  const linear::Solution mean = std::move(episodes.values({{one}}, options.tolerance).front());
 
   // E[T^2] = X (2 E[T] - 1).
   linear::RightSide b{twofold_vector(mdp.num_states()), 2.0 * mean.certificate.error_bound};
@@ -149,7 +158,7 @@ StateRows episode_length(const Mdp& mdp, ConstVector policy, const Options& opti
     b.value[s] = mean.x[s] + mean.x[s] - 1.0;
     most = std::max(most, mean.x[s].hi);
   }
-  const linear::Solution square = episodes.values(std::move(b), options.tolerance);
+  const linear::Solution square = std::move(episodes.values({b}, options.tolerance).front());
 
   StateRows out;
   Doubles variances;

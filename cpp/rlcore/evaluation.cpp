@@ -5,6 +5,7 @@
 
 #include "rlcore/batch.hpp"
 #include "rlcore/policy.hpp"
+#include "rlcore/side_by_side.hpp"
 #include "rlcore/twofold_rows.hpp"
 
 namespace rlcore {
@@ -34,43 +35,55 @@ struct Rounding {
 };
 
 /// Q(s,a) = r(s,a) + gamma sum_s' P(s'|s,a) V(s') and A = Q - V, from the twofold V: a large constant in
-/// the rewards then costs A no digits (theory 9).
-Rounding action_values(const Mdp& mdp, ConstVector reward, double discount, const TwofoldVector& value, Evaluation& out,
-                       Team& team) {
-  const TwofoldRows& rows = twofold_rows();
-  std::vector<Rounding> partial(at(num_blocks(mdp.num_states())));
+/// the rewards then costs A no digits (theory 9). The model is read once for all values.
+template <class Number>
+std::vector<Rounding> action_values(const Mdp& mdp, std::span<const ConstVector> rewards, double discount,
+                                    std::span<const linear::Solution> values, std::span<Evaluation> out, Team& team) {
+  const std::size_t count = values.size();
+  const TwofoldRowsOf<Number>& rows = twofold_rows_of<Number>();
+  std::vector<const TwofoldVector*> vectors;
+  for (const linear::Solution& solution : values) vectors.push_back(&solution.x);
+  const SideBySide<Number> value(vectors, team);
+  struct Most {
+    Number action_value{};
+    Number advantage{};
+  };
+  std::vector<Most> partial(at(num_blocks(mdp.num_states())));
   team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index block) {
-    Rounding most;
+    using std::fabs, std::max;
+    Most most;
     for (Index state = first; state < last; ++state) {
       for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
         const std::size_t i = at(pair);
-        const Twofold q = rows.dot(mdp.row(pair), value.data()) * discount + reward[i];
-        const Twofold a = q - value[at(state)];
-        out.action_value[i] = q.hi;
-        out.advantage[i] = a.hi;
-        most.action_value = std::max(most.action_value, std::fabs(q.lo));
-        most.advantage = std::max(most.advantage, std::fabs(a.lo));
+        TwofoldOf<Number> reward;
+        for (std::size_t k = 0; k < count; ++k) lane(reward.hi, k) = rewards[k][i];
+        const TwofoldOf<Number> q = rows.dot(mdp.row(pair), value.numbers().data()) * discount + reward;
+        const TwofoldOf<Number> a = q - value[at(state)];
+        for (std::size_t k = 0; k < count; ++k) {
+          out[k].action_value[i] = lane(q.hi, k);
+          out[k].advantage[i] = lane(a.hi, k);
+        }
+        most.action_value = max(most.action_value, fabs(q.lo));
+        most.advantage = max(most.advantage, fabs(a.lo));
       }
     }
     partial[at(block)] = most;
   });
-  Rounding all;
-  for (const Rounding& part : partial) {
-    all.action_value = std::max(all.action_value, part.action_value);
-    all.advantage = std::max(all.advantage, part.advantage);
+  std::vector<Rounding> all(count);
+  for (std::size_t k = 0; k < count; ++k) {
+    for (const Most& part : partial) {
+      all[k].action_value = std::max(all[k].action_value, lane(part.action_value, k));
+      all[k].advantage = std::max(all[k].advantage, lane(part.advantage, k));
+    }
   }
   return all;
 }
 
-/// Fills in everything that follows from the twofold V and its error bound.
-Evaluation derive(const Mdp& mdp, ConstVector reward, double discount, linear::Solution solution, Team& team) {
-  Evaluation out;
+/// Fills in what follows from the twofold V, its error bound, and what the rounding of Q and A costs.
+void derive(const Mdp& mdp, ConstVector reward, double discount, linear::Solution solution, const Rounding& rounding,
+            Evaluation& out, Team& team) {
   out.certificate = std::move(solution.certificate);
-  out.action_value.resize(at(mdp.num_pairs()));
-  out.advantage.resize(at(mdp.num_pairs()));
   const TwofoldVector& value = solution.x;
-  const Rounding rounding = action_values(mdp, reward, discount, value, out, team);
-
   const double error = out.certificate.error_bound;
   const double ahead = discount * mdp.row_sum().upper;
   const double magnitude = extent_of(value, team).largest() * 2.0 + extent_of(reward, team).largest();
@@ -84,7 +97,25 @@ Evaluation derive(const Mdp& mdp, ConstVector reward, double discount, linear::S
     out.bounds.start_value = eta->bound;
   }
   out.value = rounded(value);
-  return out;
+}
+
+/// Fills in evaluations under several rewards from their solutions.
+void derive_all(const Mdp& mdp, std::span<const ConstVector> rewards, double discount,
+                std::span<linear::Solution> solutions, std::span<Evaluation> out, Team& team) {
+  for (std::size_t first = 0; first < out.size(); first += kMostLanes) {
+    const std::size_t count = std::min(kMostLanes, out.size() - first);
+    for (Evaluation& evaluation : out.subspan(first, count)) {
+      evaluation.action_value.resize(at(mdp.num_pairs()));
+      evaluation.advantage.resize(at(mdp.num_pairs()));
+    }
+    const std::vector<Rounding> roundings = with_lanes(count, [&]<class Number>() {
+      return action_values<Number>(mdp, rewards.subspan(first, count), discount, solutions.subspan(first, count),
+                                   out.subspan(first, count), team);
+    });
+    for (std::size_t k = 0; k < count; ++k) {
+      derive(mdp, rewards[first + k], discount, std::move(solutions[first + k]), roundings[k], out[first + k], team);
+    }
+  }
 }
 
 }  // namespace
@@ -124,15 +155,14 @@ std::vector<Evaluation> evaluate(const Mdp& mdp, std::span<const ConstVector> po
     {
       const linear::Kernel kernel(chain, discount);
       linear::Resolvent resolvent(kernel, team, watch);
+      std::vector<linear::RightSide> sides;
       for (const ConstVector reward : rewards) {
         const double scale = extent_of(reward, team).largest();
-        solutions.push_back(
-            resolvent.solve({chain.mean_over_actions(reward, team), chain.mean_error(scale)}, options.tolerance));
+        sides.push_back({chain.mean_over_actions(reward, team), chain.mean_error(scale)});
       }
+      solutions = resolvent.solve(sides, options.tolerance);
     }
-    for (std::size_t j = 0; j < rewards.size(); ++j) {
-      results[i * rewards.size() + j] = derive(mdp, rewards[j], discount, std::move(solutions[j]), team);
-    }
+    derive_all(mdp, rewards, discount, solutions, std::span(results).subspan(i * rewards.size(), rewards.size()), team);
   });
   return results;
 }

@@ -6,25 +6,29 @@
 #include <limits>
 #include <vector>
 
+#include "rlcore/lanes.hpp"
 #include "rlcore/parallel.hpp"
 #include "rlcore/twofold.hpp"
 #include "rlcore/types.hpp"
 
 namespace rlcore {
 
-struct Extent {
-  double lower = std::numeric_limits<double>::infinity();
-  double upper = -std::numeric_limits<double>::infinity();
-  double l1 = 0.0;
+template <class Number>
+struct ExtentOf {
+  Number lower = in_every_lane<Number>(std::numeric_limits<double>::infinity());
+  Number upper = in_every_lane<Number>(-std::numeric_limits<double>::infinity());
+  Number l1{};
 
-  void include(double value) {
-    lower = std::min(lower, value);
-    upper = std::max(upper, value);
-    l1 += std::fabs(value);
+  RLCORE_INLINE void include(const Number& value) {
+    using std::fabs, std::max, std::min;
+    lower = min(lower, value);
+    upper = max(upper, value);
+    l1 += fabs(value);
   }
-  void include(const Extent& other) {
-    lower = std::min(lower, other.lower);
-    upper = std::max(upper, other.upper);
+  void include(const ExtentOf& other) {
+    using std::max, std::min;
+    lower = min(lower, other.lower);
+    upper = max(upper, other.upper);
     l1 += other.l1;
   }
 
@@ -32,19 +36,25 @@ struct Extent {
 
   /// A NaN is lost on the extremes but not on the sum.
   bool finite() const { return std::isfinite(l1); }
+
+  /// Of one lane.
+  ExtentOf<double> of_lane(std::size_t k) const { return {lane(lower, k), lane(upper, k), lane(l1, k)}; }
 };
 
+using Extent = ExtentOf<double>;
+
 /// The extent of number(i) for i in [0, count).
-template <class Number>
-Extent extent_over(Index count, Team& team, Number&& number) {
-  std::vector<Extent> partial(at(num_blocks(count)));
+template <class Get>
+auto extent_over(Index count, Team& team, Get&& number) {
+  using Result = ExtentOf<std::remove_cvref_t<decltype(number(std::size_t{}))>>;
+  std::vector<Result> partial(at(num_blocks(count)));
   team.for_blocks(count, kBlock, [&](Index first, Index last, Index block) {
-    Extent part;
+    Result part;
     for (Index i = first; i < last; ++i) part.include(number(at(i)));
     partial[at(block)] = part;
   });
-  Extent all;
-  for (const Extent& part : partial) all.include(part);
+  Result all;
+  for (const Result& part : partial) all.include(part);
   return all;
 }
 

@@ -115,11 +115,10 @@ std::vector<Occupancy> occupancy(const Mdp& mdp, std::span<const ConstVector> po
     {
       const linear::Kernel kernel(chain, discount);
       linear::Resolvent resolvent(kernel, team, watch);
-      for (const ConstVector initial : initials) {
-        const linear::RightSide start{twofold(initial)};
-        solutions.push_back(resolvent.solve_transposed(start, options.tolerance));
-        tidy(solutions.back().x, chain, start.value);
-      }
+      std::vector<linear::RightSide> starts;
+      for (const ConstVector initial : initials) starts.push_back({twofold(initial)});
+      solutions = resolvent.solve_transposed(starts, options.tolerance);
+      for (std::size_t j = 0; j < starts.size(); ++j) tidy(solutions[j].x, chain, starts[j].value);
     }
     for (std::size_t j = 0; j < initials.size(); ++j) {
       results[i * initials.size() + j] =
@@ -168,20 +167,26 @@ StateRows successor_representation(const Mdp& mdp, ConstVector policy, double di
   StateRows out;
   out.certificate.converged = true;
   out.rows.reserve(states.size() * at(mdp.num_states()));
-  for (const Index state : states) {
-    linear::RightSide start{twofold_vector(mdp.num_states())};
-    start.value[at(state)].hi = 1.0;
-    linear::Solution row = resolvent.solve_transposed(start, options.tolerance);
-    tidy(row.x, chain, start.value);
-    linear::Certificate& proof = row.certificate;
-    append(out.rows, row.x);
-    out.bounds.push_back((proof.error_bound + rounding_of(row.x, team).l1) * outward(mdp.num_states()));
-    out.certificate.error_bound = std::max(out.certificate.error_bound, out.bounds.back());
-    out.certificate.residual = std::max(out.certificate.residual, proof.residual);
-    out.certificate.converged = out.certificate.converged && proof.converged;
-    out.certificate.iterations += proof.iterations;
-    out.certificate.method = proof.method;
-    out.certificate.story += proof.story;
+  for (std::size_t first = 0; first < states.size(); first += kMostLanes) {
+    std::vector<linear::RightSide> starts;
+    for (const Index state : states.subspan(first, std::min(kMostLanes, states.size() - first))) {
+      starts.push_back({twofold_vector(mdp.num_states())});
+      starts.back().value[at(state)].hi = 1.0;
+    }
+    std::vector<linear::Solution> solutions = resolvent.solve_transposed(starts, options.tolerance);
+    for (std::size_t j = 0; j < starts.size(); ++j) {
+      linear::Solution& row = solutions[j];
+      tidy(row.x, chain, starts[j].value);
+      linear::Certificate& proof = row.certificate;
+      append(out.rows, row.x);
+      out.bounds.push_back((proof.error_bound + rounding_of(row.x, team).l1) * outward(mdp.num_states()));
+      out.certificate.error_bound = std::max(out.certificate.error_bound, out.bounds.back());
+      out.certificate.residual = std::max(out.certificate.residual, proof.residual);
+      out.certificate.converged = out.certificate.converged && proof.converged;
+      out.certificate.iterations += proof.iterations;
+      out.certificate.method = proof.method;
+      out.certificate.story += proof.story;
+    }
   }
   return out;
 }

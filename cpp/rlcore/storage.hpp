@@ -18,7 +18,7 @@ namespace rlcore {
 
 /// Asks for memory that will be read at random some forty entries later: without it, loops that do much
 /// arithmetic per entry wait for memory instead.
-inline void prefetch(const void* address) {
+RLCORE_INLINE void prefetch(const void* address) {
 #if defined(__GNUC__)
   __builtin_prefetch(address);
 #else

@@ -10,6 +10,7 @@
 #include <limits>
 #include <vector>
 
+#include "rlcore/lanes.hpp"
 #include "rlcore/storage.hpp"
 #include "rlcore/types.hpp"
 
@@ -18,61 +19,71 @@ namespace rlcore {
 /// Half the distance from 1 to the next double: the relative error of one rounding.
 inline constexpr double kUnitRoundoff = std::numeric_limits<double>::epsilon() / 2;
 
-struct Twofold {
-  double hi = 0.0;
-  double lo = 0.0;
-
-  double rounded() const { return hi + lo; }
-};
+template <class Number>
+struct TwofoldOf;
 
 /// a + b exactly (Knuth).
-inline Twofold two_sum(double a, double b) {
-  const double sum = a + b;
-  const double from_b = sum - a;
+template <class Number>
+RLCORE_INLINE TwofoldOf<Number> two_sum(const Number& a, const Number& b) {
+  const Number sum = a + b;
+  const Number from_b = sum - a;
   return {sum, (a - (sum - from_b)) + (b - from_b)};
 }
 
 /// a + b exactly if |a| >= |b| or a = 0 (Dekker).
-inline Twofold quick_two_sum(double a, double b) {
-  const double sum = a + b;
+template <class Number>
+RLCORE_INLINE TwofoldOf<Number> quick_two_sum(const Number& a, const Number& b) {
+  const Number sum = a + b;
   return {sum, b - (sum - a)};
 }
 
 /// a * b exactly, unless it under- or overflows (Dekker, Veltkamp).
-inline Twofold two_product(double a, double b) {
+template <class Number>
+RLCORE_INLINE TwofoldOf<Number> two_product(const Number& a, const Number& b) {
   constexpr double kSplitter = 134217729.0;  // 2^27 + 1
-  const double wide_a = kSplitter * a;
-  const double wide_b = kSplitter * b;
-  const double a_hi = wide_a - (wide_a - a);
-  const double b_hi = wide_b - (wide_b - b);
-  const double a_lo = a - a_hi;
-  const double b_lo = b - b_hi;
-  const double product = a * b;
+  const Number wide_a = kSplitter * a;
+  const Number wide_b = kSplitter * b;
+  const Number a_hi = wide_a - (wide_a - a);
+  const Number b_hi = wide_b - (wide_b - b);
+  const Number a_lo = a - a_hi;
+  const Number b_lo = b - b_hi;
+  const Number product = a * b;
   return {product, ((a_hi * b_hi - product) + a_hi * b_lo + a_lo * b_hi) + a_lo * b_lo};
 }
 
-/// The error of each operator below is at most 2^-102 of the operands' magnitudes.
-inline Twofold operator+(Twofold a, Twofold b) {
-  const Twofold high = two_sum(a.hi, b.hi);
-  const Twofold low = two_sum(a.lo, b.lo);
-  const Twofold partial = quick_two_sum(high.hi, high.lo + low.hi);
-  return quick_two_sum(partial.hi, partial.lo + low.lo);
-}
+/// A twofold number, or one of each lane.
+template <class Number>
+struct TwofoldOf {
+  Number hi{};
+  Number lo{};
 
-inline Twofold operator-(Twofold a) { return {-a.hi, -a.lo}; }
-inline Twofold operator-(Twofold a, Twofold b) { return a + (-b); }
-inline Twofold operator+(Twofold a, double b) { return a + Twofold{b, 0.0}; }
-inline Twofold operator-(Twofold a, double b) { return a + Twofold{-b, 0.0}; }
+  Number rounded() const { return hi + lo; }
 
-inline Twofold operator*(Twofold a, double b) {
-  const Twofold product = two_product(a.hi, b);
-  return quick_two_sum(product.hi, product.lo + a.lo * b);
-}
+  // The error of each operator is at most 2^-102 of the operands' magnitudes.
+  RLCORE_INLINE friend TwofoldOf operator+(const TwofoldOf& a, const TwofoldOf& b) {
+    const TwofoldOf high = two_sum(a.hi, b.hi);
+    const TwofoldOf low = two_sum(a.lo, b.lo);
+    const TwofoldOf partial = quick_two_sum<Number>(high.hi, high.lo + low.hi);
+    return quick_two_sum<Number>(partial.hi, partial.lo + low.lo);
+  }
+  RLCORE_INLINE friend TwofoldOf operator-(const TwofoldOf& a) { return {-a.hi, -a.lo}; }
+  RLCORE_INLINE friend TwofoldOf operator-(const TwofoldOf& a, const TwofoldOf& b) { return a + (-b); }
+  RLCORE_INLINE friend TwofoldOf operator+(const TwofoldOf& a, double b) {
+    return a + TwofoldOf{in_every_lane<Number>(b), {}};
+  }
+  RLCORE_INLINE friend TwofoldOf operator-(const TwofoldOf& a, double b) { return a + (-b); }
 
-inline Twofold operator*(Twofold a, Twofold b) {
-  const Twofold product = two_product(a.hi, b.hi);
-  return quick_two_sum(product.hi, product.lo + (a.hi * b.lo + a.lo * b.hi));
-}
+  RLCORE_INLINE friend TwofoldOf operator*(const TwofoldOf& a, double b) {
+    const TwofoldOf product = two_product(a.hi, in_every_lane<Number>(b));
+    return quick_two_sum<Number>(product.hi, product.lo + a.lo * b);
+  }
+  RLCORE_INLINE friend TwofoldOf operator*(const TwofoldOf& a, const TwofoldOf& b) {
+    const TwofoldOf product = two_product(a.hi, b.hi);
+    return quick_two_sum<Number>(product.hi, product.lo + (a.hi * b.lo + a.lo * b.hi));
+  }
+};
+
+using Twofold = TwofoldOf<double>;
 
 /// a / b: the quotient of the high parts, mended by one step.
 inline Twofold quotient(Twofold a, Twofold b) {
@@ -116,7 +127,24 @@ inline double arithmetic_error(Index num_terms, double scale) {
   return scale == 0.0 ? 0.0 : 2.0 * dot_error(num_terms) * scale + underflow_error(num_terms);
 }
 
-using TwofoldVector = std::vector<Twofold, LargeAllocator<Twofold>>;
+using TwofoldVector = Numbers<Twofold>;
+
+/// The number of one lane.
+template <class Number>
+Twofold lane(const TwofoldOf<Number>& x, std::size_t k) {
+  return {lane(x.hi, k), lane(x.lo, k)};
+}
+template <class Number>
+void set_lane(TwofoldOf<Number>& x, std::size_t k, Twofold value) {
+  lane(x.hi, k) = value.hi;
+  lane(x.lo, k) = value.lo;
+}
+
+/// The same number in every lane.
+template <class Number>
+TwofoldOf<Number> in_every_lane(Twofold value) {
+  return {in_every_lane<Number>(value.hi), in_every_lane<Number>(value.lo)};
+}
 
 inline TwofoldVector twofold_vector(Index size) { return TwofoldVector(at(size)); }
 

@@ -4,17 +4,15 @@
 
 // The loops are templates over how a product's error is found, and must be inlined into functions that
 // are compiled for a machine with fma: elsewhere std::fma would be a slow call.
-#if defined(__GNUC__)
-#define RLCORE_INLINE [[gnu::always_inline]] inline
-#else
-#define RLCORE_INLINE inline
-#endif
 
 namespace rlcore {
 namespace {
 
 struct BySplitting {
-  RLCORE_INLINE static Twofold product(double a, double b) { return two_product(a, b); }
+  template <class Number>
+  RLCORE_INLINE static TwofoldOf<Number> product(const Number& a, double b) {
+    return two_product(a, in_every_lane<Number>(b));
+  }
 };
 
 struct ByFma {
@@ -22,59 +20,102 @@ struct ByFma {
     const double rounded = a * b;
     return {rounded, std::fma(a, b, -rounded)};
   }
+  template <int kCount>
+  RLCORE_INLINE static TwofoldOf<LaneArray<kCount>> product(const LaneArray<kCount>& a, double b) {
+    TwofoldOf<LaneArray<kCount>> result{a * b, {}};
+    for (std::size_t k = 0; k < kCount; ++k) result.lo.lane[k] = std::fma(a.lane[k], b, -result.hi.lane[k]);
+    return result;
+  }
 };
 
-template <class Exact>
-RLCORE_INLINE Twofold dot(const Row& row, const Twofold* x) {
-  double sum = 0.0;
-  double rest = 0.0;
+/// sum += x p (Dot2).
+template <class Exact, class Number>
+RLCORE_INLINE void add_product(const TwofoldOf<Number>& x, double p, Number& sum, Number& rest) {
+  const TwofoldOf<Number> product = Exact::product(x.hi, p);
+  const Number next = sum + product.hi;
+  const Number from_product = next - sum;
+  rest += (product.lo + ((sum - (next - from_product)) + (product.hi - from_product))) + x.lo * p;
+  sum = next;
+}
+
+/// The lanes of a state may be two cache lines.
+template <class Number>
+RLCORE_INLINE void prefetch_all(const TwofoldOf<Number>* x) {
+  constexpr std::size_t kCacheLine = 64;
+  prefetch(x);
+  if constexpr (sizeof(*x) > kCacheLine) prefetch(&x->lo);
+}
+
+template <class Exact, class Number>
+RLCORE_INLINE TwofoldOf<Number> dot(const Row& row, const TwofoldOf<Number>* x) {
+  Number sum{};
+  Number rest{};
   for (Index k = 0; k < row.length; ++k) {
-    prefetch(x + row.upcoming(k));
-    const double probability = row.probability[k];
-    const Twofold value = x[row.column[k]];
-    const Twofold product = Exact::product(value.hi, probability);
-    const double next = sum + product.hi;
-    const double from_product = next - sum;
-    rest += (product.lo + ((sum - (next - from_product)) + (product.hi - from_product))) + value.lo * probability;
-    sum = next;
+    prefetch_all(x + row.upcoming(k));
+    add_product<Exact>(x[row.column[k]], row.probability[k], sum, rest);
   }
   return two_sum(sum, rest);
 }
 
-template <class Exact>
-RLCORE_INLINE void scatter(Twofold weight, const Row& row, Twofold* sums) {
+template <class Exact, class Number>
+RLCORE_INLINE void add_dot(double weight, const Row& row, const TwofoldOf<Number>* x, TwofoldOf<Number>& sum) {
+  add_product<Exact>(dot<Exact>(row, x), weight, sum.hi, sum.lo);
+}
+
+template <class Exact, class Number>
+RLCORE_INLINE void scatter(const TwofoldOf<Number>& weight, const Row& row, TwofoldOf<Number>* sums) {
   for (Index k = 0; k < row.length; ++k) {
-    prefetch(sums + row.upcoming(k));
-    const double probability = row.probability[k];
-    Twofold& sum = sums[row.column[k]];
-    const Twofold product = Exact::product(weight.hi, probability);
-    const double next = sum.hi + product.hi;
-    const double from_product = next - sum.hi;
-    sum.lo += (product.lo + ((sum.hi - (next - from_product)) + (product.hi - from_product))) + weight.lo * probability;
-    sum.hi = next;
+    prefetch_all(sums + row.upcoming(k));
+    TwofoldOf<Number>& sum = sums[row.column[k]];
+    add_product<Exact>(weight, row.probability[k], sum.hi, sum.lo);
   }
 }
 
-Twofold dot_by_splitting(const Row& row, const Twofold* x) { return dot<BySplitting>(row, x); }
-void scatter_by_splitting(Twofold weight, const Row& row, Twofold* sums) { scatter<BySplitting>(weight, row, sums); }
-constexpr TwofoldRows kBySplitting{dot_by_splitting, scatter_by_splitting};
+template <class Number>
+struct Portable {
+  using Twofolds = TwofoldOf<Number>;
+  static Twofolds dot_rows(const Row& row, const Twofolds* x) { return dot<BySplitting>(row, x); }
+  static void add_dot_rows(double weight, const Row& row, const Twofolds* x, Twofolds& sum) {
+    add_dot<BySplitting>(weight, row, x, sum);
+  }
+  static void scatter_rows(const Twofolds& weight, const Row& row, Twofolds* sums) {
+    scatter<BySplitting>(weight, row, sums);
+  }
+  static constexpr TwofoldRowsOf<Number> kRows{dot_rows, add_dot_rows, scatter_rows};
+};
 
 #if defined(__GNUC__) && defined(__x86_64__)
-[[gnu::target("fma")]] Twofold dot_by_fma(const Row& row, const Twofold* x) { return dot<ByFma>(row, x); }
-[[gnu::target("fma")]] void scatter_by_fma(Twofold weight, const Row& row, Twofold* sums) {
-  scatter<ByFma>(weight, row, sums);
-}
-constexpr TwofoldRows kByFma{dot_by_fma, scatter_by_fma};
+template <class Number>
+struct Fused {
+  using Twofolds = TwofoldOf<Number>;
+  [[gnu::target("fma")]] static Twofolds dot_rows(const Row& row, const Twofolds* x) { return dot<ByFma>(row, x); }
+  [[gnu::target("fma")]] static void add_dot_rows(double weight, const Row& row, const Twofolds* x, Twofolds& sum) {
+    add_dot<ByFma>(weight, row, x, sum);
+  }
+  [[gnu::target("fma")]] static void scatter_rows(const Twofolds& weight, const Row& row, Twofolds* sums) {
+    scatter<ByFma>(weight, row, sums);
+  }
+  static constexpr TwofoldRowsOf<Number> kRows{dot_rows, add_dot_rows, scatter_rows};
+};
 
 bool machine_has_fma() { return __builtin_cpu_supports("fma") != 0; }
 #else
-constexpr const TwofoldRows& kByFma = kBySplitting;
+template <class Number>
+using Fused = Portable<Number>;
 
 bool machine_has_fma() { return false; }
 #endif
 
 }  // namespace
 
-const TwofoldRows& twofold_rows() { return machine_has_fma() ? kByFma : kBySplitting; }
+template <class Number>
+const TwofoldRowsOf<Number>& twofold_rows_of() {
+  return machine_has_fma() ? Fused<Number>::kRows : Portable<Number>::kRows;
+}
+
+template const TwofoldRowsOf<double>& twofold_rows_of<double>();
+template const TwofoldRowsOf<LaneArray<2>>& twofold_rows_of<LaneArray<2>>();
+template const TwofoldRowsOf<LaneArray<4>>& twofold_rows_of<LaneArray<4>>();
+template const TwofoldRowsOf<LaneArray<8>>& twofold_rows_of<LaneArray<8>>();
 
 }  // namespace rlcore

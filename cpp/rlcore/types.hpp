@@ -5,6 +5,13 @@
 #include <cstdint>
 #include <span>
 
+// For what is compiled into loops for several machines, and for prefetching: GCC drops calls that do nothing else.
+#if defined(__GNUC__)
+#define RLCORE_INLINE [[gnu::always_inline]] inline
+#else
+#define RLCORE_INLINE inline
+#endif
+
 namespace rlcore {
 
 using Index = std::int64_t;   // counts and positions: states, pairs, stored entries

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "rlcore/linear/in_place.hpp"
 #include "rlcore/linear/method.hpp"
 #include "rlcore/linear/relabelling.hpp"
 
@@ -57,22 +58,19 @@ bool looks_narrow(const CsrMatrix& m) {
   return true;
 }
 
-class BandedLu final : public Method {
+class BandedLu final : public LaneMethod {
  public:
   BandedLu(const System& forward, Band band, std::optional<Relabelling> relabelling)
-      : band_(band), relabelling_(std::move(relabelling)), row_(at(forward.size() * width())) {
+      : team_(*forward.team), band_(band), relabelling_(std::move(relabelling)), row_(at(forward.size() * width())) {
     load(forward);
     eliminate();
   }
 
-  Outcome solve(Direction direction, ConstVector b, Vector x, const Goal&, Monitor&) override {
-    const auto solve_in_order = [&](ConstVector right, Vector answer) { solve(direction, right, answer); };
-    if (relabelling_) {
-      relabelling_->under_new_labels(b, x, solve_in_order);
-    } else {
-      solve_in_order(b, x);
-    }
-    return {1};
+  std::vector<Outcome> solve_together(Direction direction, std::span<const Lane> lanes, Monitor&) override {
+    const auto solve_lanes = [&](std::span<const Lane> in_order) {
+      return solve_in_place(in_order, team_, [&](auto x) { overwrite(direction, x); });
+    };
+    return relabelling_ ? relabelling_->under_new_labels(lanes, solve_lanes) : solve_lanes(lanes);
   }
 
   bool is_direct() const override { return true; }
@@ -114,8 +112,8 @@ class BandedLu final : public Method {
     }
   }
 
-  void solve(Direction direction, ConstVector b, Vector x) const {
-    std::copy(b.begin(), b.end(), x.begin());
+  template <class Number>
+  void overwrite(Direction direction, std::span<Number> x) const {
     if (direction == Direction::kForward) {
       solve_forward(x);
     } else {
@@ -123,26 +121,33 @@ class BandedLu final : public Method {
     }
   }
 
-  void solve_forward(Vector x) const {
+  template <class Number>
+  void solve_forward(std::span<Number> x) const {
     for (Index row = 0; row < size(); ++row) {
-      for (Index left = first_column(row); left < row; ++left) x[at(row)] -= entry(row, left) * x[at(left)];
+      Number known = x[at(row)];
+      for (Index left = first_column(row); left < row; ++left) known -= entry(row, left) * x[at(left)];
+      x[at(row)] = known;
     }
     for (Index row = size() - 1; row >= 0; --row) {
-      for (Index right = row + 1; right <= last_column(row); ++right) x[at(row)] -= entry(row, right) * x[at(right)];
-      x[at(row)] *= entry(row, row);
+      Number known = x[at(row)];
+      for (Index right = row + 1; right <= last_column(row); ++right) known -= entry(row, right) * x[at(right)];
+      x[at(row)] = entry(row, row) * known;
     }
   }
 
-  void solve_transposed(Vector x) const {
+  template <class Number>
+  void solve_transposed(std::span<Number> x) const {
     for (Index row = 0; row < size(); ++row) {
-      x[at(row)] *= entry(row, row);
-      for (Index right = row + 1; right <= last_column(row); ++right) x[at(right)] -= entry(row, right) * x[at(row)];
+      const Number known = x[at(row)] *= entry(row, row);
+      for (Index right = row + 1; right <= last_column(row); ++right) x[at(right)] -= entry(row, right) * known;
     }
     for (Index row = size() - 1; row >= 0; --row) {
-      for (Index left = first_column(row); left < row; ++left) x[at(left)] -= entry(row, left) * x[at(row)];
+      const Number known = x[at(row)];
+      for (Index left = first_column(row); left < row; ++left) x[at(left)] -= entry(row, left) * known;
     }
   }
 
+  Team& team_;
   Band band_;
   std::optional<Relabelling> relabelling_;
   Doubles row_;  // the band, row by row

@@ -147,7 +147,6 @@ class Blocks {
   /// Factorises, or leaves that to each solve if the factors are too many to hold.
   void prepare(Monitor& monitor) {
     inverse_pivot_.resize(at(system_.size()));
-    solution_.resize(at(system_.size()));
     divide();
     holds_all_ = num_factors() <= kMostHeld;
     factor_ = Buffer<double>(holds_all_ ? num_factors() : largest_batch_);
@@ -158,15 +157,18 @@ class Blocks {
     }
   }
 
-  void solve(ConstVector b, Vector x, Monitor& monitor) {
-    std::fill(x.begin(), x.end(), 0.0);  // what is not yet known must not count
+  /// Overwrites x.
+  template <class Number>
+  void solve(std::span<const Number> b, std::span<Number> x, Monitor& monitor) {
+    std::fill(x.begin(), x.end(), Number{});  // what is not yet known must not count
+    Numbers<Number> in_order(x.size());
     Index level = 0;
     for (const Batch& batch : batches_) {
       if (!holds_all_) factorise(batch);
       for (Index first = batch.first, last = first; first < batch.last; first = last) {
         while (order_.level_start(level + 1) <= first) ++level;
         last = std::min(batch.last, order_.level_start(level + 1));
-        for_components(first, last, [&](Index c) { solve_component(block(c), b, x); });
+        for_components(first, last, [&](Index c) { solve_component(block(c), b, x, in_order.data()); });
       }
       monitor.poll({kName, 0, 0.0, 0.0});
     }
@@ -300,33 +302,36 @@ class Blocks {
     }
   }
 
-  void solve_component(const Block& block, ConstVector b, Vector x) {
+  /// Solves for the states of a component, in solving order in y.
+  template <class Number>
+  void solve_component(const Block& block, std::span<const Number> b, std::span<Number> x, Number* y) {
     if (block.size() == 1) {
       const auto state = at(order_.state(block.first));
-      x[state] = known_part(b, x, state) * inverse_pivot_[at(block.first)];
+      x[state] = inverse_pivot_[at(block.first)] * known_part<Number>(b, x, state);
       return;
     }
-    double* const y = solution_.data();
     for (Index p = block.first; p < block.last; ++p) {
-      y[p] = known_part(b, x, at(order_.state(p))) - product(row(p), y, left_[at(p)], p);
+      y[p] = known_part<Number>(b, x, at(order_.state(p))) - product(row(p), y, left_[at(p)], p);
     }
     for (Index p = block.last - 1; p >= block.first; --p) {
-      y[p] = (y[p] - product(row(p), y, p + 1, right_[at(p)])) * inverse_pivot_[at(p)];
+      y[p] = inverse_pivot_[at(p)] * (y[p] - product(row(p), y, p + 1, right_[at(p)]));
     }
     for (Index p = block.first; p < block.last; ++p) x[at(order_.state(p))] = y[p];
   }
 
   /// b + discount M x of one state, as far as x is known.
-  double known_part(ConstVector b, ConstVector x, std::size_t state) const {
-    double sum = 0.0;
+  template <class Number>
+  Number known_part(std::span<const Number> b, std::span<const Number> x, std::size_t state) const {
+    Number sum{};
     for_entries(system_.matrix, static_cast<Index>(state),
                 [&](Column column, double value) { sum += value * x[at(column)]; });
     return b[state] + system_.discount * sum;
   }
 
   /// The sum of values[q] y[q] over [begin, end), in four sums that need not wait for each other.
-  static double product(const double* values, const double* y, Index begin, Index end) {
-    std::array<double, 4> sum{};
+  template <class Number>
+  static Number product(const double* values, const Number* y, Index begin, Index end) {
+    std::array<Number, 4> sum{};
     Index q = begin;
     for (; q + 4 <= end; q += 4) {
       for (Index i = 0; i < 4; ++i) sum[at(i)] += values[q + i] * y[q + i];
@@ -345,16 +350,15 @@ class Blocks {
   Index held_from_ = 0;     // the first number held
   Buffer<double> factor_;   // below the diagonal the multipliers, on it and above the eliminated rows
   Doubles inverse_pivot_;
-  Doubles solution_;  // in solving order, while a component is at work
 };
 
-class BlockTriangular final : public Method {
+class BlockTriangular final : public LaneMethod {
  public:
   BlockTriangular(Systems& systems, Direction direction, std::unique_ptr<Blocks> blocks) : systems_(systems) {
     of(direction) = std::move(blocks);
   }
 
-  Outcome solve(Direction direction, ConstVector b, Vector x, const Goal&, Monitor& monitor) override {
+  std::vector<Outcome> solve_together(Direction direction, std::span<const Lane> lanes, Monitor& monitor) override {
     if (!of(direction)) {
       // The components are the same, but all else goes the other way.
       const System& system = systems_[direction];
@@ -362,8 +366,17 @@ class BlockTriangular final : public Method {
       blocks->prepare(monitor);
       of(direction) = std::move(blocks);
     }
-    of(direction)->solve(b, x, monitor);
-    return {1};
+    with_lanes(lanes.size(), [&]<class Number>() {
+      const RightSides<Number> b(lanes, systems_.team());
+      if constexpr (kLanesOf<Number> == 1) {
+        of(direction)->template solve<Number>(b.numbers(), lanes.front().x, monitor);
+      } else {
+        Numbers<Number> x(b.numbers().size());
+        of(direction)->template solve<Number>(b.numbers(), x, monitor);
+        for (std::size_t k = 0; k < lanes.size(); ++k) take_lane<Number>(x, k, lanes[k].x, systems_.team());
+      }
+    });
+    return std::vector<Outcome>(lanes.size(), Outcome{1});
   }
 
   bool is_direct() const override { return true; }

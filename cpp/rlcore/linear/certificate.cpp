@@ -43,25 +43,35 @@ Proof prove_occupancies(double l1, double weighted, double rounding, const Horiz
           rounding * horizon.amplification() * kOutward};
 }
 
-}  // namespace
-
-Proof prove(const Kernel& kernel, const Horizon& horizon, Direction direction, const RightSide& b,
-            const TwofoldVector& x, Vector residual, Team& team) {
-  const Extent of_b = extent_of(b.value, team);
-  const Extent of_x = extent_of(x, team);
-  kernel.residual(direction, b.value, x, residual, team);
-  const Extent found = extent_of(residual, team);
+/// What the residual of a claim proves, once it has been formed.
+Proof proof_of(const Claim& claim, const Kernel& kernel, const Horizon& horizon, Direction direction, Team& team) {
+  const Extent of_b = extent_of(claim.b.value, team);
+  const Extent of_x = extent_of(claim.x, team);
+  const Extent found = extent_of(claim.residual, team);
   Proof proof;
   if (direction == Direction::kForward) {
-    const double rounding = kernel.residual_error(direction, of_b.largest() + of_x.largest()) + b.error;
+    const double rounding = kernel.residual_error(direction, of_b.largest() + of_x.largest()) + claim.b.error;
     proof = prove_values(found, rounding, horizon);
   } else {
-    const double rounding = kernel.residual_error(direction, of_b.l1 + of_x.l1) + b.error;
-    proof = prove_occupancies(found.l1, weighted_l1(residual, horizon, team), rounding, horizon, kernel.size());
+    const double rounding = kernel.residual_error(direction, of_b.l1 + of_x.l1) + claim.b.error;
+    const double weighted = weighted_l1(claim.residual, horizon, team);
+    proof = prove_occupancies(found.l1, weighted, rounding, horizon, kernel.size());
   }
   const bool finite = of_b.finite() && of_x.finite() && found.finite();
   if (!finite || !(horizon.w.lower > 0.0) || !std::isfinite(proof.error)) return {kInfinity, 0.0, kInfinity, 0.0};
   return proof;
+}
+
+}  // namespace
+
+std::vector<Proof> prove(const Kernel& kernel, const Horizon& horizon, Direction direction,
+                         std::span<const Claim> claims, Team& team) {
+  std::vector<Attempt> attempts;
+  for (const auto& [b, x, residual] : claims) attempts.push_back({b.value, x, residual});
+  kernel.residuals(direction, attempts, team);
+  std::vector<Proof> proofs;
+  for (const Claim& claim : claims) proofs.push_back(proof_of(claim, kernel, horizon, direction, team));
+  return proofs;
 }
 
 Horizon horizon_of(const Kernel& kernel, const TwofoldVector& t, Vector residual, Team& team) {

@@ -9,6 +9,10 @@
 // expected remaining time, found by a solve and verified by its own residual.
 #pragma once
 
+#include <array>
+#include <span>
+#include <vector>
+
 #include "rlcore/linear/kernel.hpp"
 #include "rlcore/linear/system.hpp"
 
@@ -38,10 +42,23 @@ struct Horizon {
   bool is_constant() const { return remaining.empty(); }
 };
 
-/// Forms the residual of x in twofold precision and derives the proof. A residual that is not finite
-/// proves nothing: the error is then infinite.
-Proof prove(const Kernel& kernel, const Horizon& horizon, Direction direction, const RightSide& b,
-            const TwofoldVector& x, Vector residual, Team& team);
+/// An answer that is to be judged.
+struct Claim {
+  const RightSide& b;
+  const TwofoldVector& x;
+  Vector residual;
+};
+
+/// Forms the residuals of up to kMostLanes answers in twofold precision, in one pass over the model, and derives a
+/// proof of each. A residual that is not finite proves nothing: the error is then infinite.
+std::vector<Proof> prove(const Kernel& kernel, const Horizon& horizon, Direction direction,
+                         std::span<const Claim> claims, Team& team);
+
+inline Proof prove(const Kernel& kernel, const Horizon& horizon, Direction direction, const RightSide& b,
+                   const TwofoldVector& x, Vector residual, Team& team) {
+  const std::array claims{Claim{b, x, residual}};
+  return prove(kernel, horizon, direction, claims, team).front();
+}
 
 /// The horizon that t proves; its w.lower is not positive if t proves none.
 Horizon horizon_of(const Kernel& kernel, const TwofoldVector& t, Vector residual, Team& team);

@@ -178,7 +178,8 @@ std::optional<IncompleteLu> IncompleteLu::factorise(const System& forward, const
   return factors;
 }
 
-void IncompleteLu::solve(Direction direction, ConstVector b, Vector x) const {
+template <class Number>
+void IncompleteLu::solve(Direction direction, std::span<const Number> b, std::span<Number> x) const {
   std::copy(b.begin(), b.end(), x.begin());
   if (direction == Direction::kForward) {
     solve_forward(x);
@@ -188,9 +189,10 @@ void IncompleteLu::solve(Direction direction, ConstVector b, Vector x) const {
 }
 
 /// Row by row: the triangles' rows are products.
-void IncompleteLu::solve_forward(Vector x) const {
+template <class Number>
+void IncompleteLu::solve_forward(std::span<Number> x) const {
   const auto less_row = [&](const Triangle& triangle, std::size_t row) {
-    double sum = x[row];
+    Number sum = x[row];
     for (auto entry = at(triangle.start[row]); entry < at(triangle.start[row + 1]); ++entry) {
       sum -= triangle.value[entry] * x[at(triangle.column[entry])];
     }
@@ -201,9 +203,10 @@ void IncompleteLu::solve_forward(Vector x) const {
 }
 
 /// Column by column of the transposed triangles.
-void IncompleteLu::solve_transposed(Vector x) const {
+template <class Number>
+void IncompleteLu::solve_transposed(std::span<Number> x) const {
   const auto subtract_column = [&](const Triangle& triangle, std::size_t row) {
-    const double known = x[row];
+    const Number known = x[row];
     for (auto entry = at(triangle.start[row]); entry < at(triangle.start[row + 1]); ++entry) {
       x[at(triangle.column[entry])] -= triangle.value[entry] * known;
     }
@@ -214,5 +217,10 @@ void IncompleteLu::solve_transposed(Vector x) const {
   }
   for (std::size_t row = x.size(); row-- > 0;) subtract_column(lower_, row);
 }
+
+template void IncompleteLu::solve(Direction, std::span<const double>, std::span<double>) const;
+template void IncompleteLu::solve(Direction, std::span<const LaneArray<2>>, std::span<LaneArray<2>>) const;
+template void IncompleteLu::solve(Direction, std::span<const LaneArray<4>>, std::span<LaneArray<4>>) const;
+template void IncompleteLu::solve(Direction, std::span<const LaneArray<8>>, std::span<LaneArray<8>>) const;
 
 }  // namespace rlcore::linear

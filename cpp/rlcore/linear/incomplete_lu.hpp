@@ -7,6 +7,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "rlcore/linear/system.hpp"
@@ -25,8 +26,9 @@ class IncompleteLu {
   /// Nothing, if eliminating takes too much work: rows of random graphs fill up before anything can be dropped.
   static std::optional<IncompleteLu> factorise(const System& forward, const Thresholds& thresholds, Monitor& monitor);
 
-  /// x = (L U)^-1 b, or (L U)^-T b
-  void solve(Direction direction, ConstVector b, Vector x) const;
+  /// x = (L U)^-1 b, or (L U)^-T b, in every lane.
+  template <class Number>
+  void solve(Direction direction, std::span<const Number> b, std::span<Number> x) const;
 
  private:
   /// Rows of a triangle without its diagonal.
@@ -38,8 +40,10 @@ class IncompleteLu {
 
   class Elimination;
 
-  void solve_forward(Vector x) const;
-  void solve_transposed(Vector x) const;
+  template <class Number>
+  void solve_forward(std::span<Number> x) const;
+  template <class Number>
+  void solve_transposed(std::span<Number> x) const;
 
   Triangle lower_;
   Triangle upper_;

@@ -5,9 +5,28 @@
 
 #include "rlcore/errors.hpp"
 #include "rlcore/format.hpp"
+#include "rlcore/side_by_side.hpp"
 #include "rlcore/twofold_rows.hpp"
 
 namespace rlcore::linear {
+namespace {
+
+std::vector<const TwofoldVector*> answers(std::span<const Attempt> attempts) {
+  std::vector<const TwofoldVector*> x;
+  for (const Attempt& attempt : attempts) x.push_back(&attempt.x);
+  return x;
+}
+
+/// The residuals of a state: b and `rest`, rounded once.
+template <class Number>
+void put_residuals(std::span<const Attempt> attempts, std::size_t state, const TwofoldOf<Number>& rest) {
+  TwofoldOf<Number> b;
+  for (std::size_t k = 0; k < attempts.size(); ++k) set_lane(b, k, attempts[k].b[state]);
+  const Number residual = (b + rest).rounded();
+  for (std::size_t k = 0; k < attempts.size(); ++k) attempts[k].residual[state] = lane(residual, k);
+}
+
+}  // namespace
 
 Kernel::Kernel(const Chain& chain, double discount) : chain_(chain), discount_(discount) {
   if (!(discount >= 0.0 && discount < 1.0)) {
@@ -77,45 +96,49 @@ void Kernel::sum_rows(Team& team) {
   });
 }
 
-void Kernel::residual(Direction direction, const TwofoldVector& b, const TwofoldVector& x, Vector residual,
-                      Team& team) const {
-  if (direction == Direction::kForward) {
-    residual_forward(b, x, residual, team);
-  } else {
-    residual_transposed(b, x, residual, team);
-  }
-}
-
-void Kernel::residual_forward(const TwofoldVector& b, const TwofoldVector& x, Vector residual, Team& team) const {
-  TwofoldVector entered;
-  if (!stops_.empty()) {
-    entered = x;
-    for (std::size_t i = 0; i < entered.size(); ++i) {
-      if (stops_[i] != 0) entered[i] = {};
-    }
-  }
-  const Twofold* const next = stops_.empty() ? x.data() : entered.data();
-  team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
-    for (Index state = first; state < last; ++state) {
-      const auto s = at(state);
-      const Twofold ahead = chain_.mean_ahead(state, next);
-      residual[s] = is_discounted() ? (b[s] + (ahead * discount_ - x[s])).rounded()
-                                    : (b[s] + (ahead - leaving_[s] * x[s])).rounded();
+void Kernel::residuals(Direction direction, std::span<const Attempt> attempts, Team& team) const {
+  with_lanes(attempts.size(), [&]<class Number>() {
+    if (direction == Direction::kForward) {
+      residuals_forward<Number>(attempts, team);
+    } else {
+      residuals_transposed<Number>(attempts, team);
     }
   });
 }
 
-void Kernel::residual_transposed(const TwofoldVector& b, const TwofoldVector& x, Vector residual, Team& team) const {
-  const TwofoldVector arrived = chain_.arrivals(discount_, x, team);
+template <class Number>
+void Kernel::residuals_forward(std::span<const Attempt> attempts, Team& team) const {
+  const SideBySide<Number> x(answers(attempts), team);
+  Numbers<TwofoldOf<Number>> entered;
+  if (!stops_.empty()) {
+    entered.assign(x.numbers().begin(), x.numbers().end());
+    for (std::size_t i = 0; i < entered.size(); ++i) {
+      if (stops_[i] != 0) entered[i] = {};
+    }
+  }
+  const TwofoldOf<Number>* const next = stops_.empty() ? x.numbers().data() : entered.data();
   team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
     for (Index state = first; state < last; ++state) {
       const auto s = at(state);
+      const TwofoldOf<Number> ahead = chain_.mean_ahead(state, next);
+      const TwofoldOf<Number> here = x[s];
+      put_residuals(attempts, s, is_discounted() ? ahead * discount_ - here : ahead - whole_row<Number>(s) * here);
+    }
+  });
+}
+
+template <class Number>
+void Kernel::residuals_transposed(std::span<const Attempt> attempts, Team& team) const {
+  const SideBySide<Number> x(answers(attempts), team);
+  const Numbers<TwofoldOf<Number>> arrived = chain_.arrivals<Number>(discount_, x.numbers(), team);
+  team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
+    for (Index state = first; state < last; ++state) {
+      const auto s = at(state);
+      const TwofoldOf<Number> here = x[s];
       if (is_discounted()) {
-        residual[s] = (b[s] + (arrived[s] - x[s])).rounded();
-      } else if (stops_at(state)) {
-        residual[s] = (b[s] - x[s]).rounded();
+        put_residuals(attempts, s, arrived[s] - here);
       } else {
-        residual[s] = (b[s] + (arrived[s] - leaving_[s] * x[s])).rounded();
+        put_residuals(attempts, s, stops_at(state) ? -here : arrived[s] - whole_row<Number>(s) * here);
       }
     }
   });

@@ -6,13 +6,22 @@
 // states; the columns of those states are then zero.
 #pragma once
 
+#include <array>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "rlcore/chain.hpp"
 #include "rlcore/linear/system.hpp"
 
 namespace rlcore::linear {
+
+/// An answer x to a right-hand side b, and where its residual is to be written.
+struct Attempt {
+  const TwofoldVector& b;
+  const TwofoldVector& x;
+  Vector residual;
+};
 
 class Kernel {
  public:
@@ -32,8 +41,14 @@ class Kernel {
   /// Discounted: encloses 1 - gamma sum_s' P_pi(s'|s) over all states.
   Interval deficit() const { return chain_.deficit(discount_); }
 
-  /// residual = b - (I - K) x, or with K transposed, in twofold arithmetic and rounded once at the end.
-  void residual(Direction direction, const TwofoldVector& b, const TwofoldVector& x, Vector residual, Team& team) const;
+  /// residual = b - (I - K) x, or with K transposed, in twofold arithmetic and rounded once at the end. The model is
+  /// read once for all attempts, of which there are up to kMostLanes.
+  void residuals(Direction direction, std::span<const Attempt> attempts, Team& team) const;
+  void residual(Direction direction, const TwofoldVector& b, const TwofoldVector& x, Vector residual,
+                Team& team) const {
+    const std::array attempts{Attempt{b, x, residual}};
+    residuals(direction, attempts, team);
+  }
 
   /// Bounds what the arithmetic of one residual can be wrong by beyond its last rounding: per state when `scale`
   /// is max|b| + max|x|; in sum over all states, transposed, when it is ||b||_1 + ||x||_1.
@@ -49,8 +64,16 @@ class Kernel {
 
  private:
   bool stops_at(Index state) const { return !stops_.empty() && stops_[at(state)] != 0; }
-  void residual_forward(const TwofoldVector& b, const TwofoldVector& x, Vector residual, Team& team) const;
-  void residual_transposed(const TwofoldVector& b, const TwofoldVector& x, Vector residual, Team& team) const;
+  template <class Number>
+  void residuals_forward(std::span<const Attempt> attempts, Team& team) const;
+  template <class Number>
+  void residuals_transposed(std::span<const Attempt> attempts, Team& team) const;
+  /// Undiscounted: the sum of a state's row, termination included.
+  template <class Number>
+  TwofoldOf<Number> whole_row(std::size_t state) const {
+    return in_every_lane<Number>(leaving_[state]);
+  }
+
   void sum_rows(Team& team);
   void count_arrivals();
   CsrMatrix jumps(Direction direction, Team& team) const;

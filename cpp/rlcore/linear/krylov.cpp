@@ -1,5 +1,6 @@
 // BiCGSTAB (van der Vorst 1992): plain, and preconditioned from the right by incomplete LU factors.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <optional>
 #include <tuple>
@@ -30,14 +31,19 @@ constexpr double kBreakdown = 1e-14;
 /// What the residual must fall by before the answer is put by again, or is worth anything.
 constexpr double kProgress = 0.1;
 
-/// One solve in one direction.
+/// One solve in one direction. Every lane has a recurrence of its own; those that are done go on without being heeded
+/// until all are.
+template <class Number>
 class Bicgstab {
  public:
-  Bicgstab(const System& system, const char* name, const IncompleteLu* preconditioner)
+  Bicgstab(const System& system, const char* name, const IncompleteLu* preconditioner, std::span<const Lane> lanes)
       : system_(system),
         team_(*system.team),
         name_(name),
         preconditioner_(preconditioner),
+        lanes_(lanes),
+        b_(lanes, team_),
+        x_(at(system.size())),
         residual_(at(system.size())),
         shadow_(at(system.size())),
         search_(at(system.size())),
@@ -45,80 +51,157 @@ class Bicgstab {
         correction_(at(system.size())),
         second_image_(at(system.size())) {}
 
-  Outcome solve(ConstVector b, Vector x, const Goal& goal, Monitor& monitor) {
+  std::vector<Outcome> solve(Monitor& monitor) {
     // The preconditioner's own answer is the first guess.
-    precondition(b, x);
-    begin(b, x);
-    double now = system_.residual_norm(residual_);
-    Best best{now, 0, Doubles(x.begin(), x.end())};
+    precondition(b_.numbers(), x_);
+    begin(std::vector<char>(kLanesOf<Number>, 1));
+    measure();
+    for (std::size_t k = 0; k < lanes_.size(); ++k) runs_.push_back({lane(now_, k), 0, lane_of_x(k)});
     Index iteration = 0;
-    while (iteration < kMostIterations && iteration - best.iteration < kStagnation && !goal.met(now, system_.norm(x))) {
+    for (bool going = any_goes_on(iteration); going; going = any_goes_on(iteration)) {
       ++iteration;
-      const bool sound = step(x);
-      now = system_.residual_norm(residual_);
-      monitor.poll({name_, iteration, goal.error(now, system_.norm(x)), goal.tolerance});
-      if (now < kProgress * best.residual) best = {now, iteration, Doubles(x.begin(), x.end())};
-      if (!sound || !std::isfinite(now)) {
-        // A breakdown: the shadow lost sight of the residual. Begin again from an answer that was good.
-        std::copy(best.x.begin(), best.x.end(), x.begin());
-        begin(b, x);
-        now = system_.residual_norm(residual_);
-      }
+      step();
+      measure();
+      const std::vector<char> broken = take_stock(iteration, monitor);
+      if (std::find(broken.begin(), broken.end(), 1) == broken.end()) continue;
+      begin(broken);
+      measure();
     }
-    if (best.residual < now) std::copy(best.x.begin(), best.x.end(), x.begin());
-    system_.restore_free_part(b, x);
-    const double left = std::min(now, best.residual);
-    return {iteration, !goal.met(left, system_.norm(x)) && !(left <= kProgress * goal.initial)};
+    return conclude();
   }
 
  private:
-  struct Best {
+  /// How the recurrence of one lane goes: its best answer so far, and what was left when it stopped.
+  struct Run {
     double residual;
     Index iteration;
     Doubles x;
+    bool done = false;
+    double left = 0.0;
+    Index iterations = 0;
   };
 
-  /// Starts the recurrence from x, with the residual as its own shadow.
-  void begin(ConstVector b, ConstVector x) {
-    system_.residual(b, x, residual_);
-    system_.remove_free_part(residual_);
-    std::copy(residual_.begin(), residual_.end(), shadow_.begin());
-    std::fill(search_.begin(), search_.end(), 0.0);
-    std::fill(image_.begin(), image_.end(), 0.0);
-    rho_ = alpha_ = omega_ = 1.0;
-    shadow_square_ = residual_square_ = shadow_residual_ = dot(residual_, residual_, team_);
+  /// Whether any lane is to go on; those that are not keep their best answer.
+  bool any_goes_on(Index iteration) {
+    bool going = false;
+    for (std::size_t k = 0; k < lanes_.size(); ++k) {
+      Run& run = runs_[k];
+      if (run.done) continue;
+      const double now = lane(now_, k);
+      run.done = iteration == kMostIterations || iteration - run.iteration == kStagnation ||
+                 lanes_[k].goal.met(now, lane(answer_, k));
+      going = going || !run.done;
+      if (!run.done) continue;
+      if (!(run.residual < now)) run.x = lane_of_x(k);
+      run.left = std::min(now, run.residual);
+      run.iterations = iteration;
+    }
+    return going;
   }
 
-  /// One iteration: a step along the search direction, then one that minimises the residual. False if the
-  /// recurrence broke down.
-  bool step(Vector x) {
-    const double rho = shadow_residual_;
-    if (!(std::fabs(rho) > kBreakdown * std::sqrt(shadow_square_ * residual_square_))) return false;
-    const double beta = (rho / rho_) * (alpha_ / omega_);
-    rho_ = rho;
+  /// Puts by answers that are much better than any before, and tells where the recurrence broke down: the shadow lost
+  /// sight of the residual. Those lanes begin again from an answer that was good.
+  std::vector<char> take_stock(Index iteration, Monitor& monitor) {
+    std::vector<char> broken(kLanesOf<Number>, 0);
+    for (std::size_t k = 0; k < lanes_.size(); ++k) {
+      Run& run = runs_[k];
+      if (run.done) continue;
+      const Goal& goal = lanes_[k].goal;
+      const double now = lane(now_, k);
+      monitor.poll({name_, iteration, goal.error(now, lane(answer_, k)), goal.tolerance});
+      if (now < kProgress * run.residual) {
+        run.residual = now;
+        run.iteration = iteration;
+        run.x = lane_of_x(k);
+      }
+      if (sound_[k] != 0 && std::isfinite(now)) continue;
+      broken[k] = 1;
+      for_states([&](std::size_t i) { lane(x_[i], k) = run.x[i]; });
+    }
+    return broken;
+  }
+
+  std::vector<Outcome> conclude() {
+    std::vector<ConstVector> answers;
+    for (const Run& run : runs_) answers.emplace_back(run.x);
+    interleave<Number>(answers, x_, team_);
+    system_.restore_free_part<Number>(b_.numbers(), x_);
+    measure_answer();
+    std::vector<Outcome> outcomes;
+    for (std::size_t k = 0; k < lanes_.size(); ++k) {
+      take_lane<Number>(x_, k, lanes_[k].x, team_);
+      const Goal& goal = lanes_[k].goal;
+      const double left = runs_[k].left;
+      const bool worthless = !goal.met(left, lane(answer_, k)) && !(left <= kProgress * goal.initial);
+      outcomes.push_back({runs_[k].iterations, worthless});
+    }
+    return outcomes;
+  }
+
+  void measure() {
+    now_ = system_.residual_norm<Number>(residual_);
+    measure_answer();
+  }
+  void measure_answer() {
+    answer_ = system_.norm(extent_over(system_.size(), team_, [&](std::size_t i) { return x_[i]; }));
+  }
+
+  /// Starts the recurrence of some lanes from x, with the residual as its own shadow.
+  void begin(const std::vector<char>& chosen) {
+    Numbers<Number>& residual = second_image_;
+    system_.residual<Number>(b_.numbers(), x_, residual);
+    system_.remove_free_part<Number>(residual);
+    const Number square = dot<Number>(residual, residual, team_);
+    for (std::size_t k = 0; k < kLanesOf<Number>; ++k) {
+      if (chosen[k] == 0) continue;
+      for_states([&](std::size_t i) {
+        lane(residual_[i], k) = lane(shadow_[i], k) = lane(residual[i], k);
+        lane(search_[i], k) = lane(image_[i], k) = 0.0;
+      });
+      lane(rho_, k) = lane(alpha_, k) = lane(omega_, k) = 1.0;
+      lane(shadow_square_, k) = lane(residual_square_, k) = lane(shadow_residual_, k) = lane(square, k);
+    }
+  }
+
+  /// One iteration: a step along the search direction, then one that minimises the residual. A lane whose recurrence
+  /// broke down takes no step.
+  void step() {
+    Number beta{};
+    for (std::size_t k = 0; k < kLanesOf<Number>; ++k) {
+      const double rho = lane(shadow_residual_, k);
+      sound_[k] = std::fabs(rho) > kBreakdown * std::sqrt(lane(shadow_square_, k) * lane(residual_square_, k)) ? 1 : 0;
+      if (sound_[k] == 0) continue;
+      lane(beta, k) = (rho / lane(rho_, k)) * (lane(alpha_, k) / lane(omega_, k));
+      lane(rho_, k) = rho;
+    }
     for_states([&](std::size_t i) { search_[i] = residual_[i] + beta * (search_[i] - omega_ * image_[i]); });
     precondition(search_, correction_);
     apply(correction_, image_);
-    alpha_ = rho_ / dot(shadow_, image_, team_);
+    const Number along = dot<Number>(shadow_, image_, team_);
+    for (std::size_t k = 0; k < kLanesOf<Number>; ++k) {
+      lane(alpha_, k) = sound_[k] != 0 ? lane(rho_, k) / lane(along, k) : 0.0;
+    }
     for_states([&](std::size_t i) {
       residual_[i] -= alpha_ * image_[i];
-      x[i] += alpha_ * correction_[i];
+      x_[i] += alpha_ * correction_[i];
     });
     precondition(residual_, correction_);
     apply(correction_, second_image_);
     const auto [square, overlap] = sums(
         [&](std::size_t i) { return std::pair{second_image_[i] * second_image_[i], second_image_[i] * residual_[i]}; });
-    if (!(square > 0.0)) return false;
-    omega_ = overlap / square;
+    for (std::size_t k = 0; k < kLanesOf<Number>; ++k) {
+      const bool steps = sound_[k] != 0 && lane(square, k) > 0.0;
+      lane(omega_, k) = steps ? lane(overlap, k) / lane(square, k) : 0.0;
+      if (lane(omega_, k) == 0.0) sound_[k] = 0;
+    }
     std::tie(residual_square_, shadow_residual_) = sums([&](std::size_t i) {
-      x[i] += omega_ * correction_[i];
+      x_[i] += omega_ * correction_[i];
       residual_[i] -= omega_ * second_image_[i];
       return std::pair{residual_[i] * residual_[i], shadow_[i] * residual_[i]};
     });
-    return omega_ != 0.0;
   }
 
-  void precondition(ConstVector b, Vector x) const {
+  void precondition(std::span<const Number> b, std::span<Number> x) const {
     if (preconditioner_ != nullptr) {
       preconditioner_->solve(system_.direction, b, x);
     } else {
@@ -127,9 +210,15 @@ class Bicgstab {
     system_.remove_free_part(x);
   }
 
-  void apply(ConstVector x, Vector y) const {
+  void apply(std::span<const Number> x, std::span<Number> y) const {
     system_.apply(x, y);
     system_.remove_free_part(y);
+  }
+
+  Doubles lane_of_x(std::size_t k) const {
+    Doubles x(x_.size());
+    take_lane<Number>(x_, k, x, team_);
+    return x;
   }
 
   template <class Body>
@@ -141,10 +230,10 @@ class Bicgstab {
 
   /// Two sums over the states, block by block in a fixed order.
   template <class Terms>
-  std::pair<double, double> sums(Terms&& terms) const {
-    std::vector<std::pair<double, double>> partial(at(num_blocks(system_.size())));
+  std::pair<Number, Number> sums(Terms&& terms) const {
+    std::vector<std::pair<Number, Number>> partial(at(num_blocks(system_.size())));
     team_.for_blocks(system_.size(), kBlock, [&](Index first, Index last, Index block) {
-      std::pair<double, double> sum{0.0, 0.0};
+      std::pair<Number, Number> sum{};
       for (auto i = at(first); i < at(last); ++i) {
         const auto [one, other] = terms(i);
         sum.first += one;
@@ -152,8 +241,11 @@ class Bicgstab {
       }
       partial[at(block)] = sum;
     });
-    std::pair<double, double> all{0.0, 0.0};
-    for (const auto& [one, other] : partial) all = {all.first + one, all.second + other};
+    std::pair<Number, Number> all{};
+    for (const auto& [one, other] : partial) {
+      all.first += one;
+      all.second += other;
+    }
     return all;
   }
 
@@ -161,23 +253,31 @@ class Bicgstab {
   Team& team_;
   const char* name_;
   const IncompleteLu* preconditioner_;
-  Doubles residual_, shadow_, search_, image_, correction_, second_image_;
-  double rho_ = 1.0;
-  double alpha_ = 1.0;
-  double omega_ = 1.0;
-  double shadow_square_ = 0.0;
-  double residual_square_ = 0.0;
-  double shadow_residual_ = 0.0;
+  std::span<const Lane> lanes_;
+  RightSides<Number> b_;
+  Numbers<Number> x_, residual_, shadow_, search_, image_, correction_, second_image_;
+  std::vector<Run> runs_;
+  std::array<char, kLanesOf<Number>> sound_{};  // lanes whose recurrence did not break down
+  Number now_{};                                // norm of the residual
+  Number answer_{};                             // norm of x
+  Number rho_{};
+  Number alpha_{};
+  Number omega_{};
+  Number shadow_square_{};
+  Number residual_square_{};
+  Number shadow_residual_{};
 };
 
-class BicgstabMethod final : public Method {
+class BicgstabMethod final : public LaneMethod {
  public:
   BicgstabMethod(Systems& systems, const char* name, std::optional<IncompleteLu> preconditioner)
       : systems_(systems), name_(name), preconditioner_(std::move(preconditioner)) {}
 
-  Outcome solve(Direction direction, ConstVector b, Vector x, const Goal& goal, Monitor& monitor) override {
+  std::vector<Outcome> solve_together(Direction direction, std::span<const Lane> lanes, Monitor& monitor) override {
     const IncompleteLu* const preconditioner = preconditioner_ ? &*preconditioner_ : nullptr;
-    return Bicgstab(systems_[direction], name_, preconditioner).solve(b, x, goal, monitor);
+    return with_lanes(lanes.size(), [&]<class Number>() {
+      return Bicgstab<Number>(systems_[direction], name_, preconditioner, lanes).solve(monitor);
+    });
   }
 
  private:

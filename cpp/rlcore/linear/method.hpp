@@ -5,9 +5,13 @@
 // and enter the factory in linear/portfolio.cpp.
 #pragma once
 
+#include <array>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
+#include "rlcore/lanes.hpp"
 #include "rlcore/linear/system.hpp"
 
 namespace rlcore::linear {
@@ -18,6 +22,13 @@ struct Outcome {
   bool gave_up = false;  // before the answer was worth anything
 };
 
+/// One of the right-hand sides that are solved together.
+struct Lane {
+  ConstVector b;
+  Vector x;  // the answer goes here
+  Goal goal;
+};
+
 class Method {
  public:
   virtual ~Method() = default;
@@ -25,8 +36,49 @@ class Method {
   /// Overwrites x with an approximate solution of the system of a direction.
   virtual Outcome solve(Direction direction, ConstVector b, Vector x, const Goal& goal, Monitor& monitor) = 0;
 
+  /// Solves for up to kMostLanes right-hand sides; each gets the answer that `solve` finds for it alone, to the last
+  /// bit. Here one after the other.
+  virtual std::vector<Outcome> solve_together(Direction direction, std::span<const Lane> lanes, Monitor& monitor) {
+    std::vector<Outcome> outcomes;
+    for (const auto& [b, x, goal] : lanes) outcomes.push_back(solve(direction, b, x, goal, monitor));
+    return outcomes;
+  }
+
   /// Whether solving once more costs little: answers are then refined to the last digit.
   virtual bool is_direct() const { return false; }
+};
+
+/// A method that reads its matrix once for all lanes.
+class LaneMethod : public Method {
+ public:
+  Outcome solve(Direction direction, ConstVector b, Vector x, const Goal& goal, Monitor& monitor) final {
+    const std::array lanes{Lane{b, x, goal}};
+    return solve_together(direction, lanes, monitor).front();
+  }
+  std::vector<Outcome> solve_together(Direction direction, std::span<const Lane> lanes, Monitor& monitor) override = 0;
+};
+
+/// The right-hand sides of lanes, side by side; one alone stays where it is.
+template <class Number>
+class RightSides {
+ public:
+  RightSides(std::span<const Lane> lanes, Team& team) {
+    if constexpr (kLanesOf<Number> == 1) {
+      numbers_ = lanes.front().b;
+    } else {
+      std::vector<ConstVector> vectors;
+      for (const Lane& lane : lanes) vectors.push_back(lane.b);
+      storage_.resize(lanes.front().b.size());
+      interleave<Number>(vectors, storage_, team);
+      numbers_ = storage_;
+    }
+  }
+
+  std::span<const Number> numbers() const { return numbers_; }
+
+ private:
+  Numbers<Number> storage_;
+  std::span<const Number> numbers_;
 };
 
 /// A method that is ready to solve, or why it is not suitable.

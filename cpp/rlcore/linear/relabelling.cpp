@@ -88,14 +88,11 @@ LocalSystems::LocalSystems(Systems& original, Direction direction)
       relabelled_(original.size(), original.team(),
                   [this](Direction wanted) { return relabelling_->apply(original_[wanted]); }) {}
 
-Outcome LocalSystems::solve(Method& method, Direction direction, ConstVector b, Vector x, const Goal& goal,
-                            Monitor& monitor) {
-  if (!relabelling_) return method.solve(direction, b, x, goal, monitor);
-  Outcome outcome;
-  relabelling_->under_new_labels(b, x, [&](ConstVector local_b, Vector local_x) {
-    outcome = method.solve(direction, local_b, local_x, goal, monitor);
-  });
-  return outcome;
+std::vector<Outcome> LocalSystems::solve(Method& method, Direction direction, std::span<const Lane> lanes,
+                                         Monitor& monitor) {
+  if (!relabelling_) return method.solve_together(direction, lanes, monitor);
+  return relabelling_->under_new_labels(
+      lanes, [&](std::span<const Lane> local) { return method.solve_together(direction, local, monitor); });
 }
 
 std::optional<Relabelling> Relabelling::breadth_first(const CsrMatrix& matrix) {

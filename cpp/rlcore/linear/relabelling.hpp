@@ -27,14 +27,18 @@ class Relabelling {
   void apply(ConstVector x, Vector y) const;
   void undo(ConstVector y, Vector x) const;
 
-  /// Calls solve(b, x) with both in the new order.
+  /// Lets solve(lanes) solve for the same lanes in the new order.
   template <class Solve>
-  void under_new_labels(ConstVector b, Vector x, Solve&& solve) const {
-    Doubles new_b(b.size());
-    Doubles new_x(x.size());
-    apply(b, new_b);
-    solve(ConstVector(new_b), Vector(new_x));
-    undo(new_x, x);
+  std::vector<Outcome> under_new_labels(std::span<const Lane> lanes, Solve&& solve) const {
+    std::vector<Doubles> b, x;
+    std::vector<Lane> relabelled;
+    for (const Lane& lane : lanes) {
+      apply(lane.b, b.emplace_back(lane.b.size()));
+      relabelled.push_back({b.back(), x.emplace_back(lane.x.size()), lane.goal});
+    }
+    std::vector<Outcome> outcomes = solve(std::span<const Lane>(relabelled));
+    for (std::size_t k = 0; k < lanes.size(); ++k) undo(x[k], lanes[k].x);
+    return outcomes;
   }
 
  private:
@@ -51,7 +55,7 @@ class LocalSystems {
   Systems& systems() { return relabelling_ ? relabelled_ : original_; }
 
   /// Lets a method that was made for `systems()` solve the original system.
-  Outcome solve(Method& method, Direction direction, ConstVector b, Vector x, const Goal& goal, Monitor& monitor);
+  std::vector<Outcome> solve(Method& method, Direction direction, std::span<const Lane> lanes, Monitor& monitor);
 
  private:
   Systems& original_;

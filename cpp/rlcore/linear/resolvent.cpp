@@ -1,7 +1,10 @@
 #include "rlcore/linear/resolvent.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <optional>
+#include <utility>
 
 #include "rlcore/extent.hpp"
 #include "rlcore/format.hpp"
@@ -26,11 +29,43 @@ constexpr double kNearEnough = 0.5;
 /// Numbers beyond 2^+-300 are brought to size first: their products would over- or underflow.
 constexpr int kMostExponent = 300;
 
+/// The numbers of all lanes of a block: a few gigabytes for all that a solve and its proof hold.
+constexpr Index kMostNumbers = Index{1} << 24;
+
 TwofoldVector scaled(const TwofoldVector& x, int exponent) {
   TwofoldVector y(x.size());
   for (std::size_t i = 0; i < x.size(); ++i) y[i] = {std::ldexp(x[i].hi, exponent), std::ldexp(x[i].lo, exponent)};
   return y;
 }
+
+/// A right-hand side whose numbers are neither too large nor too small to multiply.
+class ToSize {
+ public:
+  ToSize(const RightSide& b, double size) : b_(b), is_zero_(size == 0.0) {
+    if (is_zero_ || std::abs(std::ilogb(size)) <= kMostExponent) return;
+    exponent_ = std::ilogb(size);
+    scaled_ = RightSide{scaled(b.value, -exponent_), std::ldexp(b.error, -exponent_)};
+  }
+
+  bool is_zero() const { return is_zero_; }
+  const RightSide& side() const { return scaled_ ? *scaled_ : b_; }
+
+  /// The solution for the right-hand side as it was.
+  Solution back(Solution solution) const {
+    if (!scaled_) return solution;
+    solution.x = scaled(solution.x, exponent_);
+    Certificate& certificate = solution.certificate;
+    certificate.error_bound = std::ldexp(certificate.error_bound, exponent_) + std::numeric_limits<double>::min();
+    certificate.residual = std::ldexp(certificate.residual, exponent_);
+    return solution;
+  }
+
+ private:
+  const RightSide& b_;
+  bool is_zero_;
+  int exponent_ = 0;
+  std::optional<RightSide> scaled_;
+};
 
 }  // namespace
 
@@ -54,24 +89,31 @@ class Resolvent::Solvers {
   }
 
   /// Solves (I - K) x = b by way of the system that is assembled, I - K or the jump chain's.
-  Outcome solve(std::size_t i, Direction direction, ConstVector b, Vector x, const Goal& goal) {
+  std::vector<Outcome> solve(std::size_t i, Direction direction, std::span<const Lane> lanes) {
     const Doubles& leaving = kernel_.leaving();
-    if (leaving.empty()) return solve_assembled(i, direction, b, x, goal);
+    if (leaving.empty()) return solve_assembled(i, direction, lanes);
     if (direction == Direction::kTransposed) {
-      const Outcome outcome = solve_assembled(i, direction, b, x, goal);
-      for (std::size_t s = 0; s < x.size(); ++s) x[s] /= leaving[s];
-      return outcome;
+      const std::vector<Outcome> outcomes = solve_assembled(i, direction, lanes);
+      for (const Lane& lane : lanes) {
+        for (std::size_t s = 0; s < lane.x.size(); ++s) lane.x[s] /= leaving[s];
+      }
+      return outcomes;
     }
-    Doubles jump_b(b.begin(), b.end());
-    for (std::size_t s = 0; s < jump_b.size(); ++s) jump_b[s] /= leaving[s];
-    return solve_assembled(i, direction, jump_b, x, goal);
+    std::vector<Doubles> jump_b;
+    std::vector<Lane> jump_lanes(lanes.begin(), lanes.end());
+    for (Lane& lane : jump_lanes) {
+      Doubles& b = jump_b.emplace_back(lane.b.begin(), lane.b.end());
+      for (std::size_t s = 0; s < b.size(); ++s) b[s] /= leaving[s];
+      lane.b = b;
+    }
+    return solve_assembled(i, direction, jump_lanes);
   }
 
  private:
-  Outcome solve_assembled(std::size_t i, Direction direction, ConstVector b, Vector x, const Goal& goal) {
+  std::vector<Outcome> solve_assembled(std::size_t i, Direction direction, std::span<const Lane> lanes) {
     Method& method = *candidates_[i].method;
-    if (portfolio()[i].local) return local(direction).solve(method, direction, b, x, goal, monitor_);
-    return method.solve(direction, b, x, goal, monitor_);
+    if (portfolio()[i].local) return local(direction).solve(method, direction, lanes, monitor_);
+    return method.solve_together(direction, lanes, monitor_);
   }
 
   LocalSystems& local(Direction direction) {
@@ -86,12 +128,11 @@ class Resolvent::Solvers {
   Monitor& monitor_;
 };
 
-/// One run of the refinement: the answer so far, its residual, and what that proves.
+/// The refinement of one right-hand side: the answer so far, its residual, and what that proves.
 class Resolvent::Refinement {
  public:
-  Refinement(Resolvent& resolvent, Direction direction, const RightSide& b, double tolerance)
-      : resolvent_(resolvent),
-        solvers_(*resolvent.solvers_),
+  Refinement(const Resolvent& resolvent, Direction direction, const RightSide& b, double tolerance)
+      : team_(resolvent.team_),
         system_(resolvent.kernel_.frame(direction, resolvent.team_)),
         b_(b),
         tolerance_(tolerance),
@@ -103,76 +144,49 @@ class Resolvent::Refinement {
     proof_ = {residual * system_.amplification, 0.0, residual, 0.0};
   }
 
-  Solution run() {
-    for (std::size_t i = 0; i < portfolio().size() && !finished_; ++i) {
-      const Candidate& candidate = solvers_.candidate(i, system_.direction);
-      if (candidate.method) {
-        refine(i, candidate.method->is_direct());
-      } else {
-        certificate_.story += std::string(portfolio()[i].name) + ": not tried, " + candidate.reason + "\n";
-      }
-    }
-    return conclude();
+  /// The next correction, to be found.
+  Lane lane() {
+    before_ = proof_;
+    return {residual_, correction_, {0.8 * tolerance_, norm_, system_.residual_norm(residual_), system_.amplification}};
   }
 
- private:
-  /// Corrections by one method until nothing is left to gain, or it does not help enough.
-  void refine(std::size_t method, bool is_direct) {
-    while (true) {
-      const double before = proof_.error;
-      const Index iterations = improve(method);
-      tell(portfolio()[method].name, iterations);
-      const bool worthwhile = proof_.error <= kWorthwhile * before;
-      const bool polishing = worthwhile && is_direct && std::ssize(b_.value) <= kBlock;
-      finished_ = is_best_attainable() || (meets_tolerance() && !polishing);
-      if (finished_ || !worthwhile) return;
-    }
+  /// Takes note of how a correction was found, and whether it is worth a look.
+  void found(const Outcome& outcome) {
+    iterations_ = outcome.iterations;
+    gave_up_ = outcome.gave_up || !extent_of(correction_, team_).finite();
   }
-
-  /// One correction, judged, and taken back if it made things worse. What a method gave up is not looked at.
-  Index improve(std::size_t method) {
-    const Goal goal{0.8 * tolerance_, norm_, system_.residual_norm(residual_), system_.amplification};
-    const auto [iterations, gave_up] = solvers_.solve(method, system_.direction, residual_, correction_, goal);
-    gave_up_ = gave_up || !extent_of(correction_, resolvent_.team_).finite();
-    if (gave_up_) return iterations;
-    const Proof before = proof_;
-    add_correction(1.0);
-    judge();
-    if (!(proof_.error <= before.error)) {
-      add_correction(-1.0);
-      judge();
-    }
-    return iterations;
-  }
+  bool gave_up() const { return gave_up_; }
 
   void add_correction(double sign) {
     for_states([&](std::size_t i) { x_[i] = x_[i] + sign * correction_[i]; });
   }
 
-  void judge() {
-    proof_ = prove(resolvent_.kernel_, resolvent_.horizon_, system_.direction, b_, x_, residual_, resolvent_.team_);
+  Claim claim() { return {b_, x_, residual_}; }
+
+  void proven(const Proof& proof) {
+    proof_ = proof;
     norm_ = norm_of_answer();
   }
+  bool got_worse() const { return !(proof_.error <= before_.error); }
 
-  /// Of x and the shift that the proof adds.
-  double norm_of_answer() const {
-    const Extent extent = extent_of(x_, resolvent_.team_);
-    if (system_.direction == Direction::kTransposed) return extent.l1;
-    return std::max(std::fabs(extent.lower + proof_.shift), std::fabs(extent.upper + proof_.shift));
+  /// Whether the method is to correct once more. Direct methods polish small answers to the last digit.
+  bool goes_on(bool is_direct) {
+    const bool worthwhile = proof_.error <= kWorthwhile * before_.error;
+    const bool polishing = worthwhile && is_direct && std::ssize(b_.value) <= kBlock;
+    finished_ = is_best_attainable() || (meets_tolerance() && !polishing);
+    return !finished_ && worthwhile;
+  }
+  bool finished() const { return finished_; }
+
+  void tell_untried(std::string_view name, std::string_view reason) {
+    certificate_.story.append(name).append(": not tried, ").append(reason).append("\n");
   }
 
-  bool is_best_attainable() const {
-    return proof_.error <= kBelowRounding * norm_ || proof_.error <= 4.0 * proof_.floor;
-  }
-
-  /// The rounding of the answer to doubles counts too.
-  bool meets_tolerance() const { return proof_.error + kUnitRoundoff * norm_ <= tolerance_ * norm_; }
-
-  void tell(std::string_view name, Index iterations) {
-    certificate_.iterations += iterations;
+  void tell(std::string_view name) {
+    certificate_.iterations += iterations_;
     certificate_.method = name;
     certificate_.story +=
-        std::string(name) + ": " + std::to_string(iterations) + (iterations == 1 ? " solve" : " iterations") +
+        std::string(name) + ": " + std::to_string(iterations_) + (iterations_ == 1 ? " solve" : " iterations") +
         (gave_up_ ? ", gave up" : "") + ", proven relative error " +
         format_briefly(norm_ > 0.0 ? proof_.error / norm_ : std::numeric_limits<double>::infinity()) + "\n";
   }
@@ -191,15 +205,29 @@ class Resolvent::Refinement {
     return {std::move(x_), std::move(certificate_)};
   }
 
+ private:
+  /// Of x and the shift that the proof adds.
+  double norm_of_answer() const {
+    const Extent extent = extent_of(x_, team_);
+    if (system_.direction == Direction::kTransposed) return extent.l1;
+    return std::max(std::fabs(extent.lower + proof_.shift), std::fabs(extent.upper + proof_.shift));
+  }
+
+  bool is_best_attainable() const {
+    return proof_.error <= kBelowRounding * norm_ || proof_.error <= 4.0 * proof_.floor;
+  }
+
+  /// The rounding of the answer to doubles counts too.
+  bool meets_tolerance() const { return proof_.error + kUnitRoundoff * norm_ <= tolerance_ * norm_; }
+
   template <class Body>
   void for_states(Body&& body) {
-    resolvent_.team_.for_blocks(std::ssize(b_.value), kBlock, [&](Index first, Index last, Index) {
+    team_.for_blocks(std::ssize(b_.value), kBlock, [&](Index first, Index last, Index) {
       for (Index i = first; i < last; ++i) body(at(i));
     });
   }
 
-  Resolvent& resolvent_;
-  Solvers& solvers_;
+  Team& team_;
   System system_;  // its norms; methods assemble the matrix if they need it
   const RightSide& b_;
   double tolerance_;
@@ -207,8 +235,10 @@ class Resolvent::Refinement {
   Doubles correction_;
   TwofoldVector x_;
   Proof proof_;
+  Proof before_;
   double norm_ = 0.0;  // of the answer so far
   Certificate certificate_;
+  Index iterations_ = 0;  // of the last correction
   bool gave_up_ = false;
   bool finished_ = false;
 };
@@ -233,7 +263,8 @@ void Resolvent::find_horizon() {
     for (bool helps = true; helps;) {
       const double before = extent_of(residual, team_).largest();
       const Goal goal{.initial = before, .enough = kNearEnough / 2.0};
-      solvers_->solve(i, Direction::kForward, residual, correction, goal);
+      const std::array lanes{Lane{residual, correction, goal}};
+      solvers_->solve(i, Direction::kForward, lanes);
       if (!extent_of(correction, team_).finite()) break;
       TwofoldVector corrected(t);
       for (std::size_t s = 0; s < t.size(); ++s) corrected[s] = t[s] + correction[s];
@@ -253,25 +284,96 @@ void Resolvent::find_horizon() {
 
 Resolvent::~Resolvent() = default;
 
-Solution Resolvent::solve(const RightSide& b, double tolerance) { return solve(Direction::kForward, b, tolerance); }
+Solution Resolvent::solve(const RightSide& b, double tolerance) {
+  return std::move(solve(Direction::kForward, {&b, 1}, tolerance).front());
+}
 
 Solution Resolvent::solve_transposed(const RightSide& b, double tolerance) {
+  return std::move(solve(Direction::kTransposed, {&b, 1}, tolerance).front());
+}
+
+std::vector<Solution> Resolvent::solve(std::span<const RightSide> b, double tolerance) {
+  return solve(Direction::kForward, b, tolerance);
+}
+
+std::vector<Solution> Resolvent::solve_transposed(std::span<const RightSide> b, double tolerance) {
   return solve(Direction::kTransposed, b, tolerance);
 }
 
-Solution Resolvent::solve(Direction direction, const RightSide& b, double tolerance) {
-  const double size = extent_of(b.value, team_).largest();
-  if (size == 0.0) return zero(b);
-  const int exponent = std::ilogb(size);
-  if (std::abs(exponent) <= kMostExponent) return Refinement(*this, direction, b, tolerance).run();
+std::vector<Solution> Resolvent::solve(Direction direction, std::span<const RightSide> b, double tolerance) {
+  const std::size_t most = num_lanes();
+  std::vector<Solution> solutions;
+  for (std::size_t first = 0; first < b.size(); first += most) {
+    const auto block = b.subspan(first, std::min(most, b.size() - first));
+    std::vector<ToSize> sized;
+    for (const RightSide& right : block) sized.emplace_back(right, extent_of(right.value, team_).largest());
+    std::vector<Refinement> refinements;
+    for (const ToSize& right : sized) {
+      if (!right.is_zero()) refinements.emplace_back(*this, direction, right.side(), tolerance);
+    }
+    refine(refinements, direction);
+    for (std::size_t i = 0, next = 0; i < block.size(); ++i) {
+      solutions.push_back(sized[i].is_zero() ? zero(block[i]) : sized[i].back(refinements[next++].conclude()));
+    }
+  }
+  return solutions;
+}
 
-  const RightSide to_size{scaled(b.value, -exponent), std::ldexp(b.error, -exponent)};
-  Solution solution = Refinement(*this, direction, to_size, tolerance).run();
-  solution.x = scaled(solution.x, exponent);
-  Certificate& certificate = solution.certificate;
-  certificate.error_bound = std::ldexp(certificate.error_bound, exponent) + std::numeric_limits<double>::min();
-  certificate.residual = std::ldexp(certificate.residual, exponent);
-  return solution;
+/// So many right-hand sides go together that their vectors do not crowd out the model.
+std::size_t Resolvent::num_lanes() const {
+  std::size_t lanes = kMostLanes;
+  while (lanes > 1 && static_cast<Index>(lanes) * kernel_.size() > kMostNumbers) lanes /= 2;
+  return lanes;
+}
+
+/// Method after method, each for those that are left by the ones before it.
+void Resolvent::refine(std::span<Refinement> refinements, Direction direction) {
+  Refinements open;
+  for (Refinement& refinement : refinements) open.push_back(&refinement);
+  for (std::size_t i = 0; i < portfolio().size() && !open.empty(); ++i) {
+    const Candidate& candidate = solvers_->candidate(i, direction);
+    if (candidate.method) {
+      refine_by(i, direction, open);
+      std::erase_if(open, [](const Refinement* refinement) { return refinement->finished(); });
+    } else {
+      for (Refinement* const refinement : open) refinement->tell_untried(portfolio()[i].name, candidate.reason);
+    }
+  }
+}
+
+/// Corrections by one method until nothing is left to gain, or it does not help enough.
+void Resolvent::refine_by(std::size_t method, Direction direction, Refinements refinements) {
+  const bool is_direct = solvers_->candidate(method, direction).method->is_direct();
+  while (!refinements.empty()) {
+    improve(method, direction, refinements);
+    for (Refinement* const refinement : refinements) refinement->tell(portfolio()[method].name);
+    std::erase_if(refinements, [&](Refinement* refinement) { return !refinement->goes_on(is_direct); });
+  }
+}
+
+/// One correction each, judged, and taken back if it made things worse. What a method gave up is not looked at.
+void Resolvent::improve(std::size_t method, Direction direction, const Refinements& refinements) {
+  std::vector<Lane> lanes;
+  for (Refinement* const refinement : refinements) lanes.push_back(refinement->lane());
+  const std::vector<Outcome> outcomes = solvers_->solve(method, direction, lanes);
+  Refinements corrected;
+  for (std::size_t k = 0; k < refinements.size(); ++k) {
+    refinements[k]->found(outcomes[k]);
+    if (!refinements[k]->gave_up()) corrected.push_back(refinements[k]);
+  }
+  for (Refinement* const refinement : corrected) refinement->add_correction(1.0);
+  judge(direction, corrected);
+  std::erase_if(corrected, [](const Refinement* refinement) { return !refinement->got_worse(); });
+  for (Refinement* const refinement : corrected) refinement->add_correction(-1.0);
+  judge(direction, corrected);
+}
+
+void Resolvent::judge(Direction direction, const Refinements& refinements) {
+  if (refinements.empty()) return;
+  std::vector<Claim> claims;
+  for (Refinement* const refinement : refinements) claims.push_back(refinement->claim());
+  const std::vector<Proof> proofs = prove(kernel_, horizon_, direction, claims, team_);
+  for (std::size_t k = 0; k < refinements.size(); ++k) refinements[k]->proven(proofs[k]);
 }
 
 /// (I - K)^-1 0 = 0, but for what may be missing in b.

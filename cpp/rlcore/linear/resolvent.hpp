@@ -7,7 +7,9 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "rlcore/linear/certificate.hpp"
 #include "rlcore/linear/kernel.hpp"
@@ -42,13 +44,25 @@ class Resolvent {
   Solution solve(const RightSide& b, double tolerance);
   Solution solve_transposed(const RightSide& b, double tolerance);
 
+  /// The same of several right-hand sides, which share the passes over the matrix and the model. Each solution is
+  /// the one that its right-hand side has alone, to the last bit.
+  std::vector<Solution> solve(std::span<const RightSide> b, double tolerance);
+  std::vector<Solution> solve_transposed(std::span<const RightSide> b, double tolerance);
+
   /// What bounds the row sums of X. Undiscounted: about X 1, the expected time that remains.
   const Horizon& horizon() const { return horizon_; }
 
  private:
   class Solvers;     // the systems of both directions and the methods for them
-  class Refinement;  // one run
-  Solution solve(Direction direction, const RightSide& b, double tolerance);
+  class Refinement;  // of one right-hand side
+  using Refinements = std::vector<Refinement*>;
+
+  std::vector<Solution> solve(Direction direction, std::span<const RightSide> b, double tolerance);
+  std::size_t num_lanes() const;
+  void refine(std::span<Refinement> refinements, Direction direction);
+  void refine_by(std::size_t method, Direction direction, Refinements refinements);
+  void improve(std::size_t method, Direction direction, const Refinements& refinements);
+  void judge(Direction direction, const Refinements& refinements);
   Solution zero(const RightSide& b) const;
 
   void find_horizon();

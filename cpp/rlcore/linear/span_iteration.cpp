@@ -31,36 +31,39 @@ constexpr double kLeastGain = 1e-3;
 /// Plain sweeps, the last resort, stop here.
 constexpr Index kMostSweeps = 200000;
 
-/// The sweeps of one direction.
-class SpanIteration {
+/// How the sweeps of one lane have gone.
+class Course {
  public:
-  SpanIteration(const System& system, bool probing) : system_(system), probing_(probing) {}
+  Course(const System& system, bool probing, const Goal& goal) : system_(system), probing_(probing), goal_(goal) {}
 
-  Outcome solve(ConstVector b, Vector x, const Goal& goal, Monitor& monitor) const {
-    Doubles next(x.size());
-    Vector current = x;
-    Vector following = next;
-    system_.guess(b, current);
-    Doubles history;
-    bool met = false;
-    for (bool going = true; going;) {
-      const System::Sweep sweep = system_.sweep(b, current, following);
-      std::swap(current, following);
-      const double residual = residual_after(sweep.change);
-      history.push_back(residual);
-      const double answer = answer_norm(sweep);
-      met = goal.met(residual, answer);
-      going = std::isfinite(residual) && !met && worth_going_on(history, goal, answer);
-      if (!going && shifts()) add_constant(current, sweep.change);
-      monitor.poll({name(), static_cast<Index>(history.size()), goal.error(residual, answer), goal.tolerance});
-    }
-    if (current.data() != x.data()) std::copy(current.begin(), current.end(), x.begin());
-    const bool worthless = !(history.back() <= kLeastGain * goal.initial);
-    return {std::ssize(history), probing_ && !met && worthless};
+  /// Takes note of a sweep; whether another is to follow.
+  bool goes_on_after(const System::Sweep& sweep) {
+    residual_ = residual_after(sweep.change);
+    answer_ = answer_norm(sweep);
+    shift_ = shifts() ? shift(sweep.change) : 0.0;
+    history_.push_back(residual_);
+    met_ = goal_.met(residual_, answer_);
+    going_ = std::isfinite(residual_) && !met_ && (probing_ ? contracts_in_time() : still_contracts());
+    return going_;
+  }
+
+  bool going() const { return going_; }
+
+  /// The constant that the last iterate lacks.
+  double missing_constant() const { return shift_; }
+
+  Progress progress() const {
+    return {probing_ ? "span iteration" : "value iteration", num_sweeps(), goal_.error(residual_, answer_),
+            goal_.tolerance};
+  }
+
+  Outcome outcome() const {
+    const bool worthless = !(residual_ <= kLeastGain * goal_.initial);
+    return {num_sweeps(), probing_ && !met_ && worthless};
   }
 
  private:
-  const char* name() const { return probing_ ? "span iteration" : "value iteration"; }
+  Index num_sweeps() const { return std::ssize(history_); }
   bool shifts() const { return system_.conserves && system_.direction == Direction::kForward; }
 
   /// The residual of the new iterate is discount M times the change.
@@ -80,23 +83,14 @@ class SpanIteration {
     return std::max(std::fabs(sweep.value.lower + constant), std::fabs(sweep.value.upper + constant));
   }
 
-  void add_constant(Vector x, const Extent& change) const {
-    const double constant = shift(change);
-    for (double& value : x) value += constant;
-  }
-
-  bool worth_going_on(const Doubles& history, const Goal& goal, double answer) const {
-    return probing_ ? contracts_in_time(history, goal, answer) : still_contracts(history);
-  }
-
   /// Extrapolates the contraction of the last few sweeps to the goal.
-  bool contracts_in_time(const Doubles& history, const Goal& goal, double answer) const {
-    if (std::ssize(history) < kProbe) return true;
-    const double rate = std::pow(history.back() / history[history.size() - 5], 0.25);
+  bool contracts_in_time() const {
+    if (num_sweeps() < kProbe) return true;
+    const double rate = std::pow(history_.back() / history_[history_.size() - 5], 0.25);
     if (!(rate < 1.0)) return false;
     const double needed =
-        std::max(goal.tolerance * std::max(answer, goal.known) / goal.amplification, Goal::kFloor * goal.initial);
-    return std::log(needed / history.back()) / std::log(rate) < patience();
+        std::max(goal_.tolerance * std::max(answer_, goal_.known) / goal_.amplification, Goal::kFloor * goal_.initial);
+    return std::log(needed / history_.back()) / std::log(rate) < patience();
   }
 
   double patience() const {
@@ -104,27 +98,69 @@ class SpanIteration {
   }
 
   /// Plain sweeps go on as long as a thousand of them gain anything above rounding noise.
-  bool still_contracts(const Doubles& history) const {
+  bool still_contracts() const {
     constexpr std::size_t kWindow = 1000;
-    if (history.size() <= kWindow) return true;
-    if (std::ssize(history) >= kMostSweeps) return false;
-    return history.back() < (1.0 - 1e-6) * history[history.size() - 1 - kWindow];
+    if (history_.size() <= kWindow) return true;
+    if (num_sweeps() >= kMostSweeps) return false;
+    return history_.back() < (1.0 - 1e-6) * history_[history_.size() - 1 - kWindow];
   }
 
   const System& system_;
   bool probing_;
+  const Goal& goal_;
+  Doubles history_;  // of residuals
+  double residual_ = 0.0;
+  double answer_ = 0.0;
+  double shift_ = 0.0;
+  bool met_ = false;
+  bool going_ = true;
 };
 
 /// The method: sweeps need no preparation.
-class Sweeps final : public Method {
+class Sweeps final : public LaneMethod {
  public:
   Sweeps(Systems& systems, bool probing) : systems_(systems), probing_(probing) {}
 
-  Outcome solve(Direction direction, ConstVector b, Vector x, const Goal& goal, Monitor& monitor) override {
-    return SpanIteration(systems_[direction], probing_).solve(b, x, goal, monitor);
+  std::vector<Outcome> solve_together(Direction direction, std::span<const Lane> lanes, Monitor& monitor) override {
+    return with_lanes(lanes.size(), [&]<class Number>() { return sweep<Number>(systems_[direction], lanes, monitor); });
   }
 
  private:
+  template <class Number>
+  std::vector<Outcome> sweep(const System& system, std::span<const Lane> lanes, Monitor& monitor) const {
+    const RightSides<Number> b(lanes, *system.team);
+    Numbers<Number> one(at(system.size()));
+    Numbers<Number> other(at(system.size()));
+    std::span<Number> current = one;
+    std::span<Number> following = other;
+    system.guess(b.numbers(), current);
+    std::vector<Course> courses;
+    for (const Lane& lane : lanes) courses.emplace_back(system, probing_, lane.goal);
+    for (std::size_t unfinished = lanes.size(); unfinished > 0;) {
+      const auto [value, change] = system.sweep<Number>(b.numbers(), current, following);
+      std::swap(current, following);
+      for (std::size_t k = 0; k < lanes.size(); ++k) {
+        Course& course = courses[k];
+        if (!course.going()) continue;
+        if (!course.goes_on_after({value.of_lane(k), change.of_lane(k)})) {
+          finish<Number>(current, k, course.missing_constant(), lanes[k].x, *system.team);
+          --unfinished;
+        }
+        monitor.poll(course.progress());
+      }
+    }
+    std::vector<Outcome> outcomes;
+    for (const Course& course : courses) outcomes.push_back(course.outcome());
+    return outcomes;
+  }
+
+  template <class Number>
+  static void finish(std::span<const Number> iterate, std::size_t k, double constant, Vector x, Team& team) {
+    team.for_blocks(std::ssize(iterate), kBlock, [&](Index first, Index last, Index) {
+      for (auto i = at(first); i < at(last); ++i) x[i] = lane(iterate[i], k) + constant;
+    });
+  }
+
   Systems& systems_;
   bool probing_;
 };

@@ -4,98 +4,132 @@
 #include <vector>
 
 namespace rlcore::linear {
+namespace {
 
-System::Sweep System::sweep(ConstVector b, ConstVector x, Vector y) const {
-  std::vector<Sweep> partial(at(num_blocks(size())));
+/// The sum of the terms of all states, block by block in a fixed order.
+template <class Number, class Term>
+Number sum_over(Index size, Team& team, Term&& term) {
+  Numbers<Number> partial(at(num_blocks(size)));
+  team.for_blocks(size, kBlock, [&](Index first, Index last, Index block) {
+    Number sum{};
+    for (auto i = at(first); i < at(last); ++i) sum += term(i);
+    partial[at(block)] = sum;
+  });
+  Number sum{};
+  for (const Number& part : partial) sum += part;
+  return sum;
+}
+
+}  // namespace
+
+template <class Number>
+System::SweepOf<Number> System::sweep(std::span<const Number> b, std::span<const Number> x, std::span<Number> y) const {
+  std::vector<SweepOf<Number>> partial(at(num_blocks(size())));
   team->for_blocks(size(), kBlock, [&](Index first, Index last, Index block) {
-    Sweep extent;
+    SweepOf<Number> extent;
     for (Index row = first; row < last; ++row) {
       const auto i = at(row);
+      matrix.fetch_ahead(row, last, x.data());
       y[i] = b[i] + discount * matrix.row_product(row, x.data());
       extent.value.include(y[i]);
       extent.change.include(y[i] - x[i]);
     }
     partial[at(block)] = extent;
   });
-  Sweep all;
-  for (const Sweep& extent : partial) {
+  SweepOf<Number> all;
+  for (const SweepOf<Number>& extent : partial) {
     all.value.include(extent.value);
     all.change.include(extent.change);
   }
   return all;
 }
 
-void System::residual(ConstVector b, ConstVector x, Vector r) const {
+template <class Number>
+void System::residual(std::span<const Number> b, std::span<const Number> x, std::span<Number> r) const {
   team->for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
     for (Index row = first; row < last; ++row) {
       const auto i = at(row);
+      matrix.fetch_ahead(row, last, x.data());
       r[i] = b[i] + discount * matrix.row_product(row, x.data()) - x[i];
     }
   });
 }
 
-void System::apply(ConstVector x, Vector y) const {
+template <class Number>
+void System::apply(std::span<const Number> x, std::span<Number> y) const {
   team->for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
     for (Index row = first; row < last; ++row) {
       const auto i = at(row);
+      matrix.fetch_ahead(row, last, x.data());
       y[i] = x[i] - discount * matrix.row_product(row, x.data());
     }
   });
 }
 
-double System::residual_norm(ConstVector r) const {
-  const Extent extent = extent_of(r, *team);
-  if (direction == Direction::kTransposed) return extent.l1;
-  return constants_are_free() ? (extent.upper - extent.lower) / 2.0 : extent.largest();
+template <class Number>
+Number System::residual_norm(std::span<const Number> r) const {
+  const auto extent = extent_over(size(), *team, [&](std::size_t i) { return r[i]; });
+  if (constants_are_free()) return (extent.upper - extent.lower) * 0.5;
+  return norm(extent);
 }
 
-void System::guess(ConstVector b, Vector x) const {
-  double level = 0.0;
+template <class Number>
+void System::guess(std::span<const Number> b, std::span<Number> x) const {
+  Number level{};
   if (conserves && direction == Direction::kTransposed) {
-    double mass = 0.0;
-    for (const double weight : b) mass += weight;
-    level = mass / (1.0 - discount) / static_cast<double>(x.size());
+    Number mass{};
+    for (const Number& weight : b) mass += weight;
+    for (std::size_t k = 0; k < kLanesOf<Number>; ++k) {
+      lane(level, k) = lane(mass, k) / (1.0 - discount) / static_cast<double>(x.size());
+    }
   }
   std::fill(x.begin(), x.end(), level);
 }
 
-void System::remove_free_part(Vector x) const {
+template <class Number>
+void System::remove_free_part(std::span<Number> x) const {
   if (!constants_are_free()) return;
-  Doubles partial(at(num_blocks(size())));
-  team->for_blocks(size(), kBlock, [&](Index first, Index last, Index block) {
-    double sum = 0.0;
-    for (auto i = at(first); i < at(last); ++i) sum += x[i];
-    partial[at(block)] = sum;
-  });
-  double mean = 0.0;
-  for (const double part : partial) mean += part;
-  mean /= static_cast<double>(size());
+  Number mean = sum_over<Number>(size(), *team, [&](std::size_t i) { return x[i]; });
+  for (std::size_t k = 0; k < kLanesOf<Number>; ++k) lane(mean, k) /= static_cast<double>(size());
   team->for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
     for (auto i = at(first); i < at(last); ++i) x[i] -= mean;
   });
 }
 
-void System::restore_free_part(ConstVector b, Vector x) const {
+template <class Number>
+void System::restore_free_part(std::span<const Number> b, std::span<Number> x) const {
   if (!constants_are_free()) return;
-  Doubles r(x.size());
-  residual(b, x, r);
-  const Extent extent = extent_of(r, *team);
-  const double constant = (extent.lower + extent.upper) / 2.0 / (1.0 - discount);
+  Numbers<Number> r(x.size());
+  residual<Number>(b, x, r);
+  const auto extent = extent_over(size(), *team, [&](std::size_t i) { return r[i]; });
+  Number constant = (extent.lower + extent.upper) * 0.5;
+  for (std::size_t k = 0; k < kLanesOf<Number>; ++k) lane(constant, k) /= 1.0 - discount;
   team->for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
     for (auto i = at(first); i < at(last); ++i) x[i] += constant;
   });
 }
 
-double dot(ConstVector x, ConstVector y, Team& team) {
-  Doubles partial(at(num_blocks(ssize(x))));
-  team.for_blocks(ssize(x), kBlock, [&](Index first, Index last, Index block) {
-    double sum = 0.0;
-    for (auto i = at(first); i < at(last); ++i) sum += x[i] * y[i];
-    partial[at(block)] = sum;
-  });
-  double sum = 0.0;
-  for (const double part : partial) sum += part;
-  return sum;
+template <class Number>
+Number dot(std::span<const Number> x, std::span<const Number> y, Team& team) {
+  return sum_over<Number>(std::ssize(x), team, [&](std::size_t i) { return x[i] * y[i]; });
 }
+
+double dot(ConstVector x, ConstVector y, Team& team) { return dot<double>(x, y, team); }
+
+#define RLCORE_FOR_LANES(Number)                                                                                      \
+  template System::SweepOf<Number> System::sweep(std::span<const Number>, std::span<const Number>, std::span<Number>) \
+      const;                                                                                                          \
+  template void System::residual(std::span<const Number>, std::span<const Number>, std::span<Number>) const;          \
+  template void System::apply(std::span<const Number>, std::span<Number>) const;                                      \
+  template void System::guess(std::span<const Number>, std::span<Number>) const;                                      \
+  template void System::remove_free_part(std::span<Number>) const;                                                    \
+  template void System::restore_free_part(std::span<const Number>, std::span<Number>) const;                          \
+  template Number System::residual_norm(std::span<const Number>) const;                                               \
+  template Number dot(std::span<const Number>, std::span<const Number>, Team&)
+RLCORE_FOR_LANES(double);
+RLCORE_FOR_LANES(LaneArray<2>);
+RLCORE_FOR_LANES(LaneArray<4>);
+RLCORE_FOR_LANES(LaneArray<8>);
+#undef RLCORE_FOR_LANES
 
 }  // namespace rlcore::linear

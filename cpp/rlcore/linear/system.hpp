@@ -28,38 +28,59 @@ struct System {
   Index size() const { return matrix.size; }
 
   /// y = b + discount M x, with the extent of y and of y - x.
-  struct Sweep {
-    Extent value;
-    Extent change;
+  template <class Number>
+  struct SweepOf {
+    ExtentOf<Number> value;
+    ExtentOf<Number> change;
   };
-  Sweep sweep(ConstVector b, ConstVector x, Vector y) const;
+  template <class Number>
+  SweepOf<Number> sweep(std::span<const Number> b, std::span<const Number> x, std::span<Number> y) const;
 
   /// The residual b - (I - discount M) x.
-  void residual(ConstVector b, ConstVector x, Vector r) const;
+  template <class Number>
+  void residual(std::span<const Number> b, std::span<const Number> x, std::span<Number> r) const;
 
   /// y = (I - discount M) x
-  void apply(ConstVector x, Vector y) const;
+  template <class Number>
+  void apply(std::span<const Number> x, std::span<Number> y) const;
 
   /// The first guess: zero, or the mass that visits must have, spread evenly, where nothing ends.
-  void guess(ConstVector b, Vector x) const;
+  template <class Number>
+  void guess(std::span<const Number> b, std::span<Number> x) const;
 
   /// Takes the mean out of a vector where constants are free: values of a process that does not end are proven up
   /// to a constant, which the proof finds. Left in, constants of size 1 / (1 - discount) would drown the rest.
-  void remove_free_part(Vector x) const;
+  template <class Number>
+  void remove_free_part(std::span<Number> x) const;
 
   /// Adds to x the constant that centres its residual, where constants are free.
-  void restore_free_part(ConstVector b, Vector x) const;
+  template <class Number>
+  void restore_free_part(std::span<const Number> b, std::span<Number> x) const;
 
   /// The norm in which an error counts: the largest value, or the total mass, transposed.
-  double norm(ConstVector x) const { return norm(extent_of(x, *team)); }
-  double norm(const TwofoldVector& x) const { return norm(extent_of(x, *team)); }
+  template <class Number>
+  Number norm(const ExtentOf<Number>& x) const {
+    using std::fabs, std::max;
+    return direction == Direction::kTransposed ? x.l1 : max(fabs(x.lower), fabs(x.upper));
+  }
 
   /// The part of a residual that cannot be mended by a constant shift, in that norm.
-  double residual_norm(ConstVector r) const;
+  template <class Number>
+  Number residual_norm(std::span<const Number> r) const;
+
+  // The same of single vectors.
+  using Sweep = SweepOf<double>;
+  Sweep sweep(ConstVector b, ConstVector x, Vector y) const { return sweep<double>(b, x, y); }
+  void residual(ConstVector b, ConstVector x, Vector r) const { residual<double>(b, x, r); }
+  void apply(ConstVector x, Vector y) const { apply<double>(x, y); }
+  void guess(ConstVector b, Vector x) const { guess<double>(b, x); }
+  void restore_free_part(ConstVector b, Vector x) const { restore_free_part<double>(b, x); }
+  double norm(ConstVector x) const { return norm(extent_of(x, *team)); }
+  double norm(const TwofoldVector& x) const { return norm(extent_of(x, *team)); }
+  double residual_norm(ConstVector r) const { return residual_norm<double>(r); }
 
  private:
   bool constants_are_free() const { return conserves && direction == Direction::kForward; }
-  double norm(const Extent& x) const { return direction == Direction::kTransposed ? x.l1 : x.largest(); }
 };
 
 class Kernel;
@@ -92,6 +113,8 @@ class Systems {
 };
 
 /// dot(x, y), summed block by block in a fixed order.
+template <class Number>
+Number dot(std::span<const Number> x, std::span<const Number> y, Team& team);
 double dot(ConstVector x, ConstVector y, Team& team);
 
 /// When a method may stop. Errors are relative to the whole answer, of which `known` was found before.

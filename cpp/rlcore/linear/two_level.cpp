@@ -346,7 +346,8 @@ class CoarseSystem {
     if (goal.initial == 0.0) {
       std::fill(x.begin(), x.end(), 0.0);
     } else if (is_local_) {
-      local_->solve(*method_, direction_, b, x, goal, monitor);
+      const std::array lanes{Lane{b, x, goal}};
+      local_->solve(*method_, direction_, lanes, monitor);
     } else {
       method_->solve(direction_, b, x, goal, monitor);
     }
