@@ -6,20 +6,11 @@
 
 #include "rlcore/batch.hpp"
 #include "rlcore/extent.hpp"
+#include "rlcore/lanes.hpp"
 #include "rlcore/policy.hpp"
-
-// The sweeps are compiled for wide vectors too, and chosen by the machine; the bits are the same either way.
-#if defined(__GNUC__)
-#define RLCORE_INLINE [[gnu::always_inline]] inline
-#else
-#define RLCORE_INLINE inline
-#endif
 
 namespace rlcore {
 namespace {
-
-/// Policies that share a pass over the transitions.
-constexpr int kMostLanes = 8;
 
 /// Smaller models are solved directly, and larger ones one policy after the other.
 constexpr Index kFewestStates = 512;
@@ -32,95 +23,82 @@ constexpr Index kMostSweeps = 80;
 /// The part of the error asked for at which sweeping ends: rounding takes the rest.
 constexpr double kShare = 0.5;
 
-template <int kLanes>
-using Lanes = std::array<double, kLanes>;
-
-/// Numbers of each lane, state by state.
-template <int kLanes>
-using LaneVector = std::vector<Lanes<kLanes>, LargeAllocator<Lanes<kLanes>>>;
+using std::fabs;
+using std::max;
+using std::min;
 
 /// The least and the largest change of a sweep, and the largest number, of each lane.
-template <int kLanes>
+template <class Number>
 struct SweepExtent {
-  Lanes<kLanes> least, most, largest;
+  Number least = in_every_lane<Number>(std::numeric_limits<double>::infinity());
+  Number most = in_every_lane<Number>(-std::numeric_limits<double>::infinity());
+  Number largest{};
 
-  SweepExtent() {
-    least.fill(std::numeric_limits<double>::infinity());
-    most.fill(-std::numeric_limits<double>::infinity());
-    largest.fill(0.0);
-  }
-  RLCORE_INLINE void include(const Lanes<kLanes>& before, const Lanes<kLanes>& after) {
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const double change = after[lane] - before[lane];
-      least[lane] = change < least[lane] ? change : least[lane];
-      most[lane] = change > most[lane] ? change : most[lane];
-      const double size = std::fabs(after[lane]);
-      largest[lane] = size > largest[lane] ? size : largest[lane];
-    }
+  RLCORE_INLINE void include(const Number& before, const Number& after) {
+    const Number change = after - before;
+    least = min(least, change);
+    most = max(most, change);
+    largest = max(largest, fabs(after));
   }
   void include(const SweepExtent& other) {
-    for (int lane = 0; lane < kLanes; ++lane) {
-      least[lane] = std::min(least[lane], other.least[lane]);
-      most[lane] = std::max(most[lane], other.most[lane]);
-      largest[lane] = std::max(largest[lane], other.largest[lane]);
-    }
+    least = min(least, other.least);
+    most = max(most, other.most);
+    largest = max(largest, other.largest);
   }
 };
 
 /// y = f + discount P_pi x of each lane, in the states [first, last).
-template <int kLanes>
+template <class Number>
 struct SweepTask {
   const Mdp& mdp;
   double discount;
-  const Lanes<kLanes>* weight;  // of each pair
-  const Lanes<kLanes>* f;
-  const Lanes<kLanes>* x;
-  Lanes<kLanes>* y;
+  const Number* weight;  // of each pair
+  const Number* f;
+  const Number* x;
+  Number* y;
   Index first, last;
 };
 
-template <int kLanes>
-RLCORE_INLINE SweepExtent<kLanes> sweep_states(const SweepTask<kLanes>& task) {
-  SweepExtent<kLanes> extent;
+// Compiled for wide vectors too, and chosen by the machine; the bits are the same either way.
+template <class Number>
+RLCORE_INLINE SweepExtent<Number> sweep_states(const SweepTask<Number>& task) {
+  SweepExtent<Number> extent;
   const Mdp& mdp = task.mdp;
   for (Index state = task.first; state < task.last; ++state) {
-    Lanes<kLanes> ahead{};
+    Number ahead{};
     for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
       const Row row = mdp.row(pair);
-      Lanes<kLanes> mean{};
+      Number mean{};
       for (Index k = 0; k < row.length; ++k) {
         prefetch(task.x + row.upcoming(k));
-        const double probability = row.probability[k];
-        const Lanes<kLanes>& x = task.x[row.column[k]];
-        for (int lane = 0; lane < kLanes; ++lane) mean[lane] += probability * x[lane];
+        mean += row.probability[k] * task.x[row.column[k]];
       }
-      for (int lane = 0; lane < kLanes; ++lane) ahead[lane] += task.weight[pair][lane] * mean[lane];
+      ahead += task.weight[pair] * mean;
     }
-    Lanes<kLanes>& y = task.y[state];
-    for (int lane = 0; lane < kLanes; ++lane) y[lane] = task.f[state][lane] + task.discount * ahead[lane];
-    extent.include(task.x[state], y);
+    task.y[state] = task.f[state] + task.discount * ahead;
+    extent.include(task.x[state], task.y[state]);
   }
   return extent;
 }
 
 #if defined(__GNUC__) && defined(__x86_64__)
-template <int kLanes>
-[[gnu::target("avx2")]] SweepExtent<kLanes> sweep_by_avx2(const SweepTask<kLanes>& task) {
+template <class Number>
+[[gnu::target("avx2")]] SweepExtent<Number> sweep_by_avx2(const SweepTask<Number>& task) {
   return sweep_states(task);
 }
-template <int kLanes>
-SweepExtent<kLanes> sweep_for_this_machine(const SweepTask<kLanes>& task) {
+template <class Number>
+SweepExtent<Number> sweep_for_this_machine(const SweepTask<Number>& task) {
   return __builtin_cpu_supports("avx2") != 0 ? sweep_by_avx2(task) : sweep_states(task);
 }
 #else
-template <int kLanes>
-SweepExtent<kLanes> sweep_for_this_machine(const SweepTask<kLanes>& task) {
+template <class Number>
+SweepExtent<Number> sweep_for_this_machine(const SweepTask<Number>& task) {
   return sweep_states(task);
 }
 #endif
 
 /// Span iteration for a few policies at a time: the change of a sweep bounds what is missing (MacQueen 1966).
-template <int kLanes>
+template <class Number>
 class SharedSweeps {
  public:
   SharedSweeps(const Mdp& mdp, std::span<const ConstVector> policies, ConstVector functions, double discount,
@@ -134,47 +112,40 @@ class SharedSweeps {
         f_(at(mdp.num_states())),
         x_(at(mdp.num_states())),
         y_(at(mdp.num_states())) {
-    const Index size = mdp.num_states();
-    for (std::size_t lane = 0; lane < policies.size(); ++lane) {
-      const Interval sum = check_policy(mdp, policies[lane], first_item + static_cast<Index>(lane));
-      deficit_[lane] = Chain(mdp, policies[lane], sum).deficit(discount);
+    for (std::size_t k = 0; k < policies.size(); ++k) {
+      const Interval sum = check_policy(mdp, policies[k], first_item + static_cast<Index>(k));
+      deficit_.push_back(Chain(mdp, policies[k], sum).deficit(discount));
     }
-    team.for_blocks(mdp.num_pairs(), kBlock, [&](Index first, Index last, Index) {
-      for (Index pair = first; pair < last; ++pair) {
-        for (std::size_t lane = 0; lane < policies.size(); ++lane) weight_[at(pair)][lane] = policies[lane][at(pair)];
-      }
-    });
-    team.for_blocks(size, kBlock, [&](Index first, Index last, Index) {
-      for (Index state = first; state < last; ++state) {
-        for (std::size_t lane = 0; lane < policies.size(); ++lane) {
-          f_[at(state)][lane] = functions[lane * at(size) + at(state)];
-        }
-        x_[at(state)] = f_[at(state)];
-      }
-    });
+    std::vector<ConstVector> separate;
+    for (std::size_t k = 0; k < policies.size(); ++k) {
+      separate.push_back(functions.subspan(k * at(mdp.num_states()), at(mdp.num_states())));
+    }
+    interleave<Number>(policies, weight_, team);
+    interleave<Number>(separate, f_, team);
+    x_ = f_;
   }
 
   /// Finds the sums of the policies that contract in time. Returns which do.
   std::vector<char> solve(std::span<DiscountedSums> results, Monitor& monitor) {
     std::vector<char> open(policies_.size(), 1);
     std::vector<char> solved(policies_.size(), 0);
-    Lanes<kLanes> before{};
+    std::vector<double> before(policies_.size());
     for (Index sweeps = 1; sweeps <= kMostSweeps; ++sweeps) {
-      const SweepExtent<kLanes> extent = sweep();
+      const SweepExtent<Number> extent = sweep();
       double worst = 0.0;
-      for (std::size_t lane = 0; lane < policies_.size(); ++lane) {
-        if (open[lane] == 0) continue;
-        const Claim claim = claim_of(extent, lane);
-        const double scale = extent.largest[lane] + std::fabs(claim.shift);
-        const double spread = extent.most[lane] - extent.least[lane];
+      for (std::size_t k = 0; k < policies_.size(); ++k) {
+        if (open[k] == 0) continue;
+        const Claim claim = claim_of(extent, k);
+        const double scale = lane(extent.largest, k) + std::fabs(claim.shift);
+        const double spread = lane(extent.most, k) - lane(extent.least, k);
         if (claim.error <= std::max(kShare * tolerance_ * scale, claim.floor)) {
-          conclude(lane, claim, scale, sweeps, results[lane]);
-          solved[lane] = 1;
-          open[lane] = 0;
-        } else if (sweeps >= kProbe && !contracts(spread / before[lane], claim, scale, sweeps)) {
-          open[lane] = 0;
+          conclude(k, claim, scale, sweeps, results[k]);
+          solved[k] = 1;
+          open[k] = 0;
+        } else if (sweeps >= kProbe && !contracts(spread / before[k], claim, scale, sweeps)) {
+          open[k] = 0;
         }
-        before[lane] = spread;
+        before[k] = spread;
         worst = std::max(worst, claim.error / scale);
       }
       std::swap(x_, y_);
@@ -192,27 +163,27 @@ class SharedSweeps {
     double floor = 0.0;  // what rounding alone could claim
   };
 
-  SweepExtent<kLanes> sweep() {
-    std::vector<SweepExtent<kLanes>> parts(at(num_blocks(mdp_.num_states())));
+  SweepExtent<Number> sweep() {
+    std::vector<SweepExtent<Number>> parts(at(num_blocks(mdp_.num_states())));
     team_.for_blocks(mdp_.num_states(), kBlock, [&](Index first, Index last, Index block) {
       parts[at(block)] = sweep_for_this_machine(
-          SweepTask<kLanes>{mdp_, discount_, weight_.data(), f_.data(), x_.data(), y_.data(), first, last});
+          SweepTask<Number>{mdp_, discount_, weight_.data(), f_.data(), x_.data(), y_.data(), first, last});
     });
-    SweepExtent<kLanes> all;
-    for (const SweepExtent<kLanes>& part : parts) all.include(part);
+    SweepExtent<Number> all;
+    for (const SweepExtent<Number>& part : parts) all.include(part);
     return all;
   }
 
   /// Let w = (I - discount P) 1. The change y - x is the residual of x, up to rounding, and low w <= residual <= high w
   /// proves low <= v - x <= high; v - y is discount P times that.
-  Claim claim_of(const SweepExtent<kLanes>& extent, std::size_t lane) const {
-    const double least = extent.least[lane];
-    const double most = extent.most[lane];
+  Claim claim_of(const SweepExtent<Number>& extent, std::size_t k) const {
+    const double least = lane(extent.least, k);
+    const double most = lane(extent.most, k);
     const double terms = static_cast<double>(mdp_.max_row_length() + mdp_.max_num_actions() + 8);
-    const double size = extent.largest[lane] + std::max(std::fabs(least), std::fabs(most));
+    const double size = lane(extent.largest, k) + std::max(std::fabs(least), std::fabs(most));
     if (size == 0.0) return {};
     const double rounding = 3.0 * terms * (kUnitRoundoff * size + std::numeric_limits<double>::min());
-    const Interval w = deficit_[lane];
+    const Interval w = deficit_[k];
     const double low = (least - rounding) / (least < rounding ? w.lower : w.upper);
     const double high = (most + rounding) / (most > -rounding ? w.lower : w.upper);
     const double lower = low * (1.0 - (low < 0.0 ? w.lower : w.upper)) - rounding;
@@ -228,11 +199,10 @@ class SharedSweeps {
   }
 
   /// y and the shift.
-  void conclude(std::size_t lane, const Claim& claim, double scale, Index sweeps, DiscountedSums& result) const {
+  void conclude(std::size_t k, const Claim& claim, double scale, Index sweeps, DiscountedSums& result) const {
     result.value.resize(at(mdp_.num_states()));
-    team_.for_blocks(mdp_.num_states(), kBlock, [&](Index first, Index last, Index) {
-      for (auto state = at(first); state < at(last); ++state) result.value[state] = y_[state][lane] + claim.shift;
-    });
+    take_lane<Number>(y_, k, result.value, team_);
+    for (double& value : result.value) value += claim.shift;
     result.bound = claim.error + 2.0 * kUnitRoundoff * scale;
     result.certificate.error_bound = result.bound;
     result.certificate.converged = true;
@@ -245,8 +215,8 @@ class SharedSweeps {
   double discount_;
   double tolerance_;
   Team& team_;
-  LaneVector<kLanes> weight_, f_, x_, y_;
-  std::array<Interval, kLanes> deficit_;
+  Numbers<Number> weight_, f_, x_, y_;
+  std::vector<Interval> deficit_;
 };
 
 /// Sums of one policy by way of its own resolvent.
@@ -265,13 +235,13 @@ DiscountedSums sums_of(const Mdp& mdp, ConstVector policy, ConstVector f, double
 }
 
 /// Shared sweeps for all policies, so many at a time; returns which were solved.
-template <int kLanes>
+template <class Number>
 void sweep_together(const Mdp& mdp, std::span<const ConstVector> policies, ConstVector functions, double discount,
                     const Options& options, std::size_t first, Team& team, Monitor& monitor,
                     std::span<DiscountedSums> results, std::vector<char>& solved) {
-  const std::size_t count = std::min(policies.size() - first, at(kLanes));
+  const std::size_t count = std::min(policies.size() - first, kMostLanes);
   const std::size_t size = at(mdp.num_states());
-  SharedSweeps<kLanes> sweeps(mdp, policies.subspan(first, count), functions.subspan(first * size, count * size),
+  SharedSweeps<Number> sweeps(mdp, policies.subspan(first, count), functions.subspan(first * size, count * size),
                               discount, options, team, static_cast<Index>(first));
   const std::vector<char> found = sweeps.solve(results.subspan(first, count), monitor);
   std::copy(found.begin(), found.end(), solved.begin() + static_cast<std::ptrdiff_t>(first));
@@ -289,9 +259,9 @@ std::vector<DiscountedSums> discounted_sums(const Mdp& mdp, std::span<const Cons
   if (shares) {
     Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
     for (std::size_t first = 0; first < policies.size(); first += kMostLanes) {
-      // An answer is the same for any number of lanes; one lane alone moves less memory.
-      const auto together = policies.size() - first == 1 ? sweep_together<1> : sweep_together<kMostLanes>;
-      together(mdp, policies, functions, discount, options, first, team, monitor, results, solved);
+      with_lanes(std::min(policies.size() - first, kMostLanes), [&]<class Number>() {
+        sweep_together<Number>(mdp, policies, functions, discount, options, first, team, monitor, results, solved);
+      });
     }
   }
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {

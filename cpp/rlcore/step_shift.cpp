@@ -1,10 +1,10 @@
 #include "rlcore/step_shift.hpp"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cmath>
 
+#include "rlcore/lanes.hpp"
 #include "rlcore/parallel.hpp"
 #include "rlcore/twofold_rows.hpp"
 
@@ -153,13 +153,11 @@ class Shift {
   std::vector<Column> touched_;  // the states to which changed rows lead
 };
 
-/// Candidates that share a pass over the transitions.
-constexpr int kLanes = 8;
-using Lanes = std::array<double, kLanes>;
-
 /// The y of a few whole candidates at a time, in doubles; the parts are as above.
 class SharedShift {
  public:
+  using Number = LaneArray<static_cast<int>(kMostLanes)>;
+
   SharedShift(const Base& base, Team& team)
       : base_(base), team_(team), num_parts_(std::min(kMostParts, num_blocks(base.mdp.num_states()))) {
     for (Index part = 0; part < num_parts_; ++part) parts_.emplace_back(at(base.mdp.num_states()));
@@ -168,84 +166,84 @@ class SharedShift {
 
   void find(std::span<const ConstVector> policies, const double* functions, std::span<StepShift> found) {
     const Index size = base_.mdp.num_states();
-    std::vector<Lanes> ended(at(num_parts_)), moved(at(num_parts_));
+    std::vector<Moves> moves(at(num_parts_));
     team_.for_blocks(num_parts_, 1, [&](Index part, Index, Index) {
-      Lanes& ending = ended[at(part)] = {};
-      Lanes& moving = moved[at(part)] = {};
       for (Index state = size * part / num_parts_; state < size * (part + 1) / num_parts_; ++state) {
-        add_state(policies, state, parts_[at(part)], ending, moving);
+        add_state(policies, state, parts_[at(part)], moves[at(part)]);
       }
     });
     std::vector<LaneSums> blocks(at(num_blocks(size)));
     team_.for_blocks(size, kBlock, [&](Index first, Index last, Index block) {
       for (Index state = first; state < last; ++state) {
-        blocks[at(block)].include(taken(state), functions, size, state, policies.size());
+        const Number y = taken(state);
+        Number f{};
+        for (std::size_t k = 0; functions != nullptr && k < policies.size(); ++k) {
+          f.lane[k] = functions[static_cast<Index>(k) * size + state];
+        }
+        blocks[at(block)].include(y, f);
       }
     });
     LaneSums all;
     for (const LaneSums& block : blocks) all.include(block);
-    for (std::size_t lane = 0; lane < found.size(); ++lane) {
-      double ending = 0.0;
-      double moving = 0.0;
-      for (Index part = 0; part < num_parts_; ++part) {
-        ending += ended[at(part)][lane];
-        moving += moved[at(part)][lane];
-      }
-      found[lane] = {all.l1[lane] + std::fabs(ending), all.mass[lane] + ending, all.carried[lane], error_of(moving)};
+    Moves total;
+    for (const Moves& part : moves) total.include(part);
+    for (std::size_t k = 0; k < found.size(); ++k) {
+      const double ended = total.ended.lane[k];
+      found[k] = {all.l1.lane[k] + std::fabs(ended), all.mass.lane[k] + ended, all.carried.lane[k],
+                  error_of(total.distance.lane[k])};
     }
   }
 
  private:
-  struct LaneSums {
-    Lanes l1{}, mass{}, carried{};
+  /// What ends, and sum w |pi' - pi|.
+  struct Moves {
+    Number ended{}, distance{};
 
-    void include(const Lanes& y, const double* functions, Index size, Index state, std::size_t count) {
-      for (int lane = 0; lane < kLanes; ++lane) {
-        l1[lane] += std::fabs(y[lane]);
-        mass[lane] += y[lane];
-      }
-      if (functions == nullptr) return;
-      for (std::size_t lane = 0; lane < count; ++lane) {
-        carried[lane] += y[lane] * functions[static_cast<Index>(lane) * size + state];
-      }
-    }
-    void include(const LaneSums& other) {
-      for (int lane = 0; lane < kLanes; ++lane) {
-        l1[lane] += other.l1[lane];
-        mass[lane] += other.mass[lane];
-        carried[lane] += other.carried[lane];
-      }
+    void include(const Moves& other) {
+      ended += other.ended;
+      distance += other.distance;
     }
   };
 
-  void add_state(std::span<const ConstVector> policies, Index state, std::vector<Lanes, LargeAllocator<Lanes>>& sums,
-                 Lanes& ended, Lanes& moved) const {
+  struct LaneSums {
+    Number l1{}, mass{}, carried{};
+
+    void include(const Number& y, const Number& f) {
+      l1 += fabs(y);
+      mass += y;
+      carried += y * f;
+    }
+    void include(const LaneSums& other) {
+      l1 += other.l1;
+      mass += other.mass;
+      carried += other.carried;
+    }
+  };
+
+  void add_state(std::span<const ConstVector> policies, Index state, Numbers<Number>& sums, Moves& moves) const {
     const Mdp& mdp = base_.mdp;
     const double weight = base_.weight[at(state)];
     if (weight == 0.0) return;
     for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
-      Lanes more{};
-      for (std::size_t lane = 0; lane < policies.size(); ++lane) {
-        more[lane] = weight * (policies[lane][at(pair)] - base_.policy[at(pair)]);
-        moved[lane] += std::fabs(more[lane]);
+      Number more{};
+      for (std::size_t k = 0; k < policies.size(); ++k) {
+        more.lane[k] = weight * (policies[k][at(pair)] - base_.policy[at(pair)]);
       }
+      moves.distance += fabs(more);
       const Row row = mdp.row(pair);
       for (Index k = 0; k < row.length; ++k) {
         prefetch(sums.data() + row.upcoming(k));
-        const double probability = row.probability[k];
-        Lanes& sum = sums[at(row.column[k])];
-        for (int lane = 0; lane < kLanes; ++lane) sum[lane] += more[lane] * probability;
+        sums[at(row.column[k])] += row.probability[k] * more;
       }
-      if (mdp.termination().empty()) continue;
-      for (int lane = 0; lane < kLanes; ++lane) ended[lane] += more[lane] * mdp.termination()[at(pair)];
+      if (!mdp.termination().empty()) moves.ended += mdp.termination()[at(pair)] * more;
     }
   }
 
   /// y(state), of which nothing is left.
-  Lanes taken(Index state) {
-    Lanes y{};
-    for (auto& part : parts_) {
-      for (int lane = 0; lane < kLanes; ++lane) y[lane] += part[at(state)][lane];
+  Number taken(Index state) {
+    Number y{};
+    for (Numbers<Number>& part : parts_) {
+      y += part[at(state)];
       part[at(state)] = {};
     }
     return y;
@@ -262,28 +260,28 @@ class SharedShift {
 
   /// Each number of y is a sum of so many products; blocks and then the states are summed after that. What ends is
   /// summed over all pairs.
-  double error_of(double moved) const {
+  double error_of(double distance) const {
     const Index ending = base_.mdp.can_end() ? base_.mdp.num_pairs() : 0;
     const Index terms = most_arrivals_ + kBlock + num_blocks(base_.mdp.num_states()) + ending + 16;
-    return 2.0 * static_cast<double>(terms) * kUnitRoundoff * moved;
+    return 2.0 * static_cast<double>(terms) * kUnitRoundoff * distance;
   }
 
   const Base& base_;
   Team& team_;
   Index num_parts_;
   Index most_arrivals_ = 0;
-  std::vector<std::vector<Lanes, LargeAllocator<Lanes>>> parts_;
+  std::vector<Numbers<Number>> parts_;
 };
 
 void find_shared_shifts(const Base& base, const Candidates& candidates, ConstVector functions, Team& team,
                         Monitor& monitor, std::span<StepShift> found) {
   SharedShift shift(base, team);
   const Index size = base.mdp.num_states();
-  for (Index first = 0; first < candidates.size(); first += kLanes) {
-    monitor.poll({"steps of candidates", first, 0.0, 0.0});
-    const Index count = std::min(Index{kLanes}, candidates.size() - first);
-    const double* const f = functions.empty() ? nullptr : functions.data() + first * size;
-    shift.find(candidates.policies().subspan(at(first), at(count)), f, found.subspan(at(first), at(count)));
+  for (std::size_t first = 0; first < found.size(); first += kMostLanes) {
+    monitor.poll({"steps of candidates", static_cast<Index>(first), 0.0, 0.0});
+    const std::size_t count = std::min(kMostLanes, found.size() - first);
+    const double* const f = functions.empty() ? nullptr : functions.data() + static_cast<Index>(first) * size;
+    shift.find(candidates.policies().subspan(first, count), f, found.subspan(first, count));
   }
 }
 
