@@ -26,22 +26,6 @@ bool can_step(const Chain& chain, Index from, Column to) {
   return false;
 }
 
-/// P_pi, positive where a step is possible: the products of tiny numbers that rounded to zero are mended.
-CsrMatrix possible_steps(const Chain& chain, Team& team) {
-  CsrMatrix steps = chain.transition(team);
-  team.for_blocks(chain.size(), kBlock, [&](Index first, Index last, Index) {
-    for (Index state = first; state < last; ++state) {
-      const Index end = steps.first[state] + steps.length[state];
-      for (Index entry = steps.first[state]; entry < end; ++entry) {
-        if (steps.value[entry] == 0.0 && can_step(chain, state, steps.column[entry])) {
-          steps.value[entry] = std::numeric_limits<double>::min();
-        }
-      }
-    }
-  });
-  return steps;
-}
-
 /// Calls body(successor) for the steps from a state, until it returns false.
 template <class Body>
 bool for_successors(const CsrMatrix& steps, Index state, Body&& body) {
@@ -150,11 +134,29 @@ Flags proper_states(const ChainStructure& structure, const Components& component
 
 }  // namespace
 
+CsrMatrix possible_steps(const Chain& chain, Team& team) {
+  CsrMatrix steps = chain.transition(team);
+  team.for_blocks(chain.size(), kBlock, [&](Index first, Index last, Index) {
+    for (Index state = first; state < last; ++state) {
+      const Index end = steps.first[state] + steps.length[state];
+      for (Index entry = steps.first[state]; entry < end; ++entry) {
+        if (steps.value[entry] == 0.0 && can_step(chain, state, steps.column[entry])) {
+          steps.value[entry] = std::numeric_limits<double>::min();
+        }
+      }
+    }
+  });
+  return steps;
+}
+
 ChainStructure chain_structure(const Chain& chain, Team& team, Monitor& monitor) {
+  return chain_structure(chain, possible_steps(chain, team), team, monitor);
+}
+
+ChainStructure chain_structure(const Chain& chain, const CsrMatrix& steps, Team& team, Monitor& monitor) {
   const auto report = [&](Index phase) { monitor.poll({"chain structure", phase, 0.0, 0.0}); };
-  const CsrMatrix steps = possible_steps(chain, team);
   report(1);
-  const Components components = *strong_components(steps);
+  const Components components = all_strong_components(steps, team, monitor);
   report(2);
   ChainStructure out;
   collect_classes(out, components, closed_components(components, steps, ending_states(chain)), chain.size());

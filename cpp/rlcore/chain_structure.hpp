@@ -38,6 +38,12 @@ struct ChainStructure {
 /// In time linear in the number of stored entries.
 ChainStructure chain_structure(const Chain& chain, Team& team, Monitor& monitor);
 
+/// P_pi, positive where a step is possible: the products of tiny numbers that rounded to zero are mended.
+CsrMatrix possible_steps(const Chain& chain, Team& team);
+
+/// The same from the possible steps.
+ChainStructure chain_structure(const Chain& chain, const CsrMatrix& steps, Team& team, Monitor& monitor);
+
 /// The same for a policy that is not checked yet; throws PolicyError.
 ChainStructure chain_structure(const Mdp& mdp, ConstVector policy, int num_threads, Monitor& monitor);
 

@@ -2,11 +2,90 @@
 // large the component at work is at least, so that a search for small components can end early.
 #include "rlcore/components.hpp"
 
+#include <algorithm>
+#include <atomic>
+#include <numeric>
+
 namespace rlcore {
+namespace {
+
+using Flags = std::vector<char>;
+
+/// So many steps of a search pass between two looks at the monitor.
+constexpr Index kPatience = Index{1} << 16;
+
+/// Whether every state can be reached from state 0, breadth first.
+bool leads_everywhere(const CsrMatrix& matrix, Monitor& monitor) {
+  Flags seen(at(matrix.size), 0);
+  std::vector<Column, LargeAllocator<Column>> found{0};
+  found.reserve(at(matrix.size));
+  seen[0] = 1;
+  for (Index next = 0; next < std::ssize(found) && std::ssize(found) < matrix.size; ++next) {
+    if (next % kPatience == 0) monitor.poll({"components", next, 0.0, 0.0});
+    const Index state = found[at(next)];
+    const Index ahead = std::min(next + 8, std::ssize(found) - 1);
+    prefetch(&matrix.column[matrix.first[found[at(ahead)]]]);
+    prefetch(&matrix.value[matrix.first[found[at(ahead)]]]);
+    for (Index entry = matrix.first[state]; entry < matrix.first[state] + matrix.length[state]; ++entry) {
+      char& is_seen = seen[at(matrix.column[entry])];
+      if (is_seen != 0 || matrix.value[entry] == 0.0) continue;
+      is_seen = 1;
+      found.push_back(matrix.column[entry]);
+    }
+  }
+  return std::ssize(found) == matrix.size;
+}
+
+/// Whether state 0 can be reached from every state: sweeps mark who leads to a marked state, to and fro, until none is
+/// left. Sweeps see each other's marks as they come, in any order: who is marked in the end is the same. False too if
+/// it takes so many sweeps that a depth-first search would be done.
+bool is_led_to_from_everywhere(const CsrMatrix& matrix, Team& team, Monitor& monitor) {
+  constexpr Index kMostSweeps = 40;
+  constexpr Index kProbe = 6;  // by then half of the states must be marked
+  Flags leads(at(matrix.size), 0);
+  leads[0] = 1;
+  const auto leads_to_a_marked = [&](Index state) {
+    for (Index entry = matrix.first[state]; entry < matrix.first[state] + matrix.length[state]; ++entry) {
+      std::atomic_ref<char> next(leads[at(matrix.column[entry])]);
+      if (next.load(std::memory_order_relaxed) != 0 && matrix.value[entry] != 0.0) return true;
+    }
+    return false;
+  };
+  const Index blocks = num_blocks(matrix.size);
+  for (Index sweep = 0; sweep < kMostSweeps; ++sweep) {
+    std::atomic<Index> marked{0};
+    std::atomic<Index> left{0};
+    const auto visit = [&](Index state, Index& new_marks, Index& unmarked) {
+      std::atomic_ref<char> mark(leads[at(state)]);
+      if (mark.load(std::memory_order_relaxed) != 0) return;
+      const bool found = leads_to_a_marked(state);
+      if (found) mark.store(1, std::memory_order_relaxed);
+      ++(found ? new_marks : unmarked);
+    };
+    const bool upwards = sweep % 2 == 0;
+    team.for_blocks(matrix.size, kBlock, [&](Index, Index, Index number) {
+      const Index block = upwards ? number : blocks - 1 - number;
+      const Index first = block * kBlock;
+      const Index last = std::min(first + kBlock, matrix.size);
+      Index new_marks = 0;
+      Index unmarked = 0;
+      for (Index i = first; i < last; ++i) visit(upwards ? i : first + last - 1 - i, new_marks, unmarked);
+      marked += new_marks;
+      left += unmarked;
+    });
+    if (left == 0) return true;
+    if (marked == 0 || (sweep >= kProbe && 2 * left > matrix.size)) return false;
+    monitor.poll({"components", sweep, 0.0, 0.0});
+  }
+  return false;
+}
+
+}  // namespace
 
 class ComponentSearch {
  public:
-  ComponentSearch(const CsrMatrix& matrix, Index most_states) : matrix_(matrix), most_states_(most_states) {
+  ComponentSearch(const CsrMatrix& matrix, Index most_states, Monitor& monitor)
+      : matrix_(matrix), most_states_(most_states), monitor_(monitor) {
     found_.of_.assign(at(matrix.size), kUnseen);
     found_.state_.reserve(at(matrix.size));
   }
@@ -49,6 +128,7 @@ class ComponentSearch {
   }
 
   void enter(Column state) {
+    if (++entered_ % kPatience == 0) monitor_.poll({"components", entered_, 0.0, 0.0});
     const auto here = static_cast<Column>(open_.size());
     place(state) = here;
     open_.push_back(state);
@@ -116,14 +196,33 @@ class ComponentSearch {
 
   const CsrMatrix& matrix_;
   Index most_states_;
+  Monitor& monitor_;
+  Index entered_ = 0;
   Components found_;
   Components::Columns open_;       // states whose component is not yet closed
   Components::Columns component_;  // where each component of open states begins, as far as is known
   std::vector<Step, LargeAllocator<Step>> path_;
 };
 
+Components Components::whole(Index num_states) {
+  Components all;
+  all.start_ = Columns{0, static_cast<Column>(num_states)};
+  all.state_.resize(at(num_states));
+  std::iota(all.state_.begin(), all.state_.end(), Column{0});
+  all.of_.assign(at(num_states), 0);
+  return all;
+}
+
 std::optional<Components> strong_components(const CsrMatrix& matrix, Index most_states) {
-  return ComponentSearch(matrix, most_states).run();
+  Monitor nobody;
+  return ComponentSearch(matrix, most_states, nobody).run();
+}
+
+Components all_strong_components(const CsrMatrix& matrix, Team& team, Monitor& monitor) {
+  if (matrix.size > 0 && is_led_to_from_everywhere(matrix, team, monitor) && leads_everywhere(matrix, monitor)) {
+    return Components::whole(matrix.size);
+  }
+  return *ComponentSearch(matrix, std::numeric_limits<Index>::max(), monitor).run();
 }
 
 }  // namespace rlcore

@@ -11,11 +11,15 @@
 #include <vector>
 
 #include "rlcore/csr_matrix.hpp"
+#include "rlcore/monitor.hpp"
 
 namespace rlcore {
 
 class Components {
  public:
+  /// All states in one.
+  static Components whole(Index num_states);
+
   Index count() const { return static_cast<Index>(start_.size()) - 1; }
 
   /// The states of one component.
@@ -40,5 +44,9 @@ class Components {
 /// known to have more than `most_states`, which in a matrix that is mostly one component happens at once.
 std::optional<Components> strong_components(const CsrMatrix& matrix,
                                             Index most_states = std::numeric_limits<Index>::max());
+
+/// All components, of whatever size. Where all states hang together, which is common, two searches from one state
+/// prove it, forwards and backwards: they read memory in order and side by side, as a depth-first search cannot.
+Components all_strong_components(const CsrMatrix& matrix, Team& team, Monitor& monitor);
 
 }  // namespace rlcore

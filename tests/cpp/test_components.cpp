@@ -131,6 +131,35 @@ TEST_CASE("components of random graphs are the classes of the transitive closure
   }
 }
 
+TEST_CASE("graphs that hang together are seen as one, and others are searched") {
+  std::mt19937_64 random(6);
+  Monitor monitor;
+  for (const int threads : {1, 2}) {
+    Team team(threads);
+    int whole = 0;
+    for (int trial = 0; trial < 300; ++trial) {
+      const auto size = static_cast<Index>(1 + random() % 25);
+      const auto any = [&] { return static_cast<Index>(random() % static_cast<std::uint64_t>(size)); };
+      std::vector<Arc> arcs;
+      for (auto count = random() % static_cast<std::uint64_t>(4 * size + 1); count > 0; --count) {
+        arcs.push_back({any(), any(), random() % 8 == 0 ? 0.0 : 0.5});
+      }
+      const CsrMatrix matrix = matrix_of(size, arcs);
+      const Components components = all_strong_components(matrix, team, monitor);
+      const auto searched = strong_components(matrix);
+      check_partition(components, size);
+      CHECK(components.count() == searched->count());
+      for (Index i = 0; i < size; ++i) CHECK(components.of(i) == searched->of(i));
+      whole += components.count() == 1 ? 1 : 0;
+    }
+    CHECK(whole > 30);
+    CHECK(whole < 270);
+    CHECK(all_strong_components(CsrMatrix(0, 0), team, monitor).count() == 0);
+    CHECK(all_strong_components(path(100000, true), team, monitor).count() == 1);
+    CHECK(all_strong_components(path(100000, false), team, monitor).count() == 100000);
+  }
+}
+
 TEST_CASE("a path of a million states does not exhaust the stack") {
   constexpr Index kSize = 1000000;
   const auto open = strong_components(path(kSize, false));
