@@ -468,3 +468,67 @@ def test_larger_chains_agree_with_their_own_identities(make: Callable[[], rl.MDP
     np.testing.assert_allclose((policy * found.advantage).sum(axis=1), 0, atol=1e-8 * np.abs(found.bias).max())
     threads = average(mdp, policy, AVERAGE, num_threads=1)
     np.testing.assert_array_equal(threads.value, found.value)
+
+
+def mixing_chain(num_states: int) -> rl.MDP:
+    """A chain that forgets within a few steps; its numbers have few digits, so that exact solutions are cheap."""
+    rng = np.random.default_rng(5)
+    sixteenths = np.zeros((num_states, num_states))
+    for row in sixteenths:
+        np.add.at(row, rng.integers(num_states, size=16), 1 / 16)
+    return rl.MDP(sp.csr_array(sixteenths), rng.integers(-8, 9, size=num_states), pair_start=range(num_states + 1))
+
+
+@pytest.mark.parametrize(
+    ("make", "method"),
+    [(lambda: mixing_chain(230), "renewal sweeps"), (lambda: rl.gallery.slippery_grid(15), "renewal multigrid")],
+)
+@pytest.mark.parametrize("tol", [1e-4, 1e-9, 0.0])
+def test_without_stopping_against_exact_solutions(make: Callable[[], rl.MDP], method: str, tol: float) -> None:
+    mdp = make()
+    policy = rl.uniform_policy(mdp)
+    found = rl.evaluate(mdp, policy, AVERAGE, tol=tol)
+    occ = rl.occupancy(mdp, policy, AVERAGE, tol=tol, initial=np.eye(mdp.num_states)[0])
+    assert found.certificate.method == occ.certificate.method == method
+
+    # (I - P with ones for its first column) (g, h_1, ...) = r where h_0 = 0; and d' times this matrix is (1, 0, ...).
+    S, A = mdp.num_states, policy.size // mdp.num_states
+    transition = mdp.transition.toarray().reshape(S, A, S).tolist()
+    weight = [[Fraction(p) for p in row] for row in policy.reshape(S, A).tolist()]
+    P = [
+        [
+            sum((w * Fraction(row[j]) for w, row in zip(weight[i], transition[i], strict=True)), Fraction())
+            for j in range(S)
+        ]
+        for i in range(S)
+    ]
+    for i in range(S):  # the diagonal is one minus the rest
+        P[i][i] += 1 - sum(P[i])
+    reward = mdp.reward.reshape(S, A).tolist()
+    r = [sum((w * Fraction(x) for w, x in zip(weight[i], reward[i], strict=True)), Fraction()) for i in range(S)]
+    matrix = [[Fraction(1) if j == 0 else (i == j) - P[i][j] for j in range(S)] for i in range(S)]
+    ((gain, *h),) = fmpq_solve(matrix, [r])
+    (d,) = fmpq_solve([list(column) for column in zip(*matrix, strict=True)], [[Fraction(i == 0) for i in range(S)]])
+    mean = sum((a * b for a, b in zip(d[1:], h, strict=True)), Fraction())
+    bias = [x - mean for x in (Fraction(), *h)]
+
+    assert found.bias is not None
+    assert found.gain is not None
+    error = max(abs(a - Fraction(b)) for a, b in zip(bias, found.bias.tolist(), strict=True))
+    assert (
+        error
+        <= Fraction(found.certificate.bounds["value"])
+        <= (tol or 1e-12) * max(map(abs, [*bias, *map(Fraction, r)]))
+    )
+    assert abs(gain - Fraction(found.gain[0])) <= Fraction(found.certificate.bounds["gain"])
+    error = sum((abs(a - Fraction(b)) for a, b in zip(d, occ.state.tolist(), strict=True)), Fraction())
+    assert error <= Fraction(occ.certificate.bounds["state"]) <= (tol or 1e-12)
+    one = rl.evaluate(mdp, policy, AVERAGE, tol=tol, num_threads=1)
+    np.testing.assert_array_equal(one.value, found.value)
+
+
+def test_large_chains_take_few_steps() -> None:
+    for mdp, most in ((rl.gallery.garnet(20_000, 4, 5), 110), (rl.gallery.slippery_grid(150), 75)):
+        found = average(mdp, rl.uniform_policy(mdp), AVERAGE, tol=1e-8)
+        assert found.certificate.method.startswith("renewal")
+        assert found.certificate.iterations <= most

@@ -10,6 +10,7 @@
 #include "rlcore/errors.hpp"
 #include "rlcore/policy.hpp"
 #include "rlcore/reachability.hpp"
+#include "rlcore/renewal.hpp"
 #include "rlcore/undiscounted.hpp"
 
 namespace rlcore {
@@ -37,13 +38,18 @@ class LongRun {
  public:
   LongRun(const Mdp& mdp, ConstVector policy, Index item, const Options& options, Team& team, Monitor& monitor)
       : chain_(mdp, policy, check_policy(mdp, policy, item)),
-        structure_(chain_structure(chain_, team, monitor)),
+        steps_(possible_steps(chain_, team)),
+        structure_(chain_structure(chain_, steps_, team, monitor)),
         item_(item),
         options_(options),
         team_(team),
         monitor_(monitor) {
     certificate_.converged = true;
     stationary_tolerance_ = 0.1 * options.tolerance;
+    if (is_unichain() && chain_.conserves() && !has_small_classes()) {
+      renewal_.emplace(chain_, std::move(steps_), team, monitor);
+    }
+    steps_ = {};
   }
 
   const Chain& chain() const { return chain_; }
@@ -144,6 +150,14 @@ class LongRun {
     return result;
   }
 
+  /// Gain and earnings above it, of a chain with one class that can be solved without stopping it.
+  std::optional<Renewal::Earnings> earnings(const linear::RightSide& reward, double tolerance) {
+    if (!renewal_) return std::nullopt;
+    std::optional<Renewal::Earnings> found = renewal_->earnings(reward, tolerance);
+    if (found) join(certificate_, found->above.certificate);
+    return found;
+  }
+
   linear::Resolvent& resolvent() {
     if (!resolvent_) {
       std::vector<char> stops(at(size()), 0);
@@ -164,9 +178,18 @@ class LongRun {
       for (Index c = 0; c < structure_.num_classes(); ++c) reduce(c);
       stationary_error_ = elimination_error(kSmallClass);
       certificate_.method = "state reduction";
+    } else if (std::optional<linear::Solution> found = without_stopping()) {
+      join(certificate_, found->certificate);
+      stationary_error_ = found->certificate.error_bound;
+      stationary_ = std::move(found->x);
     } else {
       solve_cycles();
     }
+  }
+
+  std::optional<linear::Solution> without_stopping() {
+    if (!renewal_) return std::nullopt;
+    return renewal_->stationary(stationary_tolerance_);
   }
 
   void reduce(Index number) {
@@ -208,17 +231,19 @@ class LongRun {
       for (const Column state : structure_.states(c)) {
         stationary_[at(state)] = quotient(cycle.x[at(state)], length);
       }
-      const double relative = 2.0 * (error + 0x1p-90 * length.hi) / length.hi;
+      const double relative = 2.0 * (error + (dot_error(size()) + 0x1p-90) * length.hi) / length.hi;
       stationary_error_ = std::max(stationary_error_, relative / std::max(1.0 - relative, 1e-300));
     }
   }
 
   Chain chain_;
+  CsrMatrix steps_;  // handed on to the one who solves
   ChainStructure structure_;
   Index item_;
   const Options& options_;
   Team& team_;
   Monitor& monitor_;
+  std::optional<Renewal> renewal_;
   std::optional<linear::Kernel> kernel_;
   std::optional<linear::Resolvent> resolvent_;
   double stationary_tolerance_;
@@ -276,6 +301,19 @@ Cycles mended_cycles(LongRun& run, const TwofoldVector& r_pi, double scale) {
   return cycles;
 }
 
+/// The same by a process that does not stop, where that can be solved.
+std::optional<Cycles> running_cycles(LongRun& run, const TwofoldVector& r_pi, double scale) {
+  const double error = (run.chain().mean_error(scale) + 0x1p-98 * scale) * kOutward;
+  std::optional<Renewal::Earnings> found = run.earnings({r_pi, error}, run.options().tolerance * 0.3);
+  if (!found) return std::nullopt;
+  Cycles cycles;
+  cycles.gain = TwofoldVector(r_pi.size(), found->gain);
+  cycles.gain_error = found->gain_error;
+  cycles.above = std::move(found->above.x);
+  cycles.above_error = found->above.certificate.error_bound;
+  return cycles;
+}
+
 /// Several classes, or a process that may end: gains first, as sharp as the cycles are long.
 Cycles cycles_by_class(LongRun& run, const TwofoldVector& r_pi, double scale) {
   run.sharpen();
@@ -299,8 +337,10 @@ Evaluation evaluation(LongRun& run, ConstVector reward, Team& team) {
   const ChainStructure& structure = run.structure();
   const double scale = extent_of(reward, team).largest();
   const TwofoldVector r_pi = chain.mean_over_actions(reward, team);
+  std::optional<Cycles> running = running_cycles(run, r_pi, scale);
   const bool mends = run.is_unichain() && chain.conserves() && !run.has_small_classes();
-  Cycles cycles = mends ? mended_cycles(run, r_pi, scale) : cycles_by_class(run, r_pi, scale);
+  Cycles cycles =
+      running ? std::move(*running) : (mends ? mended_cycles(run, r_pi, scale) : cycles_by_class(run, r_pi, scale));
 
   // Shifted so that P* h = 0.
   TwofoldVector& bias = cycles.above;

@@ -2,7 +2,8 @@
 //
 // Each recurrent class has a state at which it starts anew, its representative. The process stopped on entering
 // those states has a resolvent X, and the long run is made of its cycles: the visits of a cycle are proportional to
-// the stationary distribution, and the bias is what a state earns above the gain until the next cycle begins.
+// the stationary distribution, and the bias is what a state earns above the gain until the next cycle begins. Where
+// there is one class and nothing ends, both are first sought without stopping (renewal.hpp).
 #pragma once
 
 #include "rlcore/chain_structure.hpp"

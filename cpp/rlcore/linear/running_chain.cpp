@@ -1,0 +1,127 @@
+#include "rlcore/linear/running_chain.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "rlcore/linear/gcr.hpp"
+
+namespace rlcore::linear {
+namespace {
+
+/// Sweeps after which the rate is judged, and the rate, a sweep, that is worth it.
+constexpr std::size_t kProbe = 12;
+constexpr double kSlowestSweep = 0.75;
+
+/// Beyond so many neighbours a state has no place on a map, and multigrid's levels fill up.
+constexpr double kMostNeighbours = 12.0;
+
+constexpr Index kDirections = 8;  // GCR starts again after so many
+constexpr std::size_t kWindow = 5;
+constexpr double kSlowestStep = 0.6;
+
+/// What one solve in doubles can be trusted to gain; refinement adds the rest.
+constexpr double kMostGain = 1e-13;
+
+/// Whether the last steps lowered the residual by too little, each by less than `slowest`.
+bool is_slow(const std::vector<double>& history, std::size_t probe, std::size_t window, double slowest) {
+  if (history.size() < probe) return false;
+  return !(history.back() <= std::pow(slowest, window) * history[history.size() - 1 - window]);
+}
+
+}  // namespace
+
+RunningChain::RunningChain(const Chain& chain, CsrMatrix transition, Team& team, Monitor& monitor)
+    : chain_(chain), team_(team), monitor_(monitor) {
+  systems_[0].emplace(System{.matrix = std::move(transition),
+                             .discount = 1.0,
+                             .direction = Direction::kForward,
+                             .conserves = true,
+                             .team = &team});
+}
+
+const System& RunningChain::system(Direction direction) {
+  if (direction == Direction::kForward) return *systems_[0];
+  if (!systems_[1]) {
+    systems_[1].emplace(System{.matrix = chain_.transposed_transition(team_),
+                               .discount = 1.0,
+                               .direction = Direction::kTransposed,
+                               .conserves = true,
+                               .team = &team_});
+  }
+  return *systems_[1];
+}
+
+bool RunningChain::solve(Direction direction, ConstVector b, double enough, Vector x) {
+  if (mixes_) {
+    if (sum_powers(direction, b, enough, x)) return true;
+    mixes_ = false;
+  }
+  return solve_by_multigrid(direction, b, enough, x);
+}
+
+bool RunningChain::sum_powers(Direction direction, ConstVector b, double enough, Vector x) {
+  const System& p = system(direction);
+  const Doubles nothing(b.size(), 0.0);
+  Doubles term(b.begin(), b.end());
+  Doubles next(b.size());
+  std::fill(x.begin(), x.end(), 0.0);
+  std::vector<double> history{p.residual_norm(b)};
+  double gain = 0.0;
+  while (history.back() > enough && history.back() > kMostGain * history.front()) {
+    if (is_slow(history, kProbe, 4, kSlowestSweep)) return false;
+    team_.for_blocks(ssize(x), kBlock, [&](Index first, Index last, Index) {
+      for (auto i = at(first); i < at(last); ++i) {
+        term[i] -= gain;
+        x[i] += term[i];
+      }
+    });
+    const Extent swept = p.sweep(nothing, term, next).value;
+    std::swap(term, next);
+    const bool forward = direction == Direction::kForward;
+    gain = forward ? (swept.lower + swept.upper) / 2.0 : 0.0;
+    history.push_back(forward ? (swept.upper - swept.lower) / 2.0 : swept.l1);
+    ++iterations_;
+    monitor_.poll({"renewal sweeps", iterations_, history.back(), enough});
+  }
+  return true;
+}
+
+bool RunningChain::build_multigrid() {
+  if (multigrid_) return true;
+  const CsrMatrix& matrix = system(Direction::kForward).matrix;
+  if (static_cast<double>(matrix.num_entries) > kMostNeighbours * static_cast<double>(matrix.size)) return false;
+  std::string reason;
+  multigrid_.emplace(matrix, system(Direction::kTransposed).matrix, team_, monitor_, reason);
+  if (!reason.empty()) multigrid_.reset();
+  return multigrid_.has_value();
+}
+
+/// Forwards, the gain is a part of every residual: residuals and images are taken without their mean.
+bool RunningChain::solve_by_multigrid(Direction direction, ConstVector b, double enough, Vector x) {
+  if (!build_multigrid()) return false;
+  const System& p = system(direction);
+  Gcr gcr(ssize(b), kDirections, team_);
+  Doubles residual(b.begin(), b.end());
+  p.remove_free_part(residual);
+  std::fill(x.begin(), x.end(), 0.0);
+  const double initial = p.residual_norm(residual);
+  double left = initial;
+  std::vector<double> history{std::sqrt(dot(residual, residual, team_))};
+  while (left > enough && left > kMostGain * initial) {
+    if (is_slow(history, 2 * kWindow, kWindow, kSlowestStep)) break;
+    multigrid_->cycle(direction, residual, gcr.direction());
+    p.apply(gcr.direction(), gcr.image());
+    p.remove_free_part(gcr.image());
+    history.push_back(gcr.take(residual));
+    left = p.residual_norm(residual);
+    if (gcr.full()) gcr.finish(x);
+    ++iterations_;
+    monitor_.poll({"renewal multigrid", iterations_, left, enough});
+    if (!std::isfinite(left)) return false;
+  }
+  gcr.finish(x);
+  return left <= enough || left <= 0.1 * initial;
+}
+
+}  // namespace rlcore::linear
