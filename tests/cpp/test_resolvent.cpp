@@ -1,7 +1,9 @@
 // Every method of the portfolio solves what it accepts; the judge believes none of them.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
+#include <span>
 #include <stdexcept>
 
 #include "models.hpp"
@@ -41,11 +43,27 @@ TEST_CASE("every method that accepts a system reduces its residual") {
         const System& system = systems[direction];
         Doubles x(b.size());
         const Goal goal{1e-8, 0.0, system.norm(b), system.amplification};
-        const Outcome outcome = entry.local ? local.solve(*candidate.method, direction, b, x, goal, monitor)
-                                            : candidate.method->solve(direction, b, x, goal, monitor);
+        const auto solve = [&](std::span<const Lane> lanes) {
+          return entry.local ? local.solve(*candidate.method, direction, lanes, monitor)
+                             : candidate.method->solve_together(direction, lanes, monitor);
+        };
+        const Outcome outcome = solve(std::array{Lane{b, x, goal}}).front();
         Doubles residual(b.size());
         system.residual(b, x, residual);
         INFO(entry.name, " on ", model.num_states(), " states");
+        // Between unlike neighbours, and with lanes to spare, it finds the same.
+        Doubles rare(b.size(), 0.0);
+        rare[0] = 1.0;
+        Doubles of_rare(b.size()), again(b.size()), of_small(b.size());
+        Doubles small(b);
+        for (double& number : small) number *= 1e-9;
+        const Goal goal_of_rare{1e-3, 0.0, system.norm(rare), system.amplification};
+        const Goal goal_of_small{1e-12, 0.0, system.norm(small), system.amplification};
+        const std::vector<Outcome> outcomes = solve(
+            std::array{Lane{rare, of_rare, goal_of_rare}, Lane{b, again, goal}, Lane{small, of_small, goal_of_small}});
+        CHECK(again == x);
+        CHECK(outcomes[1].iterations == outcome.iterations);
+        CHECK(outcomes[1].gave_up == outcome.gave_up);
         // Whoever gives up says so: span iteration may, on a ring, which hardly mixes.
         if (outcome.gave_up) {
           CHECK(entry.name == "span iteration");

@@ -1,6 +1,7 @@
 // Dense LU with partial pivoting: small chains, whatever their structure.
 #include <Eigen/Dense>
 
+#include "rlcore/linear/dense_factors.hpp"
 #include "rlcore/linear/in_place.hpp"
 #include "rlcore/linear/method.hpp"
 
@@ -12,20 +13,15 @@ constexpr Index kLargest = 128;
 
 class DenseLu final : public LaneMethod {
  public:
-  explicit DenseLu(const System& system) : team_(*system.team), direction_(system.direction) {
-    const Eigen::PartialPivLU<Eigen::MatrixXd> factors(resolvent_matrix(system));
-    by_columns_ = factors.matrixLU();
-    by_rows_ = by_columns_;
-    inverse_pivot_ = by_columns_.diagonal().cwiseInverse();
-    place_ = factors.permutationP().indices();
-  }
+  explicit DenseLu(const System& system)
+      : team_(*system.team), direction_(system.direction), factors_(resolvent_matrix(system)) {}
 
   std::vector<Outcome> solve_together(Direction direction, std::span<const Lane> lanes, Monitor&) override {
     return solve_in_place(lanes, team_, [&](auto x) {
       if (direction == direction_) {
-        solve_as_factorised(x);
+        factors_.solve(x);
       } else {
-        solve_transposed(x);
+        factors_.solve_transposed(x);
       }
     });
   }
@@ -33,38 +29,6 @@ class DenseLu final : public LaneMethod {
   bool is_direct() const override { return true; }
 
  private:
-  /// x = U^-1 L^-1 P x
-  template <class Number>
-  void solve_as_factorised(std::span<Number> x) const {
-    const Numbers<Number> b(x.begin(), x.end());
-    for (Index row = 0; row < size(); ++row) x[at(place_[row])] = b[at(row)];
-    for (Index column = 0; column < size(); ++column) {
-      const Number known = x[at(column)];
-      for (Index row = column + 1; row < size(); ++row) x[at(row)] -= by_columns_(row, column) * known;
-    }
-    for (Index column = size() - 1; column >= 0; --column) {
-      const Number known = x[at(column)] *= inverse_pivot_[column];
-      for (Index row = 0; row < column; ++row) x[at(row)] -= by_columns_(row, column) * known;
-    }
-  }
-
-  /// x = P' L^-T U^-T x
-  template <class Number>
-  void solve_transposed(std::span<Number> x) const {
-    for (Index row = 0; row < size(); ++row) {
-      const Number known = x[at(row)] *= inverse_pivot_[row];
-      for (Index column = row + 1; column < size(); ++column) x[at(column)] -= by_rows_(row, column) * known;
-    }
-    for (Index row = size() - 1; row >= 0; --row) {
-      const Number known = x[at(row)];
-      for (Index column = 0; column < row; ++column) x[at(column)] -= by_rows_(row, column) * known;
-    }
-    const Numbers<Number> permuted(x.begin(), x.end());
-    for (Index row = 0; row < size(); ++row) x[at(row)] = permuted[at(place_[row])];
-  }
-
-  Index size() const { return by_columns_.rows(); }
-
   static Eigen::MatrixXd resolvent_matrix(const System& system) {
     const CsrMatrix& m = system.matrix;
     Eigen::MatrixXd dense = Eigen::MatrixXd::Identity(m.size, m.size);
@@ -78,14 +42,9 @@ class DenseLu final : public LaneMethod {
     return dense;
   }
 
-  using ByRows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
   Team& team_;
-  Direction direction_;         // of the factors
-  Eigen::MatrixXd by_columns_;  // L, but for its diagonal of ones, and U
-  ByRows by_rows_;              // the same, to be read along rows
-  Eigen::VectorXd inverse_pivot_;
-  Eigen::VectorXi place_;  // of each row after the exchanges
+  Direction direction_;  // of the factors
+  DenseFactors factors_;
 };
 
 }  // namespace

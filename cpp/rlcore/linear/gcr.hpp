@@ -4,40 +4,44 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string_view>
 #include <vector>
 
+#include "rlcore/lanes.hpp"
 #include "rlcore/linear/method.hpp"
 
 namespace rlcore::linear {
 
-/// The directions z_j of one run, with orthonormal images w_j: A z_j is a combination of w_1, ..., w_j.
+/// The directions z_j of one run, with orthonormal images w_j: A z_j is a combination of w_1, ..., w_j. Each lane has
+/// combinations of its own.
+template <class Number>
 class Gcr {
  public:
   Gcr(Index size, Index most_directions, Team& team);
 
   /// Where the next direction z and its image A z are to be written.
-  Vector direction() { return storage(directions_); }
-  Vector image() { return storage(images_); }
+  std::span<Number> direction() { return storage(directions_); }
+  std::span<Number> image() { return storage(images_); }
 
-  /// Takes the direction and image that were written, and lowers the residual by what they allow. Returns the
-  /// norm that is left.
-  double take(Vector residual);
+  /// Takes the direction and image that were written, and lowers the residual by what they allow, in the lanes that
+  /// are not done. Returns the norm that is left.
+  Number take(std::span<Number> residual, const std::vector<char>& done);
 
   bool full() const { return count_ == std::ssize(directions_); }
 
   /// x += the combination of the directions that lowered the residual.
-  void add_answer(Vector x) const;
+  void add_answer(std::span<Number> x) const;
 
   /// The same, and all directions are forgotten.
-  void finish(Vector x);
+  void finish(std::span<Number> x);
 
  private:
-  std::vector<double> overlaps_with(ConstVector image) const;
+  Numbers<Number> overlaps_with(std::span<const Number> image) const;
 
   /// The vector at work, whose memory is taken when it is first needed.
-  Vector storage(std::vector<Doubles>& vectors) {
-    Doubles& vector = vectors[at(count_)];
+  std::span<Number> storage(std::vector<Numbers<Number>>& vectors) {
+    Numbers<Number>& vector = vectors[at(count_)];
     if (vector.empty()) vector.resize(at(size_));
     return vector;
   }
@@ -45,23 +49,33 @@ class Gcr {
   Team& team_;
   Index size_;
   Index count_ = 0;
-  std::vector<Doubles> directions_;
-  std::vector<Doubles> images_;
-  std::vector<std::vector<double>> triangle_;  // column j: A z_j in terms of w_1, ..., w_j
-  std::vector<double> lengths_;                // of the residual along w_j, when it was taken
+  std::vector<Numbers<Number>> directions_;
+  std::vector<Numbers<Number>> images_;
+  std::vector<Numbers<Number>> triangle_;  // column j: A z_j in terms of w_1, ..., w_j
+  std::vector<Number> lengths_;            // of the residual along w_j, when it was taken
 };
 
 /// A whole solve.
+template <class Number>
 struct GcrSolver {
   std::string_view name;
   const System& system;
-  std::function<void(ConstVector, Vector)> precondition;
+  std::function<void(std::span<const Number>, std::span<Number>)> precondition;
   Index most_directions;
   Index most_iterations;
   double slowest;  // mean factor by which five steps must lower the residual
 
-  /// Overwrites x.
-  Outcome solve(ConstVector b, Vector x, const Goal& goal, Monitor& monitor) const;
+  std::vector<Outcome> solve(std::span<const Lane> lanes, Monitor& monitor) const;
+
+ private:
+  /// How the solve of one lane goes.
+  struct Run {
+    std::vector<double> history;  // of the residual's length
+    double answer = 0.0;          // the norm of the answer when it was last looked at
+    Index iterations = 0;
+    bool met = false;
+    bool done = false;
+  };
 
   /// Whether the last steps lowered the residual too little to go on; the first ones need not.
   bool is_slow(const std::vector<double>& history) const;

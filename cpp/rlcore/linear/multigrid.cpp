@@ -9,10 +9,13 @@
 #include <array>
 #include <cmath>
 #include <optional>
+#include <span>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "rlcore/linear/aggregation.hpp"
+#include "rlcore/linear/dense_factors.hpp"
 #include "rlcore/linear/gcr.hpp"
 #include "rlcore/linear/method.hpp"
 
@@ -62,12 +65,12 @@ class Hierarchy {
   /// Coarsens the system, and records how; `reason` tells if its levels do not become small fast enough.
   Hierarchy(const System& system, Coarsening& coarsening, std::string& reason, Monitor& monitor)
       : team_(*system.team), coarsening_(coarsening) {
-    levels_.emplace_back(LevelMatrix(system));
+    levels_.emplace_back(system);
     double entries = static_cast<double>(finest().num_entries());
     const double most = kMostComplexity * entries;
-    while (levels_.back().a.size() > kCoarsest && reason.empty()) {
+    while (levels_.back().size() > kCoarsest && reason.empty()) {
       monitor.poll({"multigrid", static_cast<Index>(levels_.size()), 0.0, 0.0});
-      const LevelMatrix& fine = levels_.back().a;
+      const LevelMatrix& fine = levels_.back();
       Aggregation aggregation(fine, team_);
       if (aggregation.count() == 0) break;
       const LevelMatrix paired = aggregation.coarse(fine, team_);
@@ -87,140 +90,172 @@ class Hierarchy {
 
   /// The levels of the other direction, joined in the same way.
   Hierarchy(const System& system, Coarsening& coarsening) : team_(*system.team), coarsening_(coarsening) {
-    levels_.emplace_back(LevelMatrix(system));
+    levels_.emplace_back(system);
     for (const Aggregation& aggregation : coarsening_) {
-      LevelMatrix coarse = aggregation.coarse(levels_.back().a, team_);
+      LevelMatrix coarse = aggregation.coarse(levels_.back(), team_);
       levels_.emplace_back(std::move(coarse));
     }
     factorise_coarsest();
   }
 
   /// x = an approximation of A^-1 b on the finest level.
-  void cycle(ConstVector b, Vector x) { cycle(0, b, x); }
+  template <class Number>
+  void cycle(std::span<const Number> b, std::span<Number> x) {
+    cycle<Number>(0, b, x, std::vector<char>(kLanesOf<Number>, 0));
+  }
 
  private:
-  struct Level {
-    LevelMatrix a;
-    Doubles residual, correction;  // of this level's smoothing
-    Doubles coarse_residual;       // of the aggregates
-    Doubles coarse_correction;
-    std::optional<Gcr> gcr;  // that solves this level for the one above
-
-    explicit Level(LevelMatrix matrix) : a(std::move(matrix)), residual(at(a.size())), correction(at(a.size())) {}
+  /// What the lanes of one level need while they are at work.
+  template <class Number>
+  struct Work {
+    Numbers<Number> residual, correction;  // of this level's smoothing
+    Numbers<Number> coarse_residual;       // of the aggregates
+    Numbers<Number> coarse_correction;
+    std::optional<Gcr<Number>> gcr;  // that solves this level for the one above
   };
+  template <class Number>
+  using WorkOfLevels = std::vector<Work<Number>>;
 
-  const LevelMatrix& finest() const { return levels_.front().a; }
+  const LevelMatrix& finest() const { return levels_.front(); }
+  bool is_coarsest(std::size_t number) const { return number + 1 == levels_.size(); }
+
+  /// Memory for lanes of a width, taken when they first come.
+  template <class Number>
+  Work<Number>& work(std::size_t number) {
+    WorkOfLevels<Number>& works = std::get<WorkOfLevels<Number>>(works_);
+    while (works.size() < levels_.size()) {
+      const std::size_t level = works.size();
+      Work<Number>& work = works.emplace_back();
+      work.residual.resize(at(levels_[level].size()));
+      work.correction.resize(at(levels_[level].size()));
+      if (!is_coarsest(level)) {
+        work.coarse_residual.resize(at(levels_[level + 1].size()));
+        work.coarse_correction.resize(at(levels_[level + 1].size()));
+      }
+      // A large last level, all of whose rows are dominant, is smoothed only, and needs the steps around it too.
+      const bool is_dense = is_coarsest(level) && levels_[level].size() <= kCoarsest;
+      if (level > 0 && !is_dense) work.gcr.emplace(levels_[level].size(), 2, team_);
+    }
+    return works[number];
+  }
 
   void factorise_coarsest() {
-    for (std::size_t i = 0; i + 1 < levels_.size(); ++i) {
-      levels_[i].coarse_residual.resize(at(levels_[i + 1].a.size()));
-      levels_[i].coarse_correction.resize(at(levels_[i + 1].a.size()));
-      if (i > 0) levels_[i].gcr.emplace(levels_[i].a.size(), 2, team_);
-    }
-    const LevelMatrix& a = levels_.back().a;
-    if (a.size() > kCoarsest) {  // every row is dominant: smoothing is enough
-      levels_.back().gcr.emplace(a.size(), 2, team_);
-      return;
-    }
+    const LevelMatrix& a = levels_.back();
+    if (a.size() > kCoarsest) return;  // every row is dominant: smoothing is enough
     Eigen::MatrixXd dense = Eigen::MatrixXd::Zero(a.size(), a.size());
     for (Index row = 0; row < a.size(); ++row) {
       dense(row, row) = a.diagonal(row);
       for (const auto& [column, value] : a.row(row)) dense(row, column) += value;
     }
-    coarsest_.compute(dense);
+    coarsest_ = DenseFactors(dense);
   }
 
   /// Smooths down, corrects from the level below, smooths up.
-  void cycle(std::size_t number, ConstVector b, Vector x) {
-    Level& level = levels_[number];
-    const bool is_last = number + 1 == levels_.size();
-    if (is_last && level.a.size() <= kCoarsest) {
-      const Eigen::Map<const Eigen::VectorXd> right(b.data(), ssize(b));
-      Eigen::Map<Eigen::VectorXd>(x.data(), ssize(x)) = coarsest_.solve(right);
+  template <class Number>
+  void cycle(std::size_t number, std::span<const Number> b, std::span<Number> x, const std::vector<char>& done) {
+    const LevelMatrix& a = levels_[number];
+    if (is_coarsest(number) && a.size() <= kCoarsest) {
+      std::copy(b.begin(), b.end(), x.begin());
+      coarsest_.solve(x);
       return;
     }
-    smooth_down(level.a, b, x);
-    if (!is_last) {
-      residual_after_smoothing(level.a, x, level.residual);
-      add_coarse_correction(number, x);
+    Work<Number>& here = work<Number>(number);
+    smooth_down<Number>(a, b, x);
+    if (!is_coarsest(number)) {
+      residual_after_smoothing<Number>(a, x, here.residual);
+      add_coarse_correction<Number>(number, x, done);
     }
-    subtract_product(level.a, b, x, level.residual);
-    smooth_up(level.a, level.residual, level.correction);
-    for_states(level.a, [&](Index row) { x[at(row)] += level.correction[at(row)]; });
+    subtract_product<Number>(a, b, x, here.residual);
+    smooth_up<Number>(a, here.residual, here.correction);
+    for_states(a, [&](Index row) { x[at(row)] += here.correction[at(row)]; });
   }
 
   /// Solves for the aggregates' residuals on the next level by one or two steps of GCR.
-  void add_coarse_correction(std::size_t number, Vector x) {
-    Level& level = levels_[number];
+  template <class Number>
+  void add_coarse_correction(std::size_t number, std::span<Number> x, const std::vector<char>& done) {
+    const LevelMatrix& a = levels_[number];
+    Work<Number>& here = work<Number>(number);
     const Aggregation& aggregation = coarsening_[number];
-    Vector residual = level.coarse_residual;
-    Vector correction = level.coarse_correction;
-    std::fill(residual.begin(), residual.end(), 0.0);
-    std::fill(correction.begin(), correction.end(), 0.0);
-    for (Index state = 0; state < level.a.size(); ++state) {
-      if (aggregation.of(state) >= 0) residual[at(aggregation.of(state))] += level.residual[at(state)];
+    std::span<Number> residual = here.coarse_residual;
+    std::span<Number> correction = here.coarse_correction;
+    std::fill(residual.begin(), residual.end(), Number{});
+    std::fill(correction.begin(), correction.end(), Number{});
+    for (Index state = 0; state < a.size(); ++state) {
+      if (aggregation.of(state) >= 0) residual[at(aggregation.of(state))] += here.residual[at(state)];
     }
-    solve_coarse(number + 1, residual, correction);
-    for_states(level.a, [&](Index state) {
+    solve_coarse<Number>(number + 1, residual, correction, done);
+    for_states(a, [&](Index state) {
       if (aggregation.of(state) >= 0) x[at(state)] += correction[at(aggregation.of(state))];
     });
   }
 
-  void solve_coarse(std::size_t number, Vector residual, Vector x) {
-    Level& level = levels_[number];
-    if (!level.gcr) return cycle(number, residual, x);
-    const double before = std::sqrt(dot(residual, residual, team_));
-    for (bool enough = false; !enough && !level.gcr->full();) {
-      cycle(number, residual, level.gcr->direction());
-      apply(level.a, level.gcr->direction(), level.gcr->image());
-      enough = level.gcr->take(residual) <= kEnough * before;
+  /// Lanes for which one step is enough take nothing of the second.
+  template <class Number>
+  void solve_coarse(std::size_t number, std::span<Number> residual, std::span<Number> x, std::vector<char> done) {
+    std::optional<Gcr<Number>>& gcr = work<Number>(number).gcr;
+    if (!gcr) return cycle<Number>(number, residual, x, done);
+    const Number before = dot<Number>(residual, residual, team_);
+    while (!gcr->full() && std::find(done.begin(), done.end(), 0) != done.end()) {
+      cycle<Number>(number, residual, gcr->direction(), done);
+      apply<Number>(levels_[number], gcr->direction(), gcr->image());
+      const Number left = gcr->take(residual, done);
+      for (std::size_t k = 0; k < kLanesOf<Number>; ++k) {
+        if (lane(left, k) <= kEnough * std::sqrt(lane(before, k))) done[k] = 1;
+      }
     }
-    level.gcr->finish(x);
+    gcr->finish(x);
   }
 
   /// x = (D + L)^-1 b, L the part of A left of the diagonal within blocks.
-  void smooth_down(const LevelMatrix& a, ConstVector b, Vector x) {
+  template <class Number>
+  void smooth_down(const LevelMatrix& a, std::span<const Number> b, std::span<Number> x) {
     team_.for_blocks(a.size(), kBlock, [&](Index first, Index last, Index) {
       for (Index row = first; row < last; ++row) {
-        double sum = b[at(row)];
+        Number sum = b[at(row)];
         for (const auto& [column, value] : a.left(row)) sum -= value * x[at(column)];
-        x[at(row)] = sum * a.inverse_diagonal(row);
+        x[at(row)] = a.inverse_diagonal(row) * sum;
       }
     });
   }
 
   /// r = b - A x for the x that was smoothed down from zero: all that is left of A.
-  void residual_after_smoothing(const LevelMatrix& a, ConstVector x, Vector r) {
+  template <class Number>
+  void residual_after_smoothing(const LevelMatrix& a, std::span<const Number> x, std::span<Number> r) {
     for_states(a, [&](Index row) {
-      double sum = 0.0;
+      Number sum{};
       for (const auto& [column, value] : a.all_but_left(row)) sum -= value * x[at(column)];
       r[at(row)] = sum;
     });
   }
 
   /// x = (D + U)^-1 b, U the part of A right of the diagonal within blocks.
-  void smooth_up(const LevelMatrix& a, ConstVector b, Vector x) {
+  template <class Number>
+  void smooth_up(const LevelMatrix& a, std::span<const Number> b, std::span<Number> x) {
     team_.for_blocks(a.size(), kBlock, [&](Index first, Index last, Index) {
       for (Index row = last - 1; row >= first; --row) {
-        double sum = b[at(row)];
+        Number sum = b[at(row)];
         for (const auto& [column, value] : a.right(row)) sum -= value * x[at(column)];
-        x[at(row)] = sum * a.inverse_diagonal(row);
+        x[at(row)] = a.inverse_diagonal(row) * sum;
       }
     });
   }
 
   /// r = b - A x
-  void subtract_product(const LevelMatrix& a, ConstVector b, ConstVector x, Vector r) {
-    for_states(a, [&](Index row) { r[at(row)] = b[at(row)] - product(a, row, x); });
+  template <class Number>
+  void subtract_product(const LevelMatrix& a, std::span<const Number> b, std::span<const Number> x,
+                        std::span<Number> r) {
+    for_states(a, [&](Index row) { r[at(row)] = b[at(row)] - product<Number>(a, row, x); });
   }
 
   /// y = A x
-  void apply(const LevelMatrix& a, ConstVector x, Vector y) {
-    for_states(a, [&](Index row) { y[at(row)] = product(a, row, x); });
+  template <class Number>
+  void apply(const LevelMatrix& a, std::span<const Number> x, std::span<Number> y) {
+    for_states(a, [&](Index row) { y[at(row)] = product<Number>(a, row, x); });
   }
 
-  static double product(const LevelMatrix& a, Index row, ConstVector x) {
-    double sum = a.diagonal(row) * x[at(row)];
+  template <class Number>
+  static Number product(const LevelMatrix& a, Index row, std::span<const Number> x) {
+    Number sum = a.diagonal(row) * x[at(row)];
     for (const auto& [column, value] : a.row(row)) sum += value * x[at(column)];
     return sum;
   }
@@ -234,11 +269,13 @@ class Hierarchy {
 
   Team& team_;
   Coarsening& coarsening_;
-  std::vector<Level> levels_;
-  Eigen::PartialPivLU<Eigen::MatrixXd> coarsest_;
+  std::vector<LevelMatrix> levels_;
+  DenseFactors coarsest_;
+  std::tuple<WorkOfLevels<double>, WorkOfLevels<LaneArray<2>>, WorkOfLevels<LaneArray<4>>, WorkOfLevels<LaneArray<8>>>
+      works_;
 };
 
-class Multigrid final : public Method {
+class Multigrid final : public LaneMethod {
  public:
   explicit Multigrid(Systems& systems) : systems_(systems) {}
 
@@ -249,12 +286,14 @@ class Multigrid final : public Method {
     return reason;
   }
 
-  Outcome solve(Direction direction, ConstVector b, Vector x, const Goal& goal, Monitor& monitor) override {
+  std::vector<Outcome> solve_together(Direction direction, std::span<const Lane> lanes, Monitor& monitor) override {
     std::optional<Hierarchy>& hierarchy = of(direction);
     if (!hierarchy) hierarchy.emplace(systems_[direction], coarsening_);
-    const auto cycle = [&](ConstVector residual, Vector correction) { hierarchy->cycle(residual, correction); };
-    return GcrSolver{"multigrid", systems_[direction], cycle, kDirections, kMostIterations, kSlowest}.solve(b, x, goal,
-                                                                                                            monitor);
+    return with_lanes(lanes.size(), [&]<class Number>() {
+      const auto cycle = [&](std::span<const Number> b, std::span<Number> x) { hierarchy->cycle<Number>(b, x); };
+      const GcrSolver<Number> solver{"multigrid", systems_[direction], cycle, kDirections, kMostIterations, kSlowest};
+      return solver.solve(lanes, monitor);
+    });
   }
 
  private:

@@ -307,7 +307,10 @@ class FewSteps final : public Method {
       const double sum = std::accumulate(r.begin(), r.end(), 0.0);
       for (std::size_t i = 0; i < y.size(); ++i) y[i] = r[i] + sum * slow_[i];
     };
-    return GcrSolver{kName, system_, add_slow, kMostSteps, kMostSteps, kReduction}.solve(b, x, goal, monitor);
+    const std::array lanes{Lane{b, x, goal}};
+    return GcrSolver<double>{kName, system_, add_slow, kMostSteps, kMostSteps, kReduction}
+        .solve(lanes, monitor)
+        .front();
   }
 
  private:
@@ -401,8 +404,9 @@ class TwoLevels {
       aggregate(r, within);
       disaggregate(r, y);
     };
-    return GcrSolver{kName, system_, precondition, kMostDirections, kMostIterations, kReduction}.solve(b, x, goal,
-                                                                                                       monitor);
+    const std::array lanes{Lane{b, x, goal}};
+    const GcrSolver<double> solver{kName, system_, precondition, kMostDirections, kMostIterations, kReduction};
+    return solver.solve(lanes, monitor).front();
   }
 
  private:
