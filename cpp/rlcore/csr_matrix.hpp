@@ -30,6 +30,8 @@ struct CsrMatrix {
     const Index end = begin + length[row];
     const Column* columns = column.data();
     const double* values = value.data();
+    prefetch_stream(columns + begin, columns + end);
+    prefetch_stream(values + begin, values + end);
     // Two sums: the additions of one need not wait for each other.
     Number even{};
     Number odd{};

@@ -45,6 +45,27 @@ struct Row {
   Index length = 0;
   Index ahead = 0;  // column[length + ahead - 1] may still be read: it belongs to a later row
 
+  /// sum_s' P(s'|s,a) x(s'), in doubles.
+  double dot(const double* x) const {
+    prefetch_next();
+    // Two sums: the additions of one need not wait for each other.
+    double even = 0.0;
+    double odd = 0.0;
+    Index k = 0;
+    for (; k + 1 < length; k += 2) {
+      even += probability[k] * x[column[k]];
+      odd += probability[k + 1] * x[column[k + 1]];
+    }
+    if (k < length) even += probability[k] * x[column[k]];
+    return even + odd;
+  }
+
+  /// Asks for rows to come, where all are read in order.
+  void prefetch_next() const {
+    prefetch_stream(column, column + length);
+    prefetch_stream(probability, probability + length);
+  }
+
   /// The column that will be needed soon after entry k.
   Column upcoming(Index k) const { return column[k + ahead]; }
 

@@ -1,16 +1,12 @@
 // Memory for large arrays: on huge pages where the system has them, which makes first touches several times
-// cheaper and random reads miss the TLB less.
+// cheaper and random reads miss the TLB less; and used again, which spares the first touches.
 #pragma once
 
 #include <cstddef>
-#include <cstdlib>
+#include <cstdint>
 #include <new>
 #include <utility>
 #include <vector>
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 #include "rlcore/types.hpp"
 
@@ -29,7 +25,30 @@ RLCORE_INLINE void prefetch(const void* address) {
 /// How many entries ahead of the one at work to prefetch.
 inline constexpr Index kLookahead = 40;
 
-/// An allocator that asks for huge pages when an array is worth it.
+/// Asks for what a loop that reads an array from front to back will need 512 entries later, as it comes to those from
+/// `begin` to `end`: the machine's own prefetching starts anew with every page, and keeps no pace with loops that also
+/// read at random. Addresses beyond the array do no harm, and are formed as numbers.
+template <class T>
+void prefetch_stream(const T* begin, const T* end) {
+  constexpr std::ptrdiff_t kCacheLine = 64 / sizeof(T);
+  constexpr std::uintptr_t kAhead = 512 * sizeof(T);
+  for (std::ptrdiff_t i = 0; i < end - begin; i += kCacheLine) {
+    prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(begin + i) + kAhead));
+  }
+}
+
+/// Arrays from so many bytes on have memory of their own kind.
+inline constexpr std::size_t kLargeBytes = std::size_t{1} << 18;
+
+/// Memory for a large array, on huge pages where it fills them; what an array of the same size has let go of before
+/// is handed out again, for clean pages cost more than a sweep. Throws std::bad_alloc.
+void* allocate_large(std::size_t bytes);
+void release_large(void* memory, std::size_t bytes) noexcept;
+
+/// The bytes that wait for their next use. The system may take their pages back at any time.
+std::size_t idle_bytes() noexcept;
+
+/// An allocator that knows what is large.
 template <class T>
 class LargeAllocator {
  public:
@@ -42,21 +61,15 @@ class LargeAllocator {
   T* allocate(std::size_t count) {
     if (count > kMostBytes / sizeof(T)) throw std::bad_alloc();
     const std::size_t bytes = count * sizeof(T);
-    if (bytes < kWorthwhile) return static_cast<T*>(::operator new(bytes));
-    const std::size_t whole_pages = (bytes + kHugePage - 1) / kHugePage * kHugePage;
-    void* memory = std::aligned_alloc(kHugePage, whole_pages);
-    if (memory == nullptr) throw std::bad_alloc();
-#if defined(__linux__)
-    madvise(memory, whole_pages, MADV_HUGEPAGE);  // a wish: nothing depends on its being granted
-#endif
-    return static_cast<T*>(memory);
+    return static_cast<T*>(bytes < kLargeBytes ? ::operator new(bytes) : allocate_large(bytes));
   }
 
   void deallocate(T* memory, std::size_t count) {
-    if (count * sizeof(T) < kWorthwhile) {
+    const std::size_t bytes = count * sizeof(T);
+    if (bytes < kLargeBytes) {
       ::operator delete(memory);
     } else {
-      std::free(memory);
+      release_large(memory, bytes);
     }
   }
 
@@ -66,9 +79,7 @@ class LargeAllocator {
   }
 
  private:
-  static constexpr std::size_t kHugePage = std::size_t{1} << 21;
   static constexpr std::size_t kMostBytes = std::size_t{1} << 47;  // more than any machine has
-  static constexpr std::size_t kWorthwhile = std::size_t{1} << 22;
 };
 
 /// A vector of numbers, for sizes from one to the number of pairs.

@@ -50,6 +50,7 @@ template <class Exact, class Number>
 RLCORE_INLINE TwofoldOf<Number> dot(const Row& row, const TwofoldOf<Number>* x) {
   Number sum{};
   Number rest{};
+  row.prefetch_next();
   for (Index k = 0; k < row.length; ++k) {
     prefetch_all(x + row.upcoming(k));
     add_product<Exact>(x[row.column[k]], row.probability[k], sum, rest);
@@ -64,6 +65,7 @@ RLCORE_INLINE void add_dot(double weight, const Row& row, const TwofoldOf<Number
 
 template <class Exact, class Number>
 RLCORE_INLINE void scatter(const TwofoldOf<Number>& weight, const Row& row, TwofoldOf<Number>* sums) {
+  row.prefetch_next();
   for (Index k = 0; k < row.length; ++k) {
     prefetch_all(sums + row.upcoming(k));
     TwofoldOf<Number>& sum = sums[row.column[k]];
