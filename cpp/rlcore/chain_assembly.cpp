@@ -1,5 +1,6 @@
 // P_pi and its transpose as merged matrices.
 #include <algorithm>
+#include <bit>
 #include <utility>
 #include <vector>
 
@@ -8,27 +9,32 @@
 namespace rlcore {
 namespace {
 
-using Positions = std::vector<Index, LargeAllocator<Index>>;
-
 /// Collects the entries of one row after the other, summing those of a row that share a column.
+///
+/// A hash table of twice as many slots as a row can have entries says where in the matrix a column stands. It stays in
+/// cache where rows are short, which a table of all columns would not.
 class RowMerger {
  public:
-  explicit RowMerger(CsrMatrix& matrix)
-      : place_(at(matrix.size), -1), column_(matrix.column.data()), value_(matrix.value.data()) {}
+  RowMerger(CsrMatrix& matrix, Index most_entries)
+      : num_bits_(std::max(1, static_cast<int>(std::bit_width(2 * at(most_entries))))),
+        place_(std::size_t{1} << num_bits_, -1),
+        column_(matrix.column.data()),
+        value_(matrix.value.data()) {}
 
   /// The next row's entries go from `begin` on, behind all rows before it.
   void begin_row(Index begin) { begin_ = end_ = begin; }
 
   void add(const Row& row, double weight) {
+    row.prefetch_next();
     for (Index k = 0; k < row.length; ++k) {
-      prefetch(&place_[at(row.upcoming(k))]);
-      Index& place = place_[at(row.column[k])];
+      const Column column = row.column[k];
+      Index& place = slot(column);
       const double value = weight * row.probability[k];
       if (place >= begin_) {
         value_[place] += value;
       } else {
         place = end_;
-        column_[end_] = row.column[k];
+        column_[end_] = column;
         value_[end_] = value;
         ++end_;
       }
@@ -38,7 +44,18 @@ class RowMerger {
   Index end() const { return end_; }
 
  private:
-  Positions place_;  // where each column was last written; before begin_ it belongs to an earlier row
+  /// Where the column stands, or the free slot where it belongs.
+  Index& slot(Column column) {
+    const std::size_t last = place_.size() - 1;
+    std::size_t i = (at(column) * kGoldenRatio) >> (64 - num_bits_);
+    while (place_[i] >= begin_ && column_[place_[i]] != column) i = (i + 1) & last;
+    return place_[i];
+  }
+
+  static constexpr std::uint64_t kGoldenRatio = 0x9E3779B97F4A7C15;  // 2^64 / phi (Knuth, TAOCP 3, 6.4)
+
+  int num_bits_;
+  std::vector<Index, LargeAllocator<Index>> place_;  // before begin_ it belongs to an earlier row: the slot is free
   Column* column_;
   double* value_;
   Index begin_ = 0;
@@ -187,10 +204,11 @@ class Transposer {
 CsrMatrix Chain::transition(Team& team) const {
   const std::vector<Index> start = block_starts(*this, team);
   CsrMatrix matrix(size(), start.back());
+  const Index most_entries = std::min(size(), mdp().max_row_length() * mdp().max_num_actions());
   std::vector<Index> entries(start.size(), 0);
   std::atomic<Index> next{0};
   team.run([&](int) {
-    RowMerger merger(matrix);
+    RowMerger merger(matrix, most_entries);
     // Each member takes blocks in increasing order, as the merger asks for.
     for (Index block = next++; block < num_blocks(size()); block = next++) {
       Index begin = start[at(block)];

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -49,9 +50,17 @@ auto extent_over(Index count, Team& team, Get&& number) {
   using Result = ExtentOf<std::remove_cvref_t<decltype(number(std::size_t{}))>>;
   std::vector<Result> partial(at(num_blocks(count)));
   team.for_blocks(count, kBlock, [&](Index first, Index last, Index block) {
-    Result part;
-    for (Index i = first; i < last; ++i) part.include(number(at(i)));
-    partial[at(block)] = part;
+    // Four at a time: the comparisons and additions of one need not wait for each other.
+    std::array<Result, 4> lanes;
+    Index i = first;
+    for (; i + 3 < last; i += 4) {
+      lanes[0].include(number(at(i)));
+      lanes[1].include(number(at(i + 1)));
+      lanes[2].include(number(at(i + 2)));
+      lanes[3].include(number(at(i + 3)));
+    }
+    for (; i < last; ++i) lanes[0].include(number(at(i)));
+    for (const Result& lane : lanes) partial[at(block)].include(lane);
   });
   Result all;
   for (const Result& part : partial) all.include(part);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "rlcore/errors.hpp"
 #include "rlcore/format.hpp"
@@ -34,17 +35,30 @@ Interval enclosed_sum(const Mdp& mdp, Interval rounded_sums) {
 }
 
 Interval check_policy(const Mdp& mdp, ConstVector policy, Index item) {
+  Team alone(1);
+  return check_policy(mdp, policy, alone, item);
+}
+
+Interval check_policy(const Mdp& mdp, ConstVector policy, Team& team, Index item) {
   if (ssize(policy) != mdp.num_pairs()) {
     throw PolicyError("policy", {.item = item},
                       "expected one probability for each of the " + std::to_string(mdp.num_pairs()) + " pairs, got " +
                           std::to_string(policy.size()));
   }
-  Interval sums{2.0, 0.0};
-  for (Index state = 0; state < mdp.num_states(); ++state) {
-    const double sum = check_policy_row(mdp, state, policy.data() + mdp.first_pair(state), "policy", item);
-    sums = {std::min(sums.lower, sum), std::max(sums.upper, sum)};
+  std::vector<Interval> partial(at(num_blocks(mdp.num_states())));
+  team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index block) {
+    Interval sums{2.0, 0.0};
+    for (Index state = first; state < last; ++state) {
+      const double sum = check_policy_row(mdp, state, policy.data() + mdp.first_pair(state), "policy", item);
+      sums = {std::min(sums.lower, sum), std::max(sums.upper, sum)};
+    }
+    partial[at(block)] = sums;
+  });
+  Interval all{2.0, 0.0};
+  for (const Interval& sums : partial) {
+    all = {std::min(all.lower, sums.lower), std::max(all.upper, sums.upper)};
   }
-  return enclosed_sum(mdp, sums);
+  return enclosed_sum(mdp, all);
 }
 
 }  // namespace rlcore

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "rlcore/mdp.hpp"
+#include "rlcore/parallel.hpp"
 
 namespace rlcore {
 
@@ -12,6 +13,7 @@ double check_policy_row(const Mdp& mdp, Index state, const double* row, const ch
 Interval enclosed_sum(const Mdp& mdp, Interval rounded_sums);
 
 /// Checks a policy (num_pairs); throws PolicyError. Returns an enclosure of its states' sums.
+Interval check_policy(const Mdp& mdp, ConstVector policy, Team& team, Index item = -1);
 Interval check_policy(const Mdp& mdp, ConstVector policy, Index item = -1);
 
 }  // namespace rlcore
