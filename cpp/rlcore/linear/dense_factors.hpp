@@ -2,8 +2,8 @@
 // columns than for one.
 #pragma once
 
-#include <Eigen/Dense>
 #include <span>
+#include <vector>
 
 #include "rlcore/lanes.hpp"
 
@@ -12,26 +12,33 @@ namespace rlcore::linear {
 class DenseFactors {
  public:
   DenseFactors() = default;
-  explicit DenseFactors(const Eigen::MatrixXd& matrix) {
-    const Eigen::PartialPivLU<Eigen::MatrixXd> factors(matrix);
-    by_columns_ = factors.matrixLU();
-    by_rows_ = by_columns_;
-    inverse_pivot_ = by_columns_.diagonal().cwiseInverse();
-    place_ = factors.permutationP().indices();
+
+  /// From a factorisation as Eigen's PartialPivLU leaves it.
+  template <class Factorisation>
+  explicit DenseFactors(const Factorisation& factorisation)
+      : size_(factorisation.matrixLU().rows()), columns_(at(size_ * size_)), rows_(at(size_ * size_)) {
+    for (Index column = 0; column < size_; ++column) {
+      for (Index row = 0; row < size_; ++row) {
+        const double entry = factorisation.matrixLU()(row, column);
+        columns_[at(column * size_ + row)] = rows_[at(row * size_ + column)] = entry;
+        if (row == column) inverse_pivot_.push_back(1.0 / entry);
+      }
+      place_.push_back(factorisation.permutationP().indices()[column]);
+    }
   }
 
   /// x = A^-1 x = U^-1 L^-1 P x
   template <class Number>
   void solve(std::span<Number> x) const {
     const Numbers<Number> b(x.begin(), x.end());
-    for (Index row = 0; row < size(); ++row) x[at(place_[row])] = b[at(row)];
+    for (Index row = 0; row < size(); ++row) x[at(place_[at(row)])] = b[at(row)];
     for (Index column = 0; column < size(); ++column) {
       const Number known = x[at(column)];
-      for (Index row = column + 1; row < size(); ++row) x[at(row)] -= by_columns_(row, column) * known;
+      for (Index row = column + 1; row < size(); ++row) x[at(row)] -= by_columns(row, column) * known;
     }
     for (Index column = size() - 1; column >= 0; --column) {
-      const Number known = x[at(column)] *= inverse_pivot_[column];
-      for (Index row = 0; row < column; ++row) x[at(row)] -= by_columns_(row, column) * known;
+      const Number known = x[at(column)] *= inverse_pivot_[at(column)];
+      for (Index row = 0; row < column; ++row) x[at(row)] -= by_columns(row, column) * known;
     }
   }
 
@@ -39,26 +46,27 @@ class DenseFactors {
   template <class Number>
   void solve_transposed(std::span<Number> x) const {
     for (Index row = 0; row < size(); ++row) {
-      const Number known = x[at(row)] *= inverse_pivot_[row];
-      for (Index column = row + 1; column < size(); ++column) x[at(column)] -= by_rows_(row, column) * known;
+      const Number known = x[at(row)] *= inverse_pivot_[at(row)];
+      for (Index column = row + 1; column < size(); ++column) x[at(column)] -= by_rows(row, column) * known;
     }
     for (Index row = size() - 1; row >= 0; --row) {
       const Number known = x[at(row)];
-      for (Index column = 0; column < row; ++column) x[at(column)] -= by_rows_(row, column) * known;
+      for (Index column = 0; column < row; ++column) x[at(column)] -= by_rows(row, column) * known;
     }
     const Numbers<Number> permuted(x.begin(), x.end());
-    for (Index row = 0; row < size(); ++row) x[at(row)] = permuted[at(place_[row])];
+    for (Index row = 0; row < size(); ++row) x[at(row)] = permuted[at(place_[at(row)])];
   }
 
  private:
-  using ByRows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  Index size() const { return size_; }
+  double by_columns(Index row, Index column) const { return columns_[at(column * size_ + row)]; }
+  double by_rows(Index row, Index column) const { return rows_[at(row * size_ + column)]; }
 
-  Index size() const { return by_columns_.rows(); }
-
-  Eigen::MatrixXd by_columns_;  // L, but for its diagonal of ones, and U
-  ByRows by_rows_;              // the same, to be read along rows
-  Eigen::VectorXd inverse_pivot_;
-  Eigen::VectorXi place_;  // of each row after the exchanges
+  Index size_ = 0;
+  Doubles columns_;  // L, but for its diagonal of ones, and U
+  Doubles rows_;     // the same, to be read along rows
+  Doubles inverse_pivot_;
+  std::vector<Index> place_;  // of each row after the exchanges
 };
 
 }  // namespace rlcore::linear

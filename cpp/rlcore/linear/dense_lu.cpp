@@ -14,7 +14,9 @@ constexpr Index kLargest = 128;
 class DenseLu final : public LaneMethod {
  public:
   explicit DenseLu(const System& system)
-      : team_(*system.team), direction_(system.direction), factors_(resolvent_matrix(system)) {}
+      : team_(*system.team),
+        direction_(system.direction),
+        factors_(Eigen::PartialPivLU<Eigen::MatrixXd>(resolvent_matrix(system))) {}
 
   std::vector<Outcome> solve_together(Direction direction, std::span<const Lane> lanes, Monitor&) override {
     return solve_in_place(lanes, team_, [&](auto x) {

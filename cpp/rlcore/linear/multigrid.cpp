@@ -147,7 +147,7 @@ class Hierarchy {
       dense(row, row) = a.diagonal(row);
       for (const auto& [column, value] : a.row(row)) dense(row, column) += value;
     }
-    coarsest_ = DenseFactors(dense);
+    coarsest_ = DenseFactors(Eigen::PartialPivLU<Eigen::MatrixXd>(dense));
   }
 
   /// Smooths down, corrects from the level below, smooths up.

@@ -101,19 +101,20 @@ bool RunningChain::build_multigrid() {
 bool RunningChain::solve_by_multigrid(Direction direction, ConstVector b, double enough, Vector x) {
   if (!build_multigrid()) return false;
   const System& p = system(direction);
-  Gcr gcr(ssize(b), kDirections, team_);
+  Gcr<double> gcr(ssize(b), kDirections, team_);
   Doubles residual(b.begin(), b.end());
-  p.remove_free_part(residual);
+  p.remove_free_part<double>(residual);
   std::fill(x.begin(), x.end(), 0.0);
+  const std::vector<char> not_done(1, 0);
   const double initial = p.residual_norm(residual);
   double left = initial;
   std::vector<double> history{std::sqrt(dot(residual, residual, team_))};
   while (left > enough && left > kMostGain * initial) {
     if (is_slow(history, 2 * kWindow, kWindow, kSlowestStep)) break;
     multigrid_->cycle(direction, residual, gcr.direction());
-    p.apply(gcr.direction(), gcr.image());
-    p.remove_free_part(gcr.image());
-    history.push_back(gcr.take(residual));
+    p.apply<double>(gcr.direction(), gcr.image());
+    p.remove_free_part<double>(gcr.image());
+    history.push_back(gcr.take(residual, not_done));
     left = p.residual_norm(residual);
     if (gcr.full()) gcr.finish(x);
     ++iterations_;
