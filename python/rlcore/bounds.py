@@ -29,6 +29,8 @@ class Measures:
         The discount factor; 1 in `Episodic` and `Average`.
     horizon
         Discounted: 1 / (1 - gamma). Episodic: T' = max (I - P')^-1 1, the longest expected episode under the candidate.
+    either_horizon
+        Episodic: the longer of T' and of the base policy's own longest expected episode.
     epsilon
         max |A| over all states and actions.
     epsilon_bar
@@ -53,6 +55,7 @@ class Measures:
 
     gamma: Any
     horizon: Any = None
+    either_horizon: Any = None
     epsilon: Any = None
     epsilon_bar: Any = None
     span: Any = None
@@ -243,8 +246,9 @@ def ergodic_episodic(m: Measures) -> Any:
 
 @bound(Episodic, "action overlap")
 def propagated_action_episodic(m: Measures) -> Any:
-    """T' span₀(Ā) Σ k TV, k = ρ0ᵀ(I-M)⁻¹, M = Σ min(π,π')P: theory 6."""
-    return m.horizon * m.span * m.action_overlap
+    """max(T, T') span₀(Ā) Σ k TV, k = ρ0ᵀ(I-M)⁻¹, M = Σ min(π,π')P: theory 6."""
+    # After parting each policy has its own visits to come: L those of the base, eta' those of the candidate.
+    return m.either_horizon * m.span * m.action_overlap
 
 
 @bound(Episodic, "step shift")
@@ -255,8 +259,8 @@ def one_step_episodic(m: Measures) -> Any:
 
 @bound(Episodic, "state overlap")
 def propagated_state_episodic(m: Measures) -> Any:
-    """T' span₀(Ā) Σ k c, k = ρ0ᵀ(I-M)⁻¹, M = min(P,P'): theory 6."""
-    return m.horizon * m.span * m.state_overlap
+    """max(T, T') span₀(Ā) Σ k c, k = ρ0ᵀ(I-M)⁻¹, M = min(P,P'): theory 6."""
+    return m.either_horizon * m.span * m.state_overlap
 
 
 # ---- Average: on |g' - g - d^T Abar| --------------------------------------------------------------------------------

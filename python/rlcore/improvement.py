@@ -172,6 +172,11 @@ class _Plan:
         horizon = self._horizon(chunk, seen)
         if horizon is not None:
             measures["horizon"] = horizon
+        if horizon is not None and isinstance(base.setting, Episodic):
+            own = episodic_horizon(base, base.policy[None])
+            measures["either_horizon"] = Enclosure(
+                np.maximum(horizon.lower, own.lower), np.maximum(horizon.upper, own.upper)
+            )
         reasons: dict[str, str] = {}
         for need in self.needs:
             reason = too_large(base, need)

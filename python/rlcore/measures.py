@@ -282,8 +282,11 @@ def _coupled_chain(mdp: MDP, policy: FloatArray, candidate: FloatArray, need: Ne
         kernel.data = np.maximum(kernel.data, 0.0)
         ending = np.zeros(mdp.num_states)
         if mdp.termination is not None:
-            ending = np.abs(np.add.reduceat(change * mdp.termination.ravel(), mdp.pair_start[:-1]))
-        parting = (np.abs(moved).sum(axis=1) + ending) / 2.0
+            ending = np.add.reduceat(change * mdp.termination.ravel(), mdp.pair_start[:-1])
+        # Half of what moves, gained or lost; rows that sum to 1 but for rounding lose not quite what they gain.
+        gained = moved.maximum(0.0).sum(axis=1) + np.maximum(ending, 0.0)
+        lost = (-moved.minimum(0.0)).sum(axis=1) + np.maximum(-ending, 0.0)
+        parting = np.maximum(gained, lost)
     kernel.sum_duplicates()
     ends = np.maximum(1.0 - kernel.sum(axis=1), 0.0)
     start = np.arange(mdp.num_states + 1)
