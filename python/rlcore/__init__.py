@@ -3,6 +3,7 @@
 from importlib.metadata import version as _version
 
 from rlcore import gallery, plot
+from rlcore.audit import Audit, audit
 from rlcore.candidates import PolicyChanges
 from rlcore.chain_structure import ChainStructure, chain_structure
 from rlcore.coupling import Coupling, PolicyCoupling, coupling, policy_coupling
@@ -42,12 +43,15 @@ from rlcore.policy import (
 from rlcore.results import Certificate, CertifiedArray, Evaluation, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic, FiniteHorizon
 from rlcore.settings_comparison import SettingsComparison, compare_settings
+from rlcore.statements import AuditRow
 
 __version__ = _version("rlcore")
 
 __all__ = [
     "MDP",
     "ArgumentError",
+    "Audit",
+    "AuditRow",
     "Average",
     "BoundReport",
     "Certificate",
@@ -79,6 +83,7 @@ __all__ = [
     "SettingsComparison",
     "Statement",
     "Verdict",
+    "audit",
     "chain_structure",
     "check_improvement",
     "compare_settings",
