@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -395,6 +396,129 @@ def test_gains_of_several_classes() -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert headline_of(text) == "2.0000000"
     assert re.findall(r"^    (\d) +0 +0 +([\d.]+)", text, re.MULTILINE) == [("0", "1.0000"), ("1", "3.0000")]
+
+
+# ---- a candidate ----
+
+
+def test_audit() -> None:
+    text = printed("audit", "gallery:forest", "--gamma", "0.9", "--candidate", "softmax-step", COLUMNS="120")
+    assert text.startswith(
+        "gallery:forest  3 states, 2 actions, never ends\n"
+        "uniform policy, discount factor 0.9\n"
+        "\n"
+        "candidate: its softmax step of 0.381\n"
+    )
+    assert re.search(r"^2\.6 +eta = rho0\^T V = rho\^T r +7\.967 +=  +7\.967 +[\d.e-]+ +holds$", text, re.MULTILINE)
+    assert re.search(r"^6 +cpo_tv +[\d.]+ +<= +[\d.]+ +holds$", text, re.MULTILINE)
+    summary = " ".join(text.rpartition("\n\n")[2].split())
+    assert summary.startswith("The candidate is better: its return is ")
+    assert "statements of the theory hold on this model" in summary
+
+
+def test_json_audit() -> None:
+    document = answer("audit", "gallery:forest", "--gamma", "0.9", "--threads", "1")
+    mdp = rl.gallery.forest()
+    uniform = rl.uniform_policy(mdp)
+    candidate = rl.greedy_policy(mdp, rl.evaluate(mdp, uniform, 0.9, num_threads=1))
+    found = rl.audit(mdp, uniform, candidate, 0.9, num_threads=1)
+    assert document["candidate"] == {"name": "greedy", "probabilities": candidate.tolist()}
+    assert (document["verdict"], document["summary"]) == (str(found.verdict), found.summary)
+    assert [row["name"] for row in document["rows"]] == [row.name for row in found.rows]
+    finite = [None if x == np.inf else x for x in found.to_dict()["left_upper"]]
+    assert [row["left_upper"] for row in document["rows"]] == finite
+    infinite = [row for row in document["rows"] if row["name"] == "theorem_2_1"]
+    assert [row["right_upper"] for row in infinite] == [None]
+
+
+def test_audit_says_by_its_exit_code_if_a_statement_is_violated(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("audit", "gallery:forest", "--gamma", "0.9").exit_code == 0
+    monkeypatch.setattr(rl.Audit, "violated", property(lambda self: self.rows[:1]))
+    assert run("audit", "gallery:forest", "--gamma", "0.9").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--candidate", "gredy"], "policy: expected uniform, greedy or a file"),
+        (["--step", "1"], "step: belongs to --candidate softmax-step, got 'greedy'"),
+        (["--candidate", "softmax-step", "--step", "inf"], "step: expected a finite number, got inf"),
+    ],
+)
+def test_wrong_candidate(arguments: list[str], message: str) -> None:
+    result = run("audit", "gallery:forest", "--gamma", "0.9", *arguments)
+    assert result.stderr.startswith(f"error: {message}")
+    assert (result.stdout, result.exit_code) == ("", 2)
+
+
+def test_audit_is_drawn(tmp_path: Path) -> None:
+    file = tmp_path / "audit.svg"
+    printed("audit", "gallery:forest", "--gamma", "0.9", "--candidate", "softmax-step", "--figure", str(file))
+    assert "<svg" in file.read_text()
+
+
+# ---- a batch of candidates ----
+
+
+def test_check() -> None:
+    text = printed("check", "gallery:forest", "uniform", "random:8:3", "--gamma", "0.9", "--top", "2")
+    mdp = rl.gallery.forest()
+    rng = np.random.default_rng(3)
+    batch = np.stack([rl.random_policy(mdp, rng) for _ in range(8)])
+    found = rl.check_improvement(mdp, rl.uniform_policy(mdp), batch, 0.9)
+    order = np.argsort(-found.guaranteed)
+    assert "8 candidates at random; the policy's return is 7.9672917\n" in text
+    assert re.findall(r"^ *(\d) +-?[\d.]+ ", text, re.MULTILINE) == [str(item) for item in order[:2]]
+    assert "6 other candidates below these\n" in text
+    document = answer("check", "gallery:forest", "uniform", "random:8:3", "--gamma", "0.9", "--sort", "number")
+    assert [row["candidate"] for row in document["rows"]] == list(range(8))
+    assert [row["eta_new"] for row in document["rows"]] == found.eta_new.tolist()
+
+
+def test_check_writes_the_whole_table(tmp_path: Path) -> None:
+    mdp = rl.gallery.forest()
+    batch = np.stack([rl.random_policy(mdp, seed) for seed in range(5)])
+    np.save(tmp_path / "batch.npy", batch)
+    np.savez(tmp_path / "batch.npz", batch)
+    for source in "batch.npy", "batch.npz":
+        for kind in "csv", "json":
+            out = tmp_path / f"table.{kind}"
+            printed("check", "gallery:forest", "uniform", str(tmp_path / source), "--gamma", "0.9", "--top", "1",
+                    "--out", str(out))  # fmt: skip
+            text = out.read_text()
+            rows = json.loads(text) if kind == "json" else list(csv.DictReader(io.StringIO(text)))
+            assert len(rows) == 5
+            gains = [float(row["improvement_lower"]) for row in rows]
+            assert gains == sorted(gains, reverse=True)
+            number = int(rows[0]["candidate"])
+            found = rl.check_improvement(mdp, rl.uniform_policy(mdp), batch[number], 0.9)
+            assert float(rows[0]["eta_new"]) == found.eta_new
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["random:0"], "CANDIDATES: expected random:COUNT[:SEED] with whole numbers, got 'random:0'"),
+        (["nowhere.npy"], "CANDIDATES: cannot read 'nowhere.npy': No such file or directory"),
+        (["batch.txt"], "CANDIDATES: expected random:COUNT[:SEED] or a file"),
+        (["random:2", "--out", "table.xls"], "out: expected a file, .csv, .json, .parquet, got 'table.xls'"),
+        (["random:2", "--bounds", "best"], "bounds: expected 'cheap', 'all' or names of bounds"),
+        (["random:2", "--new-return", "skip", "--sort", "return"], "sort: the returns of the candidates are not known"),
+    ],
+)
+def test_wrong_batch(arguments: list[str], message: str) -> None:
+    result = run("check", "gallery:forest", "uniform", *arguments, "--gamma", "0.9")
+    assert result.stderr.startswith(f"error: {message}")
+    assert (result.stdout, result.exit_code) == ("", 2)
+
+
+def test_parquet_needs_a_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    out = str(tmp_path / "table.parquet")
+    result = run("check", "gallery:forest", "uniform", "random:2", "--gamma", "0.9", "--out", out)
+    assert "pip install pyarrow" in result.stderr
+    assert result.exit_code == 2
+    assert not os.path.exists(out)
 
 
 # ---- grids ----

@@ -348,6 +348,41 @@ def test_convergence() -> None:
     assert len(plot.convergence({"a": first, "b": second}).lines) == 3
 
 
+# ---- improvement ----
+
+
+def line_to(step: float = 0.4) -> tuple[rl.MDP, Any, Any]:
+    mdp = rl.gallery.forest()
+    policy = rl.uniform_policy(mdp)
+    better = rl.greedy_policy(mdp, rl.evaluate(mdp, policy, 0.9))
+    return mdp, policy, rl.mixture_policy(policy, better, step)
+
+
+def test_improvement_along_a_line() -> None:
+    mdp, policy, candidate = line_to()
+    ax = plot.improvement(mdp, policy, candidate, 0.9, bounds=["cpo_tv", "span_107"], steps=[0.0, 0.5, 1.0])
+    lines = {line.get_label(): np.asarray(line.get_ydata()) for line in ax.lines}
+    mixed = np.stack([rl.mixture_policy(policy, candidate, a) for a in (0.0, 0.5, 1.0)])
+    found = rl.check_improvement(mdp, policy, mixed, 0.9, bounds="cpo_tv,span_107")
+    assert list(lines) == ["cpo_tv", "span_107", "surrogate L", "return (exact)", "return of the policy"]
+    assert np.array_equal(lines["return (exact)"], found.eta_new)
+    assert np.array_equal(lines["surrogate L"], found.surrogate)
+    assert np.array_equal(lines["cpo_tv"], found.bounds["cpo_tv"].lower)
+    assert (lines["span_107"] <= lines["return (exact)"]).all()
+    assert ax.get_ylabel() == "return"
+    assert plot.improvement(mdp, policy, candidate, rl.Average()).get_ylabel() == "gain"
+
+
+def test_bounds_as_bars() -> None:
+    mdp, policy, candidate = line_to()
+    found = rl.check_improvement(mdp, policy, candidate, 0.9, bounds="all")
+    ax = plot.bounds(found)
+    widths = [bar.get_width() for bar in ax.patches]
+    assert widths == sorted((bound.gap for bound in found.bounds.values()), reverse=True)
+    assert ax.lines[0].get_xdata()[0] == abs(found.gap)
+    assert ax.get_xscale() == "log"
+
+
 # ---- chain ----
 
 
@@ -399,6 +434,8 @@ DRAWN: dict[str, Callable[..., Any]] = {
     "occupancy": lambda ax=None: plot.occupancy(LINE, np.arange(4.0), ax),
     "distribution on a grid": lambda ax=None: plot.state_distribution(GRID, np.full((3, 11), 1 / 11), ax),
     "distribution": lambda ax=None: plot.state_distribution(LINE, np.full((3, 4), 0.25), ax),
+    "improvement": lambda ax=None: plot.improvement(*line_to(), 0.9, ax=ax, steps=3),
+    "bounds": lambda ax=None: plot.bounds(rl.check_improvement(*line_to(), 0.9), ax),
     "convergence": lambda ax=None: plot.convergence(reports(), ax),
     "chain": lambda ax=None: plot.chain(LINE, careful(LINE), ax),
     "matrix": lambda ax=None: plot.chain(anonymous(40, 2), careful(anonymous(40, 2)), ax),
@@ -531,6 +568,26 @@ WRONG: list[tuple[Callable[[], Any], type[Exception], str]] = [
         rl.ArgumentError,
         "reports: expected a list of rlcore.Progress, got a float in it",
     ),
+    (
+        lambda: plot.improvement(*line_to(), 0.9, steps=1),
+        rl.ArgumentError,
+        "steps: expected at least 2, got 1",
+    ),
+    (
+        lambda: plot.improvement(*line_to(), 0.9, steps=[0.0, 2.0]),
+        rl.ArgumentError,
+        "steps: expected at least two numbers from 0 to 1, got [0.0, 2.0]",
+    ),
+    (
+        lambda: plot.bounds(3),
+        rl.ArgumentError,
+        "report: expected what rlcore.check_improvement returns, got int",
+    ),
+    (
+        lambda: plot.bounds(rl.check_improvement(LINE, careful(LINE), careful(LINE), 0.9)),
+        rl.ArgumentError,
+        "report: expected at least one bound that is neither infinite nor 0, got none",
+    ),
     (lambda: plot.convergence(3), rl.ArgumentError, "reports: expected a list of rlcore.Progress, got int"),
 ]
 
@@ -631,6 +688,15 @@ def matrix(change: float = 0.0) -> Any:
     return plot.chain(mdp, careful(mdp) if change else rl.uniform_policy(mdp), sheet())
 
 
+def improvement(change: float = 0.0) -> Any:
+    return plot.improvement(*line_to(0.4 + 0.6 * change), 0.9, ax=sheet(4.2, 3.0))
+
+
+def bound_bars(change: float = 0.0) -> Any:
+    mdp, policy, candidate = line_to(0.4 + 0.6 * change)
+    return plot.bounds(rl.check_improvement(mdp, policy, candidate, 0.9, bounds="all"), sheet())
+
+
 def history(change: float = 0.0) -> Any:
     return plot.convergence({"a": reports(), "b": reports(0.8 - 0.15 * change)}, sheet())
 
@@ -647,6 +713,8 @@ LOOKS = [
     ring_chain,
     matrix,
     history,
+    improvement,
+    bound_bars,
 ]
 
 

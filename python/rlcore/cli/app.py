@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
-from rlcore import __version__
+from rlcore import __version__, plot
 from rlcore.arguments import MOST_THREADS
-from rlcore.cli import as_json
+from rlcore.audit import audit as audit_policies
+from rlcore.cli import as_json, table_file
+from rlcore.cli.candidate_argument import BATCH_FORMS, CANDIDATE_FORMS, read_candidate, read_candidates
 from rlcore.cli.facts import facts_of, size_in_words
-from rlcore.cli.failures import BAD_INPUT, NOT_WRITTEN, OneLineErrors, fail
+from rlcore.cli.failures import BAD_INPUT, NOT_WRITTEN, VIOLATED, OneLineErrors, fail
+from rlcore.cli.improvement_reports import show_audit, show_candidates
 from rlcore.cli.model_argument import NamedModel, read_model
 from rlcore.cli.policy_argument import NamedPolicy, read_policy
 from rlcore.cli.progress import ProgressBar
@@ -21,6 +27,8 @@ from rlcore.cli.setting_argument import FORMS, read_gammas, read_setting
 from rlcore.cli.terminal import error_console, output, write
 from rlcore.errors import ArgumentError, MissingPackageError
 from rlcore.evaluation import evaluate as evaluate_policy
+from rlcore.improvement import NewReturn, check_improvement
+from rlcore.improvement_report import ImprovementReport
 from rlcore.io.file import save
 from rlcore.mdp import MDP
 from rlcore.occupancy import occupancy as find_occupancy
@@ -81,7 +89,28 @@ Limit = Annotated[
     typer.Option("--limit", metavar="N", min=0, show_default="what is useful", help="Rows of the table of states."),
 ]
 
+Figure = Annotated[
+    str | None, typer.Option("--figure", metavar="FILE", show_default=False, help="Draw a picture: .svg, .png, ...")
+]
+
 Answer = TypeVar("Answer")
+
+
+class Order(StrEnum):
+    """By what candidates are sorted, the largest first."""
+
+    GAIN = "gain"
+    RETURN = "return"
+    SURROGATE = "surrogate"
+    NUMBER = "number"
+
+
+class Known(StrEnum):
+    """How the return of a candidate is to be known."""
+
+    EXACT = "exact"
+    ENCLOSED = "enclosed"
+    SKIP = "skip"
 
 
 @app.callback()
@@ -149,9 +178,7 @@ def settings(
     tol: Tolerance = 1e-9,
     threads: Threads = None,
     json: Json = False,
-    figure: Annotated[
-        str | None, typer.Option("--figure", metavar="FILE", show_default=False, help="Draw a picture: .svg, .png, ...")
-    ] = None,
+    figure: Figure = None,
 ) -> None:
     """Answer `rlcore settings`."""
     factors = read_gammas(gammas)
@@ -163,12 +190,117 @@ def settings(
     asked = Discounted(factors[-1])  # in which a greedy policy is greedy
     named, chosen, found = _solve(compare, model, asked, policy, tol, threads, False)
     if figure is not None:
-        _draw(named, found, figure)
+
+        def draw(left: Any, right: Any) -> None:
+            plot.settings(named.mdp, found, left)
+            plot.objectives(found, right)
+
+        _draw(draw, figure)
     if json:
         write(as_json.as_text(as_json.settings_document(named, chosen, found)))
         return
     with output() as console:
         show_settings(Question(named, chosen, asked, tol, None), found, console)
+
+
+@app.command(help="Is a candidate better than a policy? And every statement of the theory, checked on this model.")
+def audit(
+    model: Model,
+    gamma: Gamma = None,
+    setting: SettingName = None,
+    policy: Policy = "uniform",
+    candidate: Annotated[
+        str,
+        typer.Option(
+            "--candidate",
+            metavar="CANDIDATE",
+            help=f"{CANDIDATE_FORMS}: greedy for the policy's values, or pi exp(step A) normalised, or as in --policy.",
+        ),
+    ] = "greedy",
+    step: Annotated[
+        float | None,
+        typer.Option("--step", metavar="X", show_default="1 / max|A|", help="The step of softmax-step."),
+    ] = None,
+    steps: Annotated[
+        int, typer.Option("--steps", metavar="N", min=1, help="How many steps of the process are looked at one by one.")
+    ] = 20,
+    tol: Tolerance = 1e-9,
+    threads: Threads = None,
+    json: Json = False,
+    figure: Figure = None,
+) -> None:
+    """Answer `rlcore audit`."""
+    asked = read_setting(gamma, setting)
+    named = read_model(model, error_console())
+    with ProgressBar(error_console()) as progress:
+        solving: dict[str, Any] = {"tol": tol, "num_threads": threads, "progress": progress}
+        chosen = read_policy(policy, named.mdp, asked, **solving)
+        new = read_candidate(candidate, named.mdp, chosen, asked, step, **solving)
+        found = audit_policies(named.mdp, chosen.array, new.array, asked, steps=steps, **solving)
+    if figure is not None:
+
+        def draw(left: Any, right: Any) -> None:
+            plot.improvement(named.mdp, chosen.array, new.array, asked, ax=left)
+            plot.bounds(found.report, right)
+
+        _draw(draw, figure)
+    if json:
+        write(as_json.as_text(as_json.audit_document(named, chosen, new, asked, found)))
+    else:
+        with output() as console:
+            show_audit(Question(named, chosen, asked, tol, None), new.description, found, console)
+    if found.violated:
+        raise typer.Exit(VIOLATED)
+
+
+@app.command(help="Which candidates are better than a policy, by how much, and what guarantees it?")
+def check(
+    model: Model,
+    base: Annotated[str, typer.Argument(metavar="BASE", show_default=False, help="The policy: as --policy elsewhere.")],
+    candidates: Annotated[str, typer.Argument(metavar="CANDIDATES", show_default=False, help=f"{BATCH_FORMS}.")],
+    gamma: Gamma = None,
+    setting: SettingName = None,
+    bounds: Annotated[str, typer.Option("--bounds", metavar="BOUNDS", help="cheap, all or names.")] = "cheap",
+    new_return: Annotated[
+        Known,
+        typer.Option("--new-return", help="Solve for the candidates' returns, enclose them, or use the bounds alone."),
+    ] = Known.EXACT,
+    sort: Annotated[
+        Order, typer.Option("--sort", help="The order of the candidates: gain is what is guaranteed.")
+    ] = Order.GAIN,
+    top: Annotated[int, typer.Option("--top", metavar="N", min=0, help="Rows of the table that is printed.")] = 20,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", metavar="FILE", show_default=False, help="Write the whole table: .csv, .json, .parquet."),
+    ] = None,
+    tol: Tolerance = 1e-9,
+    threads: Threads = None,
+    json: Json = False,
+) -> None:
+    """Answer `rlcore check`."""
+    if out is not None:
+        table_file.check_kind(out)
+    asked = read_setting(gamma, setting)
+    named = read_model(model, error_console())
+    with ProgressBar(error_console()) as progress:
+        solving: dict[str, Any] = {"tol": tol, "num_threads": threads, "progress": progress}
+        chosen = read_policy(base, named.mdp, asked, **solving)
+        words, batch = read_candidates(candidates, named.mdp)
+        known: NewReturn = new_return.value
+        found = check_improvement(named.mdp, chosen.array, batch, asked, bounds=bounds, new_return=known, **solving)
+    order = _order(found, sort)
+    columns = {"candidate": order.tolist()}
+    columns |= {name: [column[item] for item in order] for name, column in found.to_dict().items()}
+    if out is not None:
+        try:
+            table_file.write_table(columns, out)
+        except OSError as error:
+            raise typer.Exit(fail(f"cannot write {out!r}: {error.strerror}", NOT_WRITTEN)) from None
+    if json:
+        write(as_json.as_text(as_json.check_document(named, chosen, words, asked, columns, top)))
+        return
+    with output() as console:
+        show_candidates(Question(named, chosen, asked, tol, None), words, found, order, top, console)
 
 
 @app.command(help="What is this model? Its sizes, its rewards, where it starts and whether it ends.")
@@ -220,10 +352,18 @@ def _solve(
         return named, chosen, function(named.mdp, chosen.array, setting, explain=explain, **solving)
 
 
-def _draw(named: NamedModel, found: SettingsComparison, file: str) -> None:
-    """Save a picture of a comparison of settings."""
-    from rlcore import plot
+def _order(found: ImprovementReport, sort: Order) -> NDArray[np.int64]:
+    """Return the numbers of the candidates, the best first."""
+    if sort is Order.NUMBER:
+        return np.arange(len(found))
+    key = {Order.GAIN: found.guaranteed, Order.RETURN: found.eta_new, Order.SURROGATE: found.surrogate}[sort]
+    if key is None:
+        raise ArgumentError("sort: the returns of the candidates are not known with --new-return skip; sort by gain")
+    return np.argsort(-np.asarray(key), kind="stable")
 
+
+def _draw(draw: Callable[[Any, Any], None], file: str) -> None:
+    """Save a figure of two pictures side by side."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -231,9 +371,7 @@ def _draw(named: NamedModel, found: SettingsComparison, file: str) -> None:
             "--figure needs Matplotlib, which is not installed; pip install 'rlcore[plot]'"
         ) from None
     figure = Figure(figsize=(11.0, 3.8), layout="constrained")  # no window, whatever Matplotlib is set to
-    left, right = figure.subplots(1, 2)
-    plot.settings(named.mdp, found, left)
-    plot.objectives(found, right)
+    draw(*figure.subplots(1, 2))
     try:
         figure.savefig(file)
     except ValueError as error:

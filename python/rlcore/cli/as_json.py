@@ -17,6 +17,16 @@ settings
     ``policy`` and ``rows``, a list with one item for each setting: ``setting``, ``start_value``, ``objective``,
     ``mean_reward``, ``distance``, ``state`` (d), ``share`` (d / sum d), ``bounds``, ``reason`` (why the setting does
     not exist for this policy, or null).
+audit
+    ``policy`` and ``candidate`` (``name``, ``probabilities``), ``setting``, ``verdict``, ``summary``, ``improvement``
+    (``lower``, ``upper``: of eta' - eta), and ``rows``, a list with one item for each statement: ``name``, ``source``,
+    ``statement``, ``left_lower``, ``left_upper``, ``relation``, ``right_lower``, ``right_upper``, ``residual_lower``,
+    ``residual_upper``, ``tolerance``, ``verdict``, ``reason``. What is infinite is null.
+check
+    ``policy``, ``candidates`` (in words), ``setting``, ``num_candidates``, and ``rows``, the best candidates in order:
+    ``candidate`` (its number), ``eta``, ``eta_new``, ``improvement_lower``, ``improvement_upper``, ``improves``,
+    ``surrogate``, ``gap``, ``alpha``, ``kl_max``, ``tv_mean``, ``kl_mean``, ``epsilon``, ``epsilon_bar``, and for each
+    bound ``NAME.gap``, ``NAME.lower``, ``NAME.verdict``. What is infinite is null.
 ``certificate``
     ``status``, ``method``, ``iterations``, ``residual``, ``error_bound``, ``bounds`` (one for each field of the
     answer), ``story`` (a list of lines with --explain, else null).
@@ -34,9 +44,11 @@ from typing import Any
 
 import numpy as np
 
+from rlcore.audit import Audit
 from rlcore.cli.facts import Facts
 from rlcore.cli.model_argument import NamedModel
 from rlcore.cli.policy_argument import NamedPolicy
+from rlcore.cli.table_file import Columns, without_infinities
 from rlcore.finite_horizon import FiniteHorizonEvaluation, FiniteHorizonOccupancy
 from rlcore.results import Certificate, Evaluation, FloatArray, Occupancy
 from rlcore.settings import Discounted, FiniteHorizon, Setting
@@ -97,6 +109,33 @@ def settings_document(model: NamedModel, policy: NamedPolicy, comparison: Settin
     }
 
 
+def audit_document(
+    model: NamedModel, policy: NamedPolicy, candidate: NamedPolicy, setting: Setting, found: Audit
+) -> Document:
+    """Return the document of ``rlcore audit --json``."""
+    improvement = found.report.improvement
+    return {
+        **_question("audit", model, policy, setting),
+        "candidate": {"name": candidate.name, "probabilities": candidate.array.tolist()},
+        "verdict": str(found.verdict),
+        "summary": found.summary,
+        "improvement": {"lower": improvement.lower, "upper": improvement.upper},
+        "rows": _rows(found.to_dict(), len(found.rows)),
+    }
+
+
+def check_document(
+    model: NamedModel, policy: NamedPolicy, candidates: str, setting: Setting, columns: Columns, top: int
+) -> Document:
+    """Return the document of ``rlcore check --json``."""
+    return {
+        **_question("check", model, policy, setting),
+        "candidates": candidates,
+        "num_candidates": len(columns["candidate"]),
+        "rows": _rows(columns, top),
+    }
+
+
 def info_document(model: NamedModel, facts: Facts) -> Document:
     """Return the document of ``rlcore info --json``."""
     grid = facts.layout
@@ -151,6 +190,12 @@ def _setting(setting: Setting) -> Document:
     if isinstance(setting, FiniteHorizon):
         return {"name": "horizon", "steps": setting.steps}
     return {"name": name_of(setting)}
+
+
+def _rows(columns: Columns, most: int) -> list[Document]:
+    """Return the first lines of a table, null for what is infinite."""
+    lines = list(zip(*columns.values(), strict=True))[:most]
+    return [dict(zip(columns, map(without_infinities, line), strict=True)) for line in lines]
 
 
 def _numbers(array: FloatArray | None) -> Any:

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from rlcore.cli.terminal import error_console
 from rlcore.errors import ConvergenceError, RlcoreError
 
-NOT_CERTIFIED, NOT_WRITTEN, BAD_INPUT, INTERRUPTED = 1, 1, 2, 130
+NOT_CERTIFIED, NOT_WRITTEN, VIOLATED, BAD_INPUT, INTERRUPTED = 1, 1, 1, 2, 130
 
 # ClickException: newer typers carry their own copy of click, older ones import it.
 UsageProblem: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")

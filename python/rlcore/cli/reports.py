@@ -67,7 +67,7 @@ def show_evaluation(question: Question, found: Evaluation | FiniteHorizonEvaluat
     evaluation = found if isinstance(found, Evaluation) else at_first(found)
     if policy.ndim > len(mdp.pair_shape):  # one for each step
         policy = policy[0]
-    _heading(question, console)
+    heading(question, console)
     _start_value(evaluation, console)
     layout = layout_of(mdp)
     numbered = layout is not None and _draw_values(layout, mdp, policy, evaluation, console)
@@ -88,7 +88,7 @@ def show_evaluation(question: Question, found: Evaluation | FiniteHorizonEvaluat
 def show_occupancy(question: Question, occupancy: Occupancy | FiniteHorizonOccupancy, console: Console) -> None:
     """Print where a policy goes."""
     mdp = question.model.mdp
-    _heading(question, console)
+    heading(question, console)
     _visits_in_all(question, occupancy, console)
     layout = layout_of(mdp)
     if layout is not None:
@@ -108,7 +108,7 @@ def show_occupancy(question: Question, occupancy: Occupancy | FiniteHorizonOccup
 
 def show_settings(question: Question, comparison: SettingsComparison, console: Console) -> None:
     """Print what a policy is in every setting, and what that means."""
-    _heading(question, console, "in every setting")
+    heading(question, console, "in every setting")
     console.print(settings_table(comparison))
     console.print()
     for row in comparison.rows:
@@ -159,7 +159,8 @@ def show_facts(model: NamedModel, facts: Facts, console: Console) -> None:
 # ---- parts of a screen ----
 
 
-def _heading(question: Question, console: Console, setting: str | None = None) -> None:
+def heading(question: Question, console: Console, setting: str | None = None) -> None:
+    """Print what was asked."""
     console.print(Text.assemble((question.model.name, "bold"), "  ", (size_in_words(question.model.mdp), "dim")))
     console.print(Text(f"{question.policy.description}, {setting or in_words(question.setting)}"))
     console.print()

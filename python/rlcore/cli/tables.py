@@ -85,7 +85,7 @@ def value_table(mdp: MDP, policy: FloatArray, evaluation: Evaluation, chosen: Se
         return [*shown, takes, action_name(mdp, best[state]), write_advantage(advantage[state])]
 
     columns: dict[str, JustifyMethod] = {"state": "right", value_name(evaluation): "right", "policy takes": "left"}
-    table = _table(columns | ({"best action": "left", "advantage": "right"} if compared else {"gain": "right"}))
+    table = plain_table(columns | ({"best action": "left", "advantage": "right"} if compared else {"gain": "right"}))
     _fill(table, chosen, cells, glyphs)
     return table
 
@@ -104,14 +104,14 @@ def visit_table(mdp: MDP, occupancy: Occupancy | FiniteHorizonOccupancy, chosen:
         return [state_name(mdp, state), write_d(d[state]), *counted, bar]
 
     columns: dict[str, JustifyMethod] = {"state": "right", "d": "right"}
-    table = _table(columns | ({} if visits is None else {"visits": "right"}) | {"": "left"})
+    table = plain_table(columns | ({} if visits is None else {"visits": "right"}) | {"": "left"})
     _fill(table, chosen, cells, glyphs)
     return table
 
 
 def settings_table(comparison: SettingsComparison) -> Table:
     """Return a row for each setting that exists: start value, objective, reward a step, and the distance."""
-    table = _table(
+    table = plain_table(
         {"setting": "left", "start value": "right", "J": "right", "reward a step": "right", "distance": "right"}
     )
     for row in comparison.rows:
@@ -154,7 +154,8 @@ def facts_table(facts: Sequence[tuple[str, str]]) -> Table:
     return table
 
 
-def _table(columns: Mapping[str, JustifyMethod]) -> Table:
+def plain_table(columns: Mapping[str, JustifyMethod]) -> Table:
+    """Return a table without rows, with a line below its titles."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold", border_style="dim")
     for title, side in columns.items():
         table.add_column(title, justify=side, overflow="fold")

@@ -1,4 +1,4 @@
-"""Pictures of values, policies, occupancies, distributions, chains, of convergence, and of settings side by side.
+"""Pictures of values, policies, occupancies, distributions, chains, convergence, settings and improvements.
 
 Every function draws into the Matplotlib axes ``ax``, or into those of a new figure, and returns them. Matplotlib is an
 optional package, ``pip install 'rlcore[plot]'``, and is imported when the first picture is drawn.
@@ -6,8 +6,20 @@ optional package, ``pip install 'rlcore[plot]'``, and is imported when the first
 
 from rlcore.plot.chains import chain
 from rlcore.plot.history import convergence
+from rlcore.plot.improvements import bounds, improvement
 from rlcore.plot.limits import objectives, settings
 from rlcore.plot.policies import policy
 from rlcore.plot.states import occupancy, state_distribution, value
 
-__all__ = ["chain", "convergence", "objectives", "occupancy", "policy", "settings", "state_distribution", "value"]
+__all__ = [
+    "bounds",
+    "chain",
+    "convergence",
+    "improvement",
+    "objectives",
+    "occupancy",
+    "policy",
+    "settings",
+    "state_distribution",
+    "value",
+]
