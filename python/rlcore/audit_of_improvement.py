@@ -261,15 +261,15 @@ def lemma_rows(audit: ImprovementAudit) -> Iterator[AuditRow]:
         return
     for lemma in found:
         left, right = (Enclosure(np.ravel(x.lower), np.ravel(x.upper)) for x in (lemma.left, lemma.right))
-        verdicts = np.ravel(lemma.verdicts)
-        proven = np.array([verdict is not lemma.verdict for verdict in verdicts])
+        overall = lemma.verdict
+        elsewhere = np.array([verdict is not overall for verdict in np.ravel(lemma.verdicts)])
         with np.errstate(invalid="ignore"):
             slack = np.where(np.isinf(right.lower), np.inf, np.asarray(right.lower) - left.upper)
-        worst = int(np.argmin(np.where(proven, np.inf, slack)))
-        worst = worst if not proven[worst] else int(np.argmin(proven))
+        slack = np.where(np.isnan(slack), np.inf, slack)
+        worst = int(np.lexsort((slack, elsewhere))[0])
         source = lemma.source.removeprefix("theory ").partition(" ")[0].rstrip(",;")
         place = (source, lemma.formula)
-        yield row_of(lemma.name, place, Finding("<=", left[worst], right[worst], verdict=lemma.verdict), 0.0)
+        yield row_of(lemma.name, place, Finding("<=", left[worst], right[worst], verdict=overall), 0.0)
 
 
 # ---- theory 6 ----
