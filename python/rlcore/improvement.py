@@ -182,8 +182,10 @@ class _Plan:
             reason = too_large(base, need)
             if reason is not None:
                 reasons |= {name: reason for name, bound in self.wanted.items() if need in bound.needs}
+        gap = exact_gap(base, chunk, seen, horizon, self.tol) if self.new_return == "exact" else None
         if "step shift" in self.needs:
-            measures["step_shift"] = step_shifts(base, chunk, seen).l1
+            found = gap.step_shift if gap is not None else None
+            measures["step_shift"] = found if found is not None else step_shifts(base, chunk, seen).l1
         sides: dict[str, Enclosure] = {}
         if self.needs & {"action overlap", "state overlap", "ergodicity"}:
             self._measure_policies(chunk, seen, horizon, measures, sides)
@@ -195,7 +197,6 @@ class _Plan:
             name: Enclosure(np.broadcast_to(x.lower, count), np.broadcast_to(x.upper, count))
             for name, x in enclosed.items()
         }
-        gap = exact_gap(base, chunk, seen, horizon, self.tol) if self.new_return == "exact" else None
         return _Checked(seen, gap, enclosed, sides, reasons)
 
     @property

@@ -32,16 +32,20 @@ class ReturnGap:
         As the theory means it: were the sums of the rows of both policies the same.
     stored
         Of the policies as they are stored.
+    step_shift
+        ||(P' - P)^T w||_1, if it was found on the way.
     """
 
     normalised: Enclosure
     stored: Enclosure
+    step_shift: Enclosure | None = None
 
 
 def exact_gap(base: ComparisonBase, chunk: Chunk, seen: Compared, horizon: Enclosure | None, tol: float) -> ReturnGap:
     """Solve for W of every candidate; of those that change few states, by way of the base's own resolvent."""
     few = chunk.largest_change is not None and chunk.largest_change <= MOST_CHANGED
     reach: Any
+    step_shift = None
     if few and isinstance(base.setting, Discounted):
         assert horizon is not None
         gap = _gap_by_states(base, chunk, seen, horizon, tol)
@@ -50,10 +54,11 @@ def exact_gap(base: ComparisonBase, chunk: Chunk, seen: Compared, horizon: Enclo
     else:
         gap, shifts = _gap_by_solving(base, chunk, seen, horizon, tol)
         reach = _most_moved(base, shifts, horizon)
+        step_shift = shifts.l1
     # Excesses in the sums of rows add rho'^T excess, and rho' is not far from rho.
     moved = np.where(seen.drift_max == 0.0, 0.0, reach * seen.drift_max)
     drift = Enclosure(seen.drift.lower - moved, seen.drift.upper + moved)
-    return ReturnGap(gap, plus(gap, drift))
+    return ReturnGap(gap, plus(gap, drift), step_shift)
 
 
 def plus(*terms: Enclosure) -> Enclosure:
