@@ -28,9 +28,10 @@ class Measures:
     gamma
         The discount factor; 1 in `Episodic` and `Average`.
     horizon
-        Discounted: 1 / (1 - gamma). Episodic: T' = max (I - P')^-1 1, the longest expected episode under the candidate.
+        Discounted: 1 / (1 - gamma). Episodic: T' = max (I - P')^-1 1, the longest expected episode under the candidate;
+        infinite where it may go on for ever.
     either_horizon
-        Episodic: the longer of T' and of the base policy's own longest expected episode.
+        Episodic: max(T, T'), the longest expected episode under either policy.
     epsilon
         max |A| over all states and actions.
     epsilon_bar
@@ -102,7 +103,9 @@ class Bound:
     def _evaluated(self, measures: Measures) -> Any:
         with np.errstate(invalid="ignore", over="ignore"):
             found = np.asarray(self.function(measures), dtype=float)
-        return np.where(np.isnan(found), 0.0, found)  # 0 inf = 0
+        found = np.where(np.isnan(found), 0.0, found)  # 0 inf = 0
+        # Where the candidate stays for ever no product is small: sums that are 0 may have cancelled (theory 6).
+        return np.where(np.isposinf(measures.horizon), np.inf, found) if self.setting is Episodic else found
 
 
 _BOUNDS: dict[type, dict[str, Bound]] = {Discounted: {}, Episodic: {}, Average: {}}
@@ -229,7 +232,7 @@ def _alpha_horizon(m: Measures) -> Any:
     return np.where(m.alpha > 0.0, m.alpha, 1.0) / (1.0 / m.horizon + m.gamma * m.alpha) * (m.alpha > 0.0)
 
 
-# ---- Episodic: T' in place of the horizon 1 / (1 - gamma) -----------------------------------------------------------
+# ---- Episodic: T' in place of the horizon 1 / (1 - gamma), or the longer of T and T' --------------------------------
 
 
 @bound(Episodic)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,12 +37,16 @@ class ComparisonBase:
     eta
         rho0^T V; Average: the gain.
     advantage, advantage_error
-        A as a vector over pairs, and the bound on each number; zero, and infinite, where V does not exist.
+        A as a vector over pairs, and the bound on the error of each number; 0 where it does not exist.
+    epsilon
+        max |A| over all states and actions, where it exists.
     weight, weight_error
         w: rho, e or d, shape (S,), and the bound on its L1 error; not zero where the process can come.
     worth, worth_error
         What an excess of 1 in the sum of a state's row of probabilities adds to the return of a step: V; Average: the
         gain; Episodic: nothing. Rounding leaves such excesses in policies.
+    undefined, undefined_pairs
+        The states where V does not exist, and the pairs where A does not: Episodic, where the policy may stay for ever.
     """
 
     mdp: MDP
@@ -51,11 +55,13 @@ class ComparisonBase:
     eta: Enclosure
     advantage: FloatArray
     advantage_error: float
+    epsilon: Enclosure
     weight: FloatArray
     weight_error: float
     worth: FloatArray
     worth_error: float
     undefined: NDArray[np.bool_]
+    undefined_pairs: NDArray[np.bool_]
     solving: dict[str, Any]
 
     @property
@@ -68,10 +74,28 @@ class ComparisonBase:
         """The same as the core takes it."""
         return _core.Base(self.policy, self.worth, self.advantage, self.weight)
 
-    @property
-    def epsilon(self) -> Enclosure:
-        """Max |A| over all states and actions."""
-        return abs(Enclosure.around(float(np.abs(self.advantage).max()), self.advantage_error))
+    def where_defined(self, candidate: FloatArray) -> ComparisonBase:
+        """Return the base for one candidate: without the states where Abar does not exist.
+
+        If the candidate leads from a state that one of the policies reaches to one where V does not exist, then nothing
+        is known of its advantages.
+        """
+        if not self.undefined_pairs.any():
+            return self
+        taken = self.undefined_pairs & (candidate > 0.0)
+        lost = np.logical_or.reduceat(taken, self.mdp.pair_start[:-1])[self.mdp.pair_state]
+        meets = (self.reached_by(candidate) & self.undefined).any()
+        return replace(
+            self,
+            advantage=np.where(lost, 0.0, self.advantage),
+            advantage_error=float("inf") if meets else self.advantage_error,
+        )
+
+    def reached_by(self, candidate: FloatArray) -> NDArray[np.bool_]:
+        """Return the states that the candidate can reach from those that the base policy can reach."""
+        assert self.mdp.initial is not None
+        start = reachable_states(self.mdp, self.policy, self.mdp.initial)
+        return reachable_states(self.mdp, candidate, start.astype(float))
 
 
 def comparison_base(
@@ -95,11 +119,9 @@ def comparison_base(
     assert isinstance(found, Occupancy)
     _check(ev, tol, "V")
     bounds = ev.certificate.bounds
-    advantage = ev.advantage.ravel()
-    undefined = np.isnan(ev.value)
-    if undefined.any():
-        advantage = np.where(np.isnan(advantage), 0.0, advantage)
-    advantage_error = float("inf") if undefined.any() else float(bounds["advantage"])
+    undefined_pairs = np.isnan(ev.advantage.ravel())
+    advantage = np.where(undefined_pairs, 0.0, ev.advantage.ravel())
+    advantage_error = float(bounds["advantage"])
     name = "state" if isinstance(setting, Average) else "visits"
     weight = np.asarray(getattr(found, name))
     if isinstance(setting, Average):
@@ -117,11 +139,13 @@ def comparison_base(
         eta,
         np.ascontiguousarray(advantage),
         advantage_error,
+        abs(Enclosure.around(float(np.abs(advantage).max()), advantage_error)),
         _nowhere_lost(mdp, policy, setting, initial, weight),
         float(found.certificate.bounds[name]) + mdp.num_states * 5e-324,
         np.ascontiguousarray(worth),
         float(worth_error),
-        undefined,
+        np.isnan(ev.value),
+        undefined_pairs,
         {"num_threads": num_threads, "progress": progress},
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -20,10 +20,11 @@ from rlcore.mdp import MDP, as_mdp
 from rlcore.measures import (
     Compared,
     compared,
+    coupled,
     discounted_horizon,
     episodic_horizon,
     ergodicity,
-    overlap,
+    longer,
     step_shifts,
     too_large,
 )
@@ -124,6 +125,8 @@ def check_improvement(
     base = comparison_base(mdp, old, found_setting, tolerance, num_threads, progress)
     plan = _Plan(base, wanted, new_return, tolerance)
     chunks, batched = chunks_of(mdp, candidates, plan.needs_whole_policies)
+    if base.undefined_pairs.any():
+        chunks = _one_by_one(base, chunks)
     parts = []
     for chunk in chunks:
         try:
@@ -167,7 +170,11 @@ class _Plan:
 
     def check(self, chunk: Chunk) -> _Checked:
         """Look at the candidates, measure what is wanted, evaluate the bounds."""
-        base, seen = self.base, compared(self.base, chunk)
+        base = self.base
+        if base.undefined_pairs.any():
+            assert chunk.count == 1
+            base = base.where_defined(chunk.policies(base.mdp, base.policy)[0])
+        seen = compared(base, chunk)
         measures = dict(seen.measures)
         horizon = self._horizon(chunk, seen)
         if horizon is not None:
@@ -188,7 +195,7 @@ class _Plan:
             measures["step_shift"] = found if found is not None else step_shifts(base, chunk, seen).l1
         sides: dict[str, Enclosure] = {}
         if self.needs & {"action overlap", "state overlap", "ergodicity"}:
-            self._measure_policies(chunk, seen, horizon, measures, sides)
+            self._measure_policies(base, chunk, seen, horizon, measures, sides)
         lower, upper = at_lower(measures), at_upper(measures)
         bounds = self.wanted if self.new_return != "enclosed" else {**self.wanted, **self._one_step}
         enclosed = {name: bound.enclosed(lower, upper) for name, bound in bounds.items() if name not in reasons}
@@ -213,6 +220,7 @@ class _Plan:
 
     def _measure_policies(
         self,
+        base: ComparisonBase,
         chunk: Chunk,
         seen: Compared,
         horizon: Enclosure | None,
@@ -220,7 +228,7 @@ class _Plan:
         sides: dict[str, Enclosure],
     ) -> None:
         """Take the measures that need a solve for each candidate."""
-        base, needs = self.base, self.needs
+        needs = self.needs
         policies = chunk.policies(base.mdp, base.policy)
         if "ergodicity" in needs and too_large(base, "ergodicity") is None:
             found = [ergodicity(base, policy) for policy in policies]
@@ -234,6 +242,9 @@ class _Plan:
                 parting, side = _propagated(base, policies, need, seen, horizon)
                 measures[need.replace(" ", "_")] = parting
                 sides[name] = side
+        if isinstance(base.setting, Episodic) and needs & {"action overlap", "state overlap"}:
+            assert horizon is not None
+            measures["either_horizon"] = longer(horizon, episodic_horizon(base, base.policy[None]))
 
     def report(self, parts: list[_Checked], batched: bool) -> ImprovementReport:
         """Put the candidates together."""
@@ -336,17 +347,21 @@ def _propagated(
     low, high = np.empty(size), np.empty(size)
     carried, carried_error = np.empty(size), np.empty(size)
     for item, policy in enumerate(policies):
-        visits, parting, visits_error, relative = overlap(base, policy, need)
-        relative *= 1.0 + 2.0 * float(np.asarray(horizon.upper)[item])
-        most = float(parting.max())
-        mean = float(visits @ parting)
-        error = visits_error * most + (relative + base.mdp.num_states * ULP) * mean
+        longest = float(np.asarray(horizon.upper)[item])
+        if not np.isfinite(longest):
+            low[item], high[item], carried[item], carried_error[item] = 0.0, np.inf, 0.0, np.inf
+            continue
+        k = coupled(base, policy, need, longest)
+        mass = float(k.visits.sum()) + k.visits_error
+        mean = float(k.visits @ k.parting)
+        arithmetic = base.mdp.num_states * ULP
+        error = k.visits_error * float(k.parting.max()) + float(k.visits @ k.parting_error)
+        error += (k.relative_error + arithmetic) * mean
         low[item], high[item] = max(mean - error, 0.0), mean + error
         abar = np.add.reduceat((policy - base.policy) * base.advantage, base.mdp.pair_start[:-1])
         largest = float(np.abs(abar).max())
-        carried[item] = visits @ abar
-        mass = float(visits.sum()) + visits_error
-        carried_error[item] = visits_error * largest + (relative + base.mdp.num_states * ULP) * mass * largest
+        carried[item] = k.visits @ abar
+        carried_error[item] = k.visits_error * largest + (k.relative_error + arithmetic) * mass * largest
         carried_error[item] += mass * float(seen.abar_error[item])
     parting_sum = Enclosure(low, high)
     u = times(Enclosure(base.gamma, base.gamma), times(parting_sum, horizon))
@@ -386,6 +401,13 @@ def _wanted(bounds: str | Iterable[str], setting: Any, new_return: NewReturn) ->
 def _not_evaluated(bound: Bound, reason: str, seen: Compared, verdict: Verdict) -> BoundReport:
     verdicts = as_verdicts(np.full(np.shape(seen.gain.lower), verdict))
     return BoundReport(bound.name, bound.formula, bound.source, None, None, None, None, verdicts, reason)
+
+
+def _one_by_one(base: ComparisonBase, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """Hand out candidates one at a time: where advantages are missing, each has states of its own without Abar."""
+    for chunk in chunks:
+        for item, policy in enumerate(chunk.policies(base.mdp, base.policy)):
+            yield Chunk(chunk.first + item, 1, np.ascontiguousarray(policy[None]))
 
 
 def _in_batch(mdp: MDP, error: InputError, chunk: Chunk, batched: bool) -> InputError:

@@ -13,7 +13,7 @@ from rlcore import _core
 from rlcore.arguments import as_callback, as_num_threads
 from rlcore.bounds import Need
 from rlcore.candidates import Chunk
-from rlcore.comparison_base import ComparisonBase, reachable_states
+from rlcore.comparison_base import ComparisonBase
 from rlcore.enclosure import ULP, Enclosure
 from rlcore.errors import ImproperPolicyError
 from rlcore.evaluation import evaluate
@@ -149,19 +149,19 @@ def discounted_horizon(base: ComparisonBase, most_sum: FloatArray) -> Enclosure:
 
 
 def episodic_horizon(base: ComparisonBase, policies: FloatArray) -> Enclosure:
-    """Enclose T' = max (I - P')^-1 1 over the states that either policy can reach; inf if an episode may not end."""
+    """Enclose T' = max (I - P')^-1 1 over the states where it exists.
+
+    It is infinite if the candidate may stay for ever where one of the two policies leads.
+    """
     lower, upper = np.empty(len(policies)), np.empty(len(policies))
-    initial = base.mdp.initial
-    assert initial is not None
     for item, policy in enumerate(policies):
-        seen = reachable_states(base.mdp, base.policy, initial) | reachable_states(base.mdp, policy, initial)
         try:
             found = evaluate(
                 base.mdp,
                 policy,
                 Episodic(),
                 reward=one_each_step(base.mdp, policy),
-                tol=1e-6,
+                tol=1e-9,
                 raise_on_failure=False,
                 **base.solving,
             )
@@ -169,11 +169,19 @@ def episodic_horizon(base: ComparisonBase, policies: FloatArray) -> Enclosure:
             lower[item] = upper[item] = np.inf
             continue
         assert isinstance(found, Evaluation)
-        remaining = found.value[seen]
-        longest = np.inf if np.isnan(remaining).any() else float(remaining.max())
+        endless = np.isnan(found.value)
+        if endless.any() and (endless & base.reached_by(policy)).any():
+            lower[item] = upper[item] = np.inf
+            continue
+        longest = float(np.nanmax(found.value))
         error = found.certificate.bounds["value"] + 8 * ULP * longest
         lower[item], upper[item] = max(longest - error, 0.0), longest + error
-    return Enclosure(lower, np.where(np.isnan(upper), np.inf, upper))
+    return Enclosure(lower, upper)
+
+
+def longer(a: Enclosure, b: Enclosure) -> Enclosure:
+    """Enclose the larger of two numbers."""
+    return Enclosure(np.maximum(a.lower, b.lower), np.maximum(a.upper, b.upper))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,22 +218,44 @@ def step_shifts(base: ComparisonBase, chunk: Chunk, seen: Compared, functions: F
     return StepShifts(abs(Enclosure.around(found.l1, error)), error, np.abs(found.mass) + error, found.carried)
 
 
-def overlap(base: ComparisonBase, policy: FloatArray, need: Need) -> tuple[FloatArray, FloatArray, float, float]:
-    """Find k, the visits under a coupling of base and candidate that end where they part, and c, the chance to part.
+@dataclass(frozen=True, slots=True, eq=False)
+class Coupled:
+    """Base and candidate followed for as long as they do the same (theory 6).
 
-    Returns k and c in each state, the bound on the L1 error of k, and one on the relative error of c and of k that is
-    due to rounding in the coupled chain.
+    Attributes
+    ----------
+    visits, visits_error
+        k in each state, and the bound on its L1 error.
+    parting, parting_error
+        c, the chance to part there, and the bound on the error of each.
+    relative_error
+        The part of the error of k that is due to rounding in the coupled chain, relative to the sum of k.
     """
+
+    visits: FloatArray
+    visits_error: float
+    parting: FloatArray
+    parting_error: FloatArray
+    relative_error: float
+
+
+def coupled(base: ComparisonBase, policy: FloatArray, need: Need, horizon: float) -> Coupled:
+    """Find what the processes of both policies visit together; no visit lasts longer than the horizon."""
     mdp = base.mdp
-    chain, parting = _coupled_chain(mdp, base.policy, policy, need)
-    initial = mdp.initial
-    assert initial is not None
+    chain, parting = _coupled_chain(mdp, base.policy, policy, need, isinstance(base.setting, Episodic))
     alone = np.ones(mdp.num_states)
     found = occupancy(chain, alone, base.setting, tol=1e-12, raise_on_failure=False, **base.solving)
     assert isinstance(found, Occupancy)
     assert found.visits is not None
-    entries = int(np.diff(mdp.pair_start).max()) + 4
-    return found.visits, parting, float(found.certificate.bounds["visits"]), entries * ULP
+    entries = int(np.diff(mdp.pair_start).max()) + int(np.diff(mdp.transition.indptr).max()) + 4
+    distance = np.add.reduceat(np.abs(policy - base.policy), mdp.pair_start[:-1])
+    return Coupled(
+        found.visits,
+        float(found.certificate.bounds["visits"]),
+        parting,
+        entries * ULP * (distance + parting),
+        entries * ULP * (1.0 + 2.0 * horizon),
+    )
 
 
 def ergodicity(base: ComparisonBase, policy: FloatArray) -> dict[str, Enclosure]:
@@ -265,33 +295,53 @@ def too_large(base: ComparisonBase, need: Need) -> str | None:
     return None
 
 
-def _coupled_chain(mdp: MDP, policy: FloatArray, candidate: FloatArray, need: Need) -> tuple[MDP, FloatArray]:
+def _coupled_chain(
+    mdp: MDP, policy: FloatArray, candidate: FloatArray, need: Need, undiscounted: bool
+) -> tuple[MDP, FloatArray]:
     """Return the chain of M, in which parting is ending, as a model with one action, and c in each state."""
     pairs = np.arange(mdp.num_pairs)
     change = candidate - policy
+    transition = _ending_rows(mdp) if undiscounted else mdp.transition
+    termination = np.zeros(mdp.num_pairs) if mdp.termination is None else mdp.termination.ravel()
 
     def mixed(weights: FloatArray) -> csr_array:
-        return csr_array((weights, (mdp.pair_state, pairs)), shape=(mdp.num_states, mdp.num_pairs)) @ mdp.transition
+        return csr_array((weights, (mdp.pair_state, pairs)), shape=(mdp.num_states, mdp.num_pairs)) @ transition
+
+    def ended(weights: FloatArray) -> FloatArray:
+        return np.asarray(np.add.reduceat(weights * termination, mdp.pair_start[:-1]))
 
     if need == "action overlap":
         kernel = mixed(np.minimum(policy, candidate))
+        together = ended(np.minimum(policy, candidate))
         parting = np.add.reduceat(np.abs(change), mdp.pair_start[:-1]) / 2.0
     else:
         moved = mixed(change)
         kernel = mixed(policy) + moved.minimum(0.0)
         kernel.data = np.maximum(kernel.data, 0.0)
-        ending = np.zeros(mdp.num_states)
-        if mdp.termination is not None:
-            ending = np.add.reduceat(change * mdp.termination.ravel(), mdp.pair_start[:-1])
+        together = np.minimum(ended(policy), ended(candidate))
         # Half of what moves, gained or lost; rows that sum to 1 but for rounding lose not quite what they gain.
-        gained = moved.maximum(0.0).sum(axis=1) + np.maximum(ending, 0.0)
-        lost = (-moved.minimum(0.0)).sum(axis=1) + np.maximum(-ending, 0.0)
+        gained = moved.maximum(0.0).sum(axis=1) + np.maximum(ended(change), 0.0)
+        lost = (-moved.minimum(0.0)).sum(axis=1) + np.maximum(-ended(change), 0.0)
         parting = np.maximum(gained, lost)
     kernel.sum_duplicates()
-    ends = np.maximum(1.0 - kernel.sum(axis=1), 0.0)
+    kernel.eliminate_zeros()
+    # Both ways to end without a subtraction; a discounted chain needs only that nothing is lost or gained.
+    ends = together + parting if undiscounted else np.maximum(1.0 - kernel.sum(axis=1), 0.0)
     start = np.arange(mdp.num_states + 1)
     chain = MDP(kernel, np.zeros(mdp.num_states), pair_start=start, termination=ends, initial=mdp.initial)
     return chain, parting
+
+
+def _ending_rows(mdp: MDP) -> csr_array:
+    """Return P with 1 less the rest of the row, the termination included, for P(s|s,a) wherever that is positive."""
+    transition = mdp.transition.copy()
+    row = np.repeat(np.arange(mdp.num_pairs), np.diff(transition.indptr))
+    stays = transition.indices == mdp.pair_state[row]
+    leaving = csr_array((np.where(stays, 0.0, transition.data), transition.indices, transition.indptr), transition.shape)
+    ends = 0.0 if mdp.termination is None else mdp.termination.ravel()
+    remaining = np.maximum(1.0 - leaving.sum(axis=1) - ends, 0.0)
+    transition.data = np.where(stays, remaining[row], transition.data)
+    return transition
 
 
 def _share(base: ComparisonBase) -> Enclosure:

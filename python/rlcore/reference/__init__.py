@@ -31,6 +31,7 @@ Wait for the reward or give up: what is it worth to wait every other time?
 """
 
 from .bounds import bounds, bounds_average, bounds_episodic, enclosures, enclosures_episodic
+from .check_improvement import ImprovementCheck, check_improvement
 from .conservative import ConservativeStep, conservative_step, mixture_bound
 from .convergence import direct_parameter_bound, npg_bound, simulation_bound
 from .coupling import Coupling, coupling
@@ -105,6 +106,7 @@ __all__ = [
     "FutilityIdentity",
     "ImproperPolicyError",
     "Improvement",
+    "ImprovementCheck",
     "Occupancy",
     "PerformanceDifference",
     "PolicyDivergences",
@@ -115,6 +117,7 @@ __all__ = [
     "bounds_episodic",
     "cesaro_limit",
     "chain_structure",
+    "check_improvement",
     "conservative_step",
     "coupling",
     "death_mdp",

@@ -149,9 +149,22 @@ def bounds(
     >>> {name: str(found[name]) for name in ("lemma_2_5", "eq_107", "span_107", "cpo_tv", "propagated_state")}
     {'lemma_2_5': '4/3', 'eq_107': '8/9', 'span_107': '4/9', 'cpo_tv': '8/9', 'propagated_state': '4/9'}
     """
+    result = improvement(transition, policy, candidate, initial, gamma, reward)
+    return bounds_beside(result, transition, policy, candidate, initial, gamma, termination)
+
+
+def bounds_beside(
+    result: Improvement,
+    transition: Sequence[Sequence[Sequence[Number]]],
+    policy: Sequence[Sequence[Number]],
+    candidate: Sequence[Sequence[Number]],
+    initial: Sequence[Number],
+    gamma: Number,
+    termination: Sequence[Sequence[Number]] | None,
+) -> dict[str, Extended]:
+    """Return what :func:`bounds` does, of an improvement that is known."""
     P, pi, pi_new, discount = exact(transition), exact(policy), exact(candidate), exact(gamma)
     end = _termination(P, termination)
-    result = improvement(transition, policy, candidate, initial, discount, reward)
     rho = occupancy(transition, policy, initial, discount).visits
     divergences = policy_divergences(pi, pi_new, result.state)
     ends = any(x > 0 for row in end for x in row)
@@ -241,10 +254,23 @@ def enclosures(
     >>> str(lower), str(upper)                              # the return is 2
     ('14/9', '2')
     """
+    result = improvement(transition, policy, candidate, initial, gamma, reward)
+    return enclosures_beside(result, transition, policy, candidate, initial, gamma, termination)
+
+
+def enclosures_beside(
+    result: Improvement,
+    transition: Sequence[Sequence[Sequence[Number]]],
+    policy: Sequence[Sequence[Number]],
+    candidate: Sequence[Sequence[Number]],
+    initial: Sequence[Number],
+    gamma: Number,
+    termination: Sequence[Sequence[Number]] | None,
+) -> dict[str, tuple[Fraction, Fraction]]:
+    """Return what :func:`enclosures` does, of an improvement that is known."""
     P, policies, discount = exact(transition), (exact(policy), exact(candidate)), exact(gamma)
     end = _termination(P, termination)
     ends = any(x > 0 for row in end for x in row)
-    result = improvement(transition, policy, candidate, initial, discount, reward)
     togethers = _discounted_togethers(P, policies, end, exact(initial), discount)
     horizon = discount / (1 - discount)
     return {name: _enclosure(result, k, horizon * k.parting, ends) for name, k in togethers.items()}
