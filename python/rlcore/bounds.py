@@ -8,13 +8,16 @@ its measures: it is evaluated at their lower and at their upper ends, which encl
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
 
 from rlcore.enclosure import ULP, Enclosure
 from rlcore.settings import Average, Discounted, Episodic
+
+VANISHING = 1e-250  # a bound below which one of its products may have underflowed
+LEAST = 1e-70
 
 Need = Literal["step shift", "action overlap", "state overlap", "ergodicity"]
 
@@ -98,7 +101,11 @@ class Bound:
 
     def enclosed(self, lower: Measures, upper: Measures) -> Enclosure:
         """Return the bound between its values at the lower and at the upper ends of the measures."""
-        return Enclosure(self._evaluated(lower) * (1.0 - 32 * ULP), self._evaluated(upper) * (1.0 + 32 * ULP))
+        low, high = self._evaluated(lower) * (1.0 - 32 * ULP), self._evaluated(upper) * (1.0 + 32 * ULP)
+        vanishing = high < VANISHING
+        if not vanishing.any():
+            return Enclosure(low, high)
+        return Enclosure(np.where(vanishing, 0.0, low), np.where(vanishing, self._evaluated(_lifted(upper)), high))
 
     def _evaluated(self, measures: Measures) -> Any:
         with np.errstate(invalid="ignore", over="ignore"):
@@ -106,6 +113,15 @@ class Bound:
         found = np.where(np.isnan(found), 0.0, found)  # 0 inf = 0
         # Where the candidate stays for ever no product is small: sums that are 0 may have cancelled (theory 6).
         return np.where(np.isposinf(measures.horizon), np.inf, found) if self.setting is Episodic else found
+
+
+def _lifted(measures: Measures) -> Measures:
+    """Return measures that are at least as large, and none so small that a product of four of them underflows."""
+
+    def lifted(x: Any) -> Any:
+        return None if x is None else np.where((np.asarray(x) > 0.0) & (np.asarray(x) < LEAST), LEAST, x)
+
+    return Measures(**{field.name: lifted(getattr(measures, field.name)) for field in fields(Measures)})
 
 
 _BOUNDS: dict[type, dict[str, Bound]] = {Discounted: {}, Episodic: {}, Average: {}}

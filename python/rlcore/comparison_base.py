@@ -45,6 +45,8 @@ class ComparisonBase:
     worth, worth_error
         What an excess of 1 in the sum of a state's row of probabilities adds to the return of a step: V; Average: the
         gain; Episodic: nothing. Rounding leaves such excesses in policies.
+    row_defect
+        Bounds by how much a row of the model and its termination miss the sum 1.
     undefined, undefined_pairs
         The states where V does not exist, and the pairs where A does not: Episodic, where the policy may stay for ever.
     """
@@ -60,6 +62,7 @@ class ComparisonBase:
     weight_error: float
     worth: FloatArray
     worth_error: float
+    row_defect: float
     undefined: NDArray[np.bool_]
     undefined_pairs: NDArray[np.bool_]
     solving: dict[str, Any]
@@ -144,6 +147,7 @@ def comparison_base(
         float(found.certificate.bounds[name]) + mdp.num_states * 5e-324,
         np.ascontiguousarray(worth),
         float(worth_error),
+        _row_defect(mdp),
         np.isnan(ev.value),
         undefined_pairs,
         {"num_threads": num_threads, "progress": progress},
@@ -193,6 +197,12 @@ def _nowhere_lost(
         lost = (weight == 0.0) & reachable_states(mdp, policy, initial)
         weight = np.where(lost, 5e-324, weight)
     return np.ascontiguousarray(weight)
+
+
+def _row_defect(mdp: MDP) -> float:
+    termination = 0.0 if mdp.termination is None else mdp.termination.ravel()
+    rounding = (int(np.diff(mdp.transition.indptr).max()) + 2) * ULP
+    return float(np.abs(mdp.transition.sum(axis=1) + termination - 1.0).max()) + rounding
 
 
 def _start_of(mdp: MDP, setting: Discounted | Episodic | Average) -> FloatArray:

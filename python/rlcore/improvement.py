@@ -15,9 +15,11 @@ from rlcore.candidates import Chunk, PolicyChanges, chunks_of
 from rlcore.comparison_base import ComparisonBase, comparison_base
 from rlcore.enclosure import ULP, Enclosure, Verdict, as_verdicts, at_most
 from rlcore.errors import ArgumentError, InputError, PolicyError
+from rlcore.evaluation import evaluate
 from rlcore.improvement_report import BoundReport, ImprovementReport
 from rlcore.mdp import MDP, as_mdp
 from rlcore.measures import (
+    UNDERFLOW,
     Compared,
     compared,
     coupled,
@@ -28,7 +30,7 @@ from rlcore.measures import (
     step_shifts,
     too_large,
 )
-from rlcore.results import Certificate, FloatArray, Progress
+from rlcore.results import Certificate, Evaluation, FloatArray, Progress
 from rlcore.return_gap import ReturnGap, exact_gap, plus, times
 from rlcore.settings import Average, Discounted, Episodic, Setting, as_setting
 
@@ -179,17 +181,12 @@ class _Plan:
         horizon = self._horizon(chunk, seen)
         if horizon is not None:
             measures["horizon"] = horizon
-        if horizon is not None and isinstance(base.setting, Episodic):
-            own = episodic_horizon(base, base.policy[None])
-            measures["either_horizon"] = Enclosure(
-                np.maximum(horizon.lower, own.lower), np.maximum(horizon.upper, own.upper)
-            )
         reasons: dict[str, str] = {}
         for need in self.needs:
             reason = too_large(base, need)
             if reason is not None:
                 reasons |= {name: reason for name, bound in self.wanted.items() if need in bound.needs}
-        gap = exact_gap(base, chunk, seen, horizon, self.tol) if self.new_return == "exact" else None
+        gap = self._exact_gap(base, chunk, seen, horizon) if self.new_return == "exact" else None
         if "step shift" in self.needs:
             found = gap.step_shift if gap is not None else None
             measures["step_shift"] = found if found is not None else step_shifts(base, chunk, seen).l1
@@ -205,6 +202,16 @@ class _Plan:
             for name, x in enclosed.items()
         }
         return _Checked(seen, gap, enclosed, sides, reasons)
+
+    def _exact_gap(
+        self, base: ComparisonBase, chunk: Chunk, seen: Compared, horizon: Enclosure | None
+    ) -> ReturnGap:
+        """Solve for eta' - L."""
+        gap = exact_gap(base, chunk, seen, horizon, self.tol)
+        step_shift = gap.step_shift
+        if isinstance(base.setting, Episodic):
+            gap = _evaluated_where_loose(base, chunk, seen, gap, self.tol)
+        return ReturnGap(_widened(gap.normalised, seen), _widened(gap.stored, seen), step_shift)
 
     @property
     def _one_step(self) -> dict[str, Bound]:
@@ -371,12 +378,18 @@ def _propagated(
 
 
 def _drift_bound(base: ComparisonBase, seen: Compared) -> Any:
-    """Bound what excesses in the sums of the candidate's rows can add to its return."""
-    if isinstance(base.setting, Discounted):
-        longest = np.asarray(discounted_horizon(base, seen.most_sum).upper)
-    else:
-        longest = np.ones(np.shape(seen.most_sum))
-    return np.where(seen.drift_max == 0.0, 0.0, longest * seen.drift_max)
+    """Bound what rows that do not sum to 1 can add to eta' - L beyond the bounds of the theory.
+
+    An excess in the candidate's row earns its share of V; and it makes visits, as a model's row does that is taken more
+    often than one with another sum: the sum of rho' - rho is not 0 then, and (rho' - rho)^T Abar more than its span.
+    """
+    if not isinstance(base.setting, Discounted):
+        return np.where(seen.drift_max == 0.0, 0.0, seen.drift_max)
+    longest = np.asarray(discounted_horizon(base, seen.most_sum).upper)
+    made = np.asarray(seen.sum_change) + 2.0 * np.asarray(seen.tv.upper) * base.row_defect
+    largest = np.asarray(seen.measures["epsilon_bar"].upper)
+    visits = np.where((made == 0.0) | (largest == 0.0), 0.0, base.gamma * longest * made * largest)
+    return np.where(seen.drift_max == 0.0, 0.0, longest * seen.drift_max) + visits
 
 
 def _wanted(bounds: str | Iterable[str], setting: Any, new_return: NewReturn) -> dict[str, Bound]:
@@ -401,6 +414,29 @@ def _wanted(bounds: str | Iterable[str], setting: Any, new_return: NewReturn) ->
 def _not_evaluated(bound: Bound, reason: str, seen: Compared, verdict: Verdict) -> BoundReport:
     verdicts = as_verdicts(np.full(np.shape(seen.gain.lower), verdict))
     return BoundReport(bound.name, bound.formula, bound.source, None, None, None, None, verdicts, reason)
+
+
+def _widened(gap: Enclosure, seen: Compared) -> Enclosure:
+    """Allow for products that underflow; nothing does for a candidate that is the base policy."""
+    lost = np.where(np.asarray(seen.measures["alpha"].upper) > 0.0, UNDERFLOW, 0.0)
+    return Enclosure(np.asarray(gap.lower) - lost, np.asarray(gap.upper) + lost)
+
+
+def _evaluated_where_loose(base: ComparisonBase, chunk: Chunk, seen: Compared, gap: ReturnGap, tol: float) -> ReturnGap:
+    """Sharpen the gaps of episodes by returns: where episodes last long, these may be known better than W and e."""
+    policies = chunk.policies(base.mdp, base.policy)
+    lower, upper = np.array(gap.stored.lower), np.array(gap.stored.upper)
+    size = np.maximum(np.abs(lower), np.abs(upper))
+    for item in np.flatnonzero(~(upper - lower <= tol * size)):
+        found = evaluate(base.mdp, policies[item], base.setting, tol=0.0, raise_on_failure=False, **base.solving)
+        assert isinstance(found, Evaluation)
+        eta_new = Enclosure.around(found.start_value, found.certificate.bounds["start_value"])
+        surrogate = plus(base.eta, seen.gain[item])
+        direct = plus(eta_new, Enclosure(-np.asarray(surrogate.upper), -np.asarray(surrogate.lower)))
+        if not np.isnan([direct.lower, direct.upper]).any():
+            lower[item], upper[item] = max(lower[item], direct.lower), min(upper[item], direct.upper)
+    sharper = Enclosure(lower, upper)
+    return ReturnGap(sharper, sharper)
 
 
 def _one_by_one(base: ComparisonBase, chunks: Iterator[Chunk]) -> Iterator[Chunk]:

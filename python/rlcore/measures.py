@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, diags_array
 from scipy.spatial.distance import pdist
 
 from rlcore import _core
@@ -15,13 +15,16 @@ from rlcore.bounds import Need
 from rlcore.candidates import Chunk
 from rlcore.comparison_base import ComparisonBase
 from rlcore.enclosure import ULP, Enclosure
-from rlcore.errors import ImproperPolicyError
+from rlcore.errors import ConvergenceError, ImproperPolicyError
 from rlcore.evaluation import evaluate
 from rlcore.long_run import deviation_rows
 from rlcore.mdp import MDP
 from rlcore.occupancy import occupancy, successor_representation
-from rlcore.results import Evaluation, FloatArray, Occupancy
+from rlcore.results import CertifiedArray, Evaluation, FloatArray, Occupancy
 from rlcore.settings import Average, Discounted, Episodic
+
+# Bounds what is lost where products of probabilities below 1e-300 are too small for doubles.
+UNDERFLOW = 1e-290
 
 MOST_STATES = 512  # of models whose resolvent is formed whole
 
@@ -48,6 +51,8 @@ class Compared:
         max TV where w > 0.
     drift, drift_max
         What excesses in the sums of the candidate's rows add to the return: to first order, and the most in one step.
+    sum_change
+        Bounds sum w |sum_a pi' - sum_a pi|, the excesses themselves.
     most_sum
         Bounds the sums of the candidates' rows.
     """
@@ -63,6 +68,7 @@ class Compared:
     tv_visited: FloatArray
     drift: Enclosure
     drift_max: FloatArray
+    sum_change: FloatArray
     most_sum: FloatArray
 
 
@@ -84,16 +90,20 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
     num_actions = int(np.diff(mdp.pair_start).max())
     relative = _core.kl_error(num_actions) + _core.COMPARISON_ERROR
     rounding = (num_actions + 4) * ULP + _core.COMPARISON_ERROR
-    alpha = Enclosure.around(found.alpha, (num_actions + 4) * ULP * found.alpha)
+    lost = np.where(found.alpha > 0.0, UNDERFLOW, 0.0)
+    alpha = Enclosure.around(found.alpha, (num_actions + 4) * ULP * found.alpha + lost)
     most_tv = np.asarray(alpha.upper)
     with np.errstate(invalid="ignore", over="ignore"):
         abar_error = np.where(
-            most_tv == 0.0, 0.0, 2.0 * most_tv * base.advantage_error + (num_actions + 4) * ULP * found.abar_scale
+            most_tv == 0.0,
+            0.0,
+            2.0 * most_tv * base.advantage_error + (num_actions + 4) * ULP * found.abar_scale + lost,
         )
-        tv = Enclosure.around(found.tv, rounding * found.tv + base.weight_error * found.tv_visited * (1.0 + rounding))
-        root_kl_error = relative * found.root_kl + _times(base.weight_error, np.sqrt(found.kl_visited))
+        tv_error = rounding * found.tv + base.weight_error * found.tv_visited * (1.0 + rounding) + lost
+        tv = Enclosure.around(found.tv, tv_error)
+        root_kl_error = np.sqrt(lost) + relative * found.root_kl + _times(base.weight_error, np.sqrt(found.kl_visited))
         root_kl = Enclosure.around(found.root_kl, root_kl_error)
-        kl = Enclosure.around(found.kl, relative * found.kl + _times(base.weight_error, found.kl_visited))
+        kl = Enclosure.around(found.kl, lost + relative * found.kl + _times(base.weight_error, found.kl_visited))
         can_end = mdp.can_end
         low = np.minimum(found.abar_min, 0.0) if can_end else found.abar_min
         high = np.maximum(found.abar_max, 0.0) if can_end else found.abar_max
@@ -103,7 +113,8 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
         )
         largest = abs(Enclosure.around(np.maximum(-low, high), abar_error))
         gain_error = (
-            _times(2.0 * tv.upper, base.advantage_error)
+            lost
+            + _times(2.0 * tv.upper, base.advantage_error)
             + rounding * found.gain_scale
             + base.weight_error * np.where(found.tv_visited == 0.0, 0.0, found.abar_visited + abar_error)
         )
@@ -111,7 +122,7 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
         drift_error += base.weight_error * found.drift_max
     average = isinstance(base.setting, Average)
     share = Enclosure(1.0, 1.0) if average else _share(base)
-    largest_kl = Enclosure.around(found.kl_max, _core.kl_error(num_actions) * found.kl_max)
+    largest_kl = Enclosure.around(found.kl_max, _core.kl_error(num_actions) * found.kl_max + lost)
     measures = {
         "gamma": base.gamma,
         "epsilon": base.epsilon,
@@ -134,6 +145,7 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
         found.tv_visited * (1.0 + rounding),
         Enclosure.around(found.drift, drift_error),
         found.drift_max + _times(base.worth_error, found.sum_change),
+        found.sum_change * (1.0 + rounding),
         np.maximum(found.largest_row_sum, 1.0),
     )
 
@@ -271,7 +283,7 @@ def ergodicity(base: ComparisonBase, policy: FloatArray) -> dict[str, Enclosure]
     if isinstance(setting, Discounted):
         rows = successor_representation(mdp, policy, setting, states, tol=1e-12, raise_on_failure=False, **base.solving)
     else:
-        rows = deviation_rows(mdp, policy, states, tol=1e-12, **base.solving)
+        rows = _deviation_rows(base, policy)
     assert rows.certificate is not None
     error = float(np.max(rows.certificate.error_bound)) + mdp.num_states * ULP * float(np.abs(rows).sum(axis=1).max())
     farthest = float(pdist(rows, "cityblock").max(initial=0.0)) / 2.0
@@ -280,6 +292,15 @@ def ergodicity(base: ComparisonBase, policy: FloatArray) -> dict[str, Enclosure]
         trace = float(np.trace(rows)) + 1.0
         found["kappa"] = Enclosure.around(trace, mdp.num_states * error)
     return found
+
+
+def _deviation_rows(base: ComparisonBase, policy: FloatArray) -> CertifiedArray:
+    """Return all rows of H' with the best certificate that can be had."""
+    try:
+        return deviation_rows(base.mdp, policy, np.arange(base.mdp.num_states), tol=1e-12, **base.solving)
+    except ConvergenceError as error:
+        found: CertifiedArray = error.result
+        return found
 
 
 def one_each_step(mdp: MDP, policy: FloatArray) -> FloatArray:
@@ -301,47 +322,41 @@ def _coupled_chain(
     """Return the chain of M, in which parting is ending, as a model with one action, and c in each state."""
     pairs = np.arange(mdp.num_pairs)
     change = candidate - policy
-    transition = _ending_rows(mdp) if undiscounted else mdp.transition
     termination = np.zeros(mdp.num_pairs) if mdp.termination is None else mdp.termination.ravel()
 
     def mixed(weights: FloatArray) -> csr_array:
-        return csr_array((weights, (mdp.pair_state, pairs)), shape=(mdp.num_states, mdp.num_pairs)) @ transition
+        return csr_array((weights, (mdp.pair_state, pairs)), shape=(mdp.num_states, mdp.num_pairs)) @ mdp.transition
 
-    def ended(weights: FloatArray) -> FloatArray:
-        return np.asarray(np.add.reduceat(weights * termination, mdp.pair_start[:-1]))
+    def summed(weights: FloatArray) -> FloatArray:
+        return np.asarray(np.add.reduceat(weights, mdp.pair_start[:-1]))
 
     if need == "action overlap":
         kernel = mixed(np.minimum(policy, candidate))
-        together = ended(np.minimum(policy, candidate))
-        parting = np.add.reduceat(np.abs(change), mdp.pair_start[:-1]) / 2.0
+        parting = summed(np.abs(change)) / 2.0
+        together = summed(np.minimum(policy, candidate) * termination)
     else:
-        moved = mixed(change)
+        ending = summed(change * termination)
+        moved = _balanced(mixed(change), ending) if undiscounted else mixed(change)
         kernel = mixed(policy) + moved.minimum(0.0)
         kernel.data = np.maximum(kernel.data, 0.0)
-        together = np.minimum(ended(policy), ended(candidate))
         # Half of what moves, gained or lost; rows that sum to 1 but for rounding lose not quite what they gain.
-        gained = moved.maximum(0.0).sum(axis=1) + np.maximum(ended(change), 0.0)
-        lost = (-moved.minimum(0.0)).sum(axis=1) + np.maximum(-ended(change), 0.0)
+        gained = moved.maximum(0.0).sum(axis=1) + np.maximum(ending, 0.0)
+        lost = (-moved.minimum(0.0)).sum(axis=1) + np.maximum(-ending, 0.0)
         parting = np.maximum(gained, lost)
+        together = np.minimum(summed(policy * termination), summed(candidate * termination))
     kernel.sum_duplicates()
     kernel.eliminate_zeros()
-    # Both ways to end without a subtraction; a discounted chain needs only that nothing is lost or gained.
-    ends = together + parting if undiscounted else np.maximum(1.0 - kernel.sum(axis=1), 0.0)
+    # Both ways to end without a subtraction; of a discounted chain only what goes on is read.
+    ends = np.minimum(together + parting, 1.0) if undiscounted else np.maximum(1.0 - kernel.sum(axis=1), 0.0)
     start = np.arange(mdp.num_states + 1)
     chain = MDP(kernel, np.zeros(mdp.num_states), pair_start=start, termination=ends, initial=mdp.initial)
     return chain, parting
 
 
-def _ending_rows(mdp: MDP) -> csr_array:
-    """Return P with 1 less the rest of the row, the termination included, for P(s|s,a) wherever that is positive."""
-    transition = mdp.transition.copy()
-    row = np.repeat(np.arange(mdp.num_pairs), np.diff(transition.indptr))
-    stays = transition.indices == mdp.pair_state[row]
-    leaving = csr_array((np.where(stays, 0.0, transition.data), transition.indices, transition.indptr), transition.shape)
-    ends = 0.0 if mdp.termination is None else mdp.termination.ravel()
-    remaining = np.maximum(1.0 - leaving.sum(axis=1) - ends, 0.0)
-    transition.data = np.where(stays, remaining[row], transition.data)
-    return transition
+def _balanced(moved: csr_array, ending: FloatArray) -> csr_array:
+    """Return P' - P with what remains of each row on the diagonal, as it does without a discount."""
+    elsewhere = moved - diags_array(moved.diagonal())
+    return elsewhere - diags_array(elsewhere.sum(axis=1) + ending)
 
 
 def _share(base: ComparisonBase) -> Enclosure:
