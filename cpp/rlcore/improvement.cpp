@@ -152,7 +152,8 @@ class Findings {
     if (is_negative || !(std::fabs(row_sum - 1.0) <= kRowTolerance)) {
       check_policy_row(mdp, state, row, "candidates", item);
     }
-    const double tv = 0.5 * distance;
+    // Half of the least positive number would be 0, which is kept for rows that do not change.
+    const double tv = std::max(0.5 * distance, std::min(distance, std::numeric_limits<double>::denorm_min()));
     const bool is_near = tv < kNear;
     const SumChange sum_change =
         is_near && tv > 0.0

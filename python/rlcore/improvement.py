@@ -296,8 +296,9 @@ class _Plan:
             "kl_mean": seen.kl_mean.error,
             "gap": None if gap is None else gap.stored.error,
         }
+        gain = seen.gain
         if not batched:
-            improvement = improvement[0]
+            improvement, gain = improvement[0], gain[0]
             fields = {name: _first(x) for name, x in fields.items()}
             errors = {name: _first(x) for name, x in errors.items()}
             reports = {name: _of_one(report) for name, report in reports.items()}
@@ -307,6 +308,7 @@ class _Plan:
             setting=base.setting,
             eta=float(base.eta.value),
             improvement=improvement,
+            expected_gain=gain,
             epsilon=float(base.epsilon.value),
             bounds={name: reports[name] for name in order},
             certificate=certificate,
@@ -425,9 +427,10 @@ def _widened(gap: Enclosure, seen: Compared) -> Enclosure:
 def _evaluated_where_loose(base: ComparisonBase, chunk: Chunk, seen: Compared, gap: ReturnGap, tol: float) -> ReturnGap:
     """Sharpen the gaps of episodes by returns: where episodes last long, these may be known better than W and e."""
     policies = chunk.policies(base.mdp, base.policy)
-    lower, upper = np.array(gap.stored.lower), np.array(gap.stored.upper)
+    # Where the candidate may stay for ever, W has no bound, and the gap by it is no number.
+    lower, upper = np.fmax(gap.stored.lower, -np.inf), np.fmin(gap.stored.upper, np.inf)
     size = np.maximum(np.abs(lower), np.abs(upper))
-    for item in np.flatnonzero(~(upper - lower <= tol * size)):
+    for item in np.flatnonzero(~((upper - lower <= tol * size) & np.isfinite(size))):
         found = evaluate(base.mdp, policies[item], base.setting, tol=0.0, raise_on_failure=False, **base.solving)
         assert isinstance(found, Evaluation)
         eta_new = Enclosure.around(found.start_value, found.certificate.bounds["start_value"])

@@ -77,6 +77,8 @@ class ImprovementReport:
         Whether eta' >= eta: HOLDS, VIOLATED or UNDECIDED.
     surrogate
         L = eta + sum w Abar.
+    expected_gain
+        An `Enclosure` of L - eta = sum w Abar, formed without subtracting returns.
     epsilon, epsilon_bar
         max |A|, and max |Abar|.
     alpha, kl_max
@@ -99,6 +101,7 @@ class ImprovementReport:
     improvement: Enclosure
     improves: Any
     surrogate: Any
+    expected_gain: Enclosure
     epsilon: float
     epsilon_bar: Any
     alpha: Any

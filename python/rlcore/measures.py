@@ -91,6 +91,7 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
     relative = _core.kl_error(num_actions) + _core.COMPARISON_ERROR
     rounding = (num_actions + 4) * ULP + _core.COMPARISON_ERROR
     lost = np.where(found.alpha > 0.0, UNDERFLOW, 0.0)
+    lost_visited = np.where(found.tv_visited > 0.0, UNDERFLOW, 0.0)
     alpha = Enclosure.around(found.alpha, (num_actions + 4) * ULP * found.alpha + lost)
     most_tv = np.asarray(alpha.upper)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -99,11 +100,15 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
             0.0,
             2.0 * most_tv * base.advantage_error + (num_actions + 4) * ULP * found.abar_scale + lost,
         )
-        tv_error = rounding * found.tv + base.weight_error * found.tv_visited * (1.0 + rounding) + lost
+        tv_error = rounding * found.tv + base.weight_error * found.tv_visited * (1.0 + rounding) + lost_visited
         tv = Enclosure.around(found.tv, tv_error)
-        root_kl_error = np.sqrt(lost) + relative * found.root_kl + _times(base.weight_error, np.sqrt(found.kl_visited))
+        root_kl_error = (
+            np.sqrt(lost_visited) + relative * found.root_kl + _times(base.weight_error, np.sqrt(found.kl_visited))
+        )
         root_kl = Enclosure.around(found.root_kl, root_kl_error)
-        kl = Enclosure.around(found.kl, lost + relative * found.kl + _times(base.weight_error, found.kl_visited))
+        kl = Enclosure.around(
+            found.kl, lost_visited + relative * found.kl + _times(base.weight_error, found.kl_visited)
+        )
         can_end = mdp.can_end
         low = np.minimum(found.abar_min, 0.0) if can_end else found.abar_min
         high = np.maximum(found.abar_max, 0.0) if can_end else found.abar_max
@@ -113,7 +118,7 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
         )
         largest = abs(Enclosure.around(np.maximum(-low, high), abar_error))
         gain_error = (
-            lost
+            lost_visited
             + _times(2.0 * tv.upper, base.advantage_error)
             + rounding * found.gain_scale
             + base.weight_error * np.where(found.tv_visited == 0.0, 0.0, found.abar_visited + abar_error)
@@ -265,7 +270,7 @@ def coupled(base: ComparisonBase, policy: FloatArray, need: Need, horizon: float
         found.visits,
         float(found.certificate.bounds["visits"]),
         parting,
-        entries * ULP * (distance + parting),
+        entries * ULP * (distance + parting) + np.where(distance > 0.0, UNDERFLOW, 0.0),
         entries * ULP * (1.0 + 2.0 * horizon),
     )
 

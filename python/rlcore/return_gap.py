@@ -56,7 +56,8 @@ def exact_gap(base: ComparisonBase, chunk: Chunk, seen: Compared, horizon: Enclo
         reach = _most_moved(base, shifts, horizon)
         step_shift = shifts.l1
     # Excesses in the sums of rows add rho'^T excess, and rho' is not far from rho.
-    moved = np.where(seen.drift_max == 0.0, 0.0, reach * seen.drift_max)
+    with np.errstate(invalid="ignore"):
+        moved = np.where(seen.drift_max == 0.0, 0.0, reach * seen.drift_max)
     drift = Enclosure(seen.drift.lower - moved, seen.drift.upper + moved)
     return ReturnGap(gap, plus(gap, drift), step_shift)
 
