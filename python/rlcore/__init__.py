@@ -6,6 +6,7 @@ from rlcore import gallery, plot
 from rlcore.audit import Audit, audit
 from rlcore.candidates import PolicyChanges
 from rlcore.chain_structure import ChainStructure, chain_structure
+from rlcore.convergence_bounds import direct_parameter_bound, npg_bound, simulation_bound
 from rlcore.coupling import Coupling, PolicyCoupling, coupling, policy_coupling
 from rlcore.death_mdp import death_mdp
 from rlcore.divergence import PolicyDivergences, policy_divergences
@@ -30,6 +31,7 @@ from rlcore.io.gymnasium import from_gymnasium
 from rlcore.lemmas import Lemmas, Statement, lemmas
 from rlcore.long_run import deviation_rows, episode_length, first_passage_times, kemeny_constant
 from rlcore.mdp import MDP
+from rlcore.mixture_bound import MixtureBound, mixture_bound
 from rlcore.occupancy import occupancy, state_distribution, successor_representation
 from rlcore.policy import (
     deterministic_policy,
@@ -71,6 +73,7 @@ __all__ = [
     "InputError",
     "Lemmas",
     "MissingPackageError",
+    "MixtureBound",
     "ModelError",
     "Occupancy",
     "PolicyChanges",
@@ -91,6 +94,7 @@ __all__ = [
     "death_mdp",
     "deterministic_policy",
     "deviation_rows",
+    "direct_parameter_bound",
     "episode_length",
     "epsilon_greedy_policy",
     "evaluate",
@@ -101,13 +105,16 @@ __all__ = [
     "kemeny_constant",
     "lemmas",
     "load",
+    "mixture_bound",
     "mixture_policy",
+    "npg_bound",
     "occupancy",
     "plot",
     "policy_coupling",
     "policy_divergences",
     "random_policy",
     "save",
+    "simulation_bound",
     "softmax_policy",
     "state_distribution",
     "successor_representation",
