@@ -1018,6 +1018,7 @@ def test_rewards_of_transitions_are_means_also_of_normalized_rows() -> None:
 
 # Made by rlcore for its users, who call none of them.
 RESULTS = {
+    "BoundReport",
     "Certificate",
     "CertifiedArray",
     "ChainStructure",
@@ -1026,6 +1027,11 @@ RESULTS = {
     "FiniteHorizonEvaluation",
     "FiniteHorizonOccupancy",
     "Lemmas",
+    "Enclosure",
+    "ImprovementReport",
+    "MixtureBound",
+    "PolicyDivergences",
+    "Verdict",
     "Occupancy",
     "PolicyCoupling",
     "Progress",
@@ -1036,6 +1042,16 @@ RESULTS = {
 PLAIN = {"Episodic", "Average"}
 # What files hold, couplings and lemmas have tables of their own.
 ELSEWHERE = {"save", "load", "validate", "coupling", "policy_coupling", "lemmas"}
+# What files hold has a table of its own, and so has the comparison of policies.
+ELSEWHERE = {"save", "load", "validate"} | {
+    "check_improvement",
+    "PolicyChanges",
+    "policy_divergences",
+    "mixture_bound",
+    "npg_bound",
+    "direct_parameter_bound",
+    "simulation_bound",
+}
 
 
 def public_callables() -> Iterable[str]:

@@ -226,3 +226,39 @@ def test_wrong_input(changed: Any, error: type[Exception], message: str) -> None
         rl.check_improvement(**changed(**arguments))
     assert type(caught.value) is error
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: rl.PolicyChanges([], []), rl.ArgumentError, "states: expected at least one candidate, got none"),
+        (lambda: rl.PolicyChanges([0, 1], [[1, 0]]), rl.ArgumentError, "rows: expected rows for each of the 2"),
+        (lambda: rl.PolicyChanges([0.5], [[1, 0]]), rl.ArgumentError, "states: expected state numbers"),
+        (lambda: rl.PolicyChanges([[0, 1]], [[[1, 0]]]), rl.ArgumentError, "rows: expected one row for each state"),
+        (
+            lambda: rl.policy_divergences(GARNET, RANDOM[0], RANDOM[1][:3]),
+            rl.PolicyError,
+            "candidate: expected",
+        ),
+        (
+            lambda: rl.policy_divergences(GARNET, RANDOM[0], RANDOM[1], direction="both"),  # type: ignore[arg-type]
+            rl.ArgumentError,
+            "direction: expected 'old||new' or 'new||old', got 'both'",
+        ),
+        (
+            lambda: rl.policy_divergences(GARNET, RANDOM[0], RANDOM[1], weights=[1.0]),
+            rl.ArgumentError,
+            "weights: expected one number for each state, shape (12,), got (1,)",
+        ),
+        (
+            lambda: rl.policy_divergences(GARNET, RANDOM[0], RANDOM[1], weights=[-1.0] * 12),
+            rl.ArgumentError,
+            "weights: expected finite numbers that are not negative",
+        ),
+    ],
+)
+def test_wrong_parts(call: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(rl.RlcoreError) as caught:
+        call()
+    assert type(caught.value) is error
+    assert message in str(caught.value)
