@@ -46,7 +46,7 @@ class Enclosure:
     --------
     >>> import rlcore as rl
     >>> x = rl.Enclosure(1.0, 1.5)
-    >>> x.value, x.error
+    >>> x.value, round(x.error, 9)
     (1.25, 0.25)
     """
 

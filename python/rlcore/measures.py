@@ -304,8 +304,9 @@ def _deviation_rows(base: ComparisonBase, policy: FloatArray) -> CertifiedArray:
     try:
         return deviation_rows(base.mdp, policy, np.arange(base.mdp.num_states), tol=1e-12, **base.solving)
     except ConvergenceError as error:
-        found: CertifiedArray = error.result
-        return found
+        best = error.result
+    assert isinstance(best, CertifiedArray)
+    return best
 
 
 def one_each_step(mdp: MDP, policy: FloatArray) -> FloatArray:
