@@ -203,9 +203,7 @@ class _Plan:
         }
         return _Checked(seen, gap, enclosed, sides, reasons)
 
-    def _exact_gap(
-        self, base: ComparisonBase, chunk: Chunk, seen: Compared, horizon: Enclosure | None
-    ) -> ReturnGap:
+    def _exact_gap(self, base: ComparisonBase, chunk: Chunk, seen: Compared, horizon: Enclosure | None) -> ReturnGap:
         """Solve for eta' - L."""
         gap = exact_gap(base, chunk, seen, horizon, self.tol)
         step_shift = gap.step_shift
