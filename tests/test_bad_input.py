@@ -1018,6 +1018,8 @@ def test_rewards_of_transitions_are_means_also_of_normalized_rows() -> None:
 
 # Made by rlcore for its users, who call none of them.
 RESULTS = {
+    "Audit",
+    "AuditRow",
     "BoundReport",
     "Certificate",
     "CertifiedArray",
@@ -1040,10 +1042,15 @@ RESULTS = {
 }
 # Settings without numbers: there is nothing to get wrong when they are made.
 PLAIN = {"Episodic", "Average"}
-# What files hold, couplings and lemmas have tables of their own.
-ELSEWHERE = {"save", "load", "validate", "coupling", "policy_coupling", "lemmas"}
-# What files hold has a table of its own, and so has the comparison of policies.
-ELSEWHERE = {"save", "load", "validate"} | {
+# What files hold, and what compares policies, have tables of their own.
+ELSEWHERE = {
+    "save",
+    "load",
+    "validate",
+    "coupling",
+    "policy_coupling",
+    "lemmas",
+    "audit",
     "check_improvement",
     "PolicyChanges",
     "policy_divergences",

@@ -345,10 +345,7 @@ def _coupled_chain(
         moved = _balanced(mixed(change), ending) if undiscounted else mixed(change)
         kernel = mixed(policy) + moved.minimum(0.0)
         kernel.data = np.maximum(kernel.data, 0.0)
-        # Half of what moves, gained or lost; rows that sum to 1 but for rounding lose not quite what they gain.
-        gained = moved.maximum(0.0).sum(axis=1) + np.maximum(ending, 0.0)
-        lost = (-moved.minimum(0.0)).sum(axis=1) + np.maximum(-ending, 0.0)
-        parting = np.maximum(gained, lost)
+        parting = (np.abs(moved).sum(axis=1) + np.abs(ending)) / 2.0
         together = np.minimum(summed(policy * termination), summed(candidate * termination))
     kernel.sum_duplicates()
     kernel.eliminate_zeros()

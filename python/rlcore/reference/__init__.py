@@ -34,7 +34,7 @@ from .bounds import bounds, bounds_average, bounds_episodic, enclosures, enclosu
 from .check_improvement import ImprovementCheck, check_improvement
 from .conservative import ConservativeStep, conservative_step, mixture_bound
 from .convergence import direct_parameter_bound, npg_bound, simulation_bound
-from .coupling import Coupling, coupling
+from .coupling import Coupling, coupling, policy_coupling
 from .discounted import (
     DeathMDP,
     DiscountedObjectives,
@@ -71,7 +71,7 @@ from .improvement import (
     improvement_episodic,
     performance_difference,
 )
-from .lemmas import ExpectedAdvantageBounds, Sides, eq_85, eq_88, lemma_2_3, lemma_2_4, lemma_2_5, theorem_2_1
+from .lemmas import ExpectedAdvantageBounds, Sides, eq_85, eq_88, lemma_2_3, lemma_2_4, lemma_2_5, lemmas, theorem_2_1
 from .long_run import (
     AverageEvaluation,
     AverageOccupancy,
@@ -145,6 +145,7 @@ __all__ = [
     "lemma_2_3",
     "lemma_2_4",
     "lemma_2_5",
+    "lemmas",
     "mixture_bound",
     "npg_bound",
     "occupancy",
@@ -152,6 +153,7 @@ __all__ = [
     "occupancy_episodic",
     "occupancy_finite_horizon",
     "performance_difference",
+    "policy_coupling",
     "policy_divergences",
     "random_horizon",
     "restart_chain",

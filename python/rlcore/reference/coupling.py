@@ -73,3 +73,35 @@ def coupling(p: Sequence[Number], q: Sequence[Number]) -> Coupling:
         for i, x in enumerate(left_p)
     ]
     return Coupling(joint=joint, disagreement=apart)
+
+
+def policy_coupling(policy: Sequence[Sequence[Number]], candidate: Sequence[Sequence[Number]]) -> list[Coupling]:
+    """Return the maximal coupling of two policies in each state (theory 5.3).
+
+    Parameters
+    ----------
+    policy
+        pi(a | s), indexed [s][a].
+    candidate
+        pi'(a | s), indexed [s][a].
+
+    Returns
+    -------
+    list of Coupling
+        One for each state. Its largest disagreement is alpha.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    References
+    ----------
+    J. Schulman et al. (2015), Trust region policy optimization, appendix A.
+
+    Examples
+    --------
+    >>> [str(each.disagreement) for each in policy_coupling([[1, 0], [0.5, 0.5]], [[0, 1], [0.5, 0.5]])]
+    ['1', '0']
+    """
+    return [coupling(p, q) for p, q in zip(policy, candidate, strict=True)]

@@ -328,6 +328,67 @@ def theorem_2_1(
     return Sides(left=[result.surrogate - penalty], right=[result.new_start_value])
 
 
+def lemmas(
+    transition: Sequence[Sequence[Sequence[Number]]],
+    policy: Sequence[Sequence[Number]],
+    candidate: Sequence[Sequence[Number]],
+    initial: Sequence[Number],
+    gamma: Number,
+    reward: Sequence[Sequence[Number]],
+    steps: int,
+) -> dict[str, Sides]:
+    """Return both sides of every lemma on two policies, by name (theory 5.4-5.7).
+
+    Parameters
+    ----------
+    transition
+        P(t | s, a), indexed [s][a][t]; the process ends with the probability that is missing in a row.
+    policy
+        pi(a | s), indexed [s][a].
+    candidate
+        pi'(a | s), indexed [s][a].
+    initial
+        rho0(s), indexed [s].
+    gamma
+        The discount factor, 0 <= gamma < 1.
+    reward
+        r(s, a), indexed [s][a].
+    steps
+        The last time of those that run over time.
+
+    Returns
+    -------
+    dict of str to Sides
+        "lemma_2_3" for each state, "eq_85" and "lemma_2_4" for the times 0 to steps, "lemma_2_5" and "theorem_2_1".
+
+    Raises
+    ------
+    ValueError
+        If gamma is not in [0, 1), steps is negative, or the shapes do not fit.
+
+    References
+    ----------
+    J. Schulman et al. (2015), Trust region policy optimization, section 3 and appendix A.
+
+    Examples
+    --------
+    >>> stay_or_go = [[[1, 0], [0, 1]], [[0, 1]]]
+    >>> found = lemmas(stay_or_go, [[1, 0], [1]], [[0.5, 0.5], [1]], [1, 0], 0.5, [[1, 0], [0]], steps=2)
+    >>> all(sides.holds for sides in found.values()), sorted(found)[0]
+    (True, 'eq_85')
+    """
+    model = (transition, policy, candidate, initial)
+    advantage = evaluate(transition, reward, policy, gamma).advantage
+    by_state = lemma_2_3(policy, candidate, advantage)
+    return {
+        "lemma_2_3": Sides(left=list(by_state.size), right=[by_state.overall] * len(by_state.size)),
+        "eq_85": eq_85(*model, steps),
+        "lemma_2_4": lemma_2_4(*model, gamma, reward, steps),
+        "lemma_2_5": lemma_2_5(*model, gamma, reward),
+        "theorem_2_1": theorem_2_1(*model, gamma, reward),
+    }
+
+
 def _distances(
     transition: Sequence[Sequence[Sequence[Number]]],
     policy: Sequence[Sequence[Number]],
