@@ -195,6 +195,8 @@ def test_the_average_needs_no_start_but_one_class() -> None:
     parted = rl.MDP([[1, 0], [0, 1], [0, 1], [1, 0]], [0, 1, 2, 3], pair_start=[0, 2, 4])
     with pytest.raises(rl.SettingError, match="several recurrent classes"):
         rl.check_improvement(parted, [[1, 0], [1, 0]], [[0, 1], [0, 1]], rl.Average())
+    with pytest.raises(rl.SettingError, match=r"candidates\[1\]: expected one recurrent class in Average\(\), got 2"):
+        rl.check_improvement(parted, [[0.5, 0.5]] * 2, [[[0, 1], [0, 1]], [[1, 0], [1, 0]]], rl.Average())
 
 
 # ---- bad input ----

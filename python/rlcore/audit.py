@@ -100,7 +100,7 @@ class Audit:
         evaluated = counts[Verdict.HOLDS] + counts[Verdict.VIOLATED] + counts[Verdict.UNDECIDED]
         text = f"{counts[Verdict.HOLDS]} of {evaluated} statements of the theory hold on this model"
         if counts[Verdict.UNDECIDED]:
-            text += f", {counts[Verdict.UNDECIDED]} are undecided, since the sides are the same within their errors"
+            text += f", {counts[Verdict.UNDECIDED]} undecided, since the sides are the same within their errors"
         if counts[Verdict.VIOLATED]:
             text += f", and {counts[Verdict.VIOLATED]} are VIOLATED: {', '.join(row.name for row in self.violated)}"
         return text + "."

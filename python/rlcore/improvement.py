@@ -24,6 +24,7 @@ from rlcore.measures import (
     compared,
     coupled,
     discounted_horizon,
+    ensure_unichain,
     episodic_horizon,
     ergodicity,
     longer,
@@ -177,6 +178,8 @@ class _Plan:
             assert chunk.count == 1
             base = base.where_defined(chunk.policies(base.mdp, base.policy)[0])
         seen = compared(base, chunk)
+        if isinstance(base.setting, Average):
+            ensure_unichain(base, chunk)
         measures = dict(seen.measures)
         horizon = self._horizon(chunk, seen)
         if horizon is not None:

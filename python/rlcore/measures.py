@@ -13,9 +13,10 @@ from rlcore import _core
 from rlcore.arguments import as_callback, as_num_threads
 from rlcore.bounds import Need
 from rlcore.candidates import Chunk
+from rlcore.chain_structure import chain_structure
 from rlcore.comparison_base import ComparisonBase
 from rlcore.enclosure import ULP, Enclosure
-from rlcore.errors import ConvergenceError, ImproperPolicyError
+from rlcore.errors import ConvergenceError, ImproperPolicyError, SettingError
 from rlcore.evaluation import evaluate
 from rlcore.long_run import deviation_rows
 from rlcore.mdp import MDP
@@ -153,6 +154,20 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
         found.sum_change * (1.0 + rounding),
         np.maximum(found.largest_row_sum, 1.0),
     )
+
+
+def ensure_unichain(base: ComparisonBase, chunk: Chunk) -> None:
+    """Check that candidates have one gain: their average reward is d'^T of what they earn for no other."""
+    for item, policy in enumerate(chunk.policies(base.mdp, base.policy)):
+        classes = len(chain_structure(base.mdp, policy).recurrent_classes)
+        if classes > 1:
+            error = SettingError.placed(
+                "candidates",
+                f"expected one recurrent class in Average(), got {classes}; compare the policies in "
+                "rlcore.Discounted(gamma)",
+            )
+            error.item = item
+            raise error
 
 
 def discounted_horizon(base: ComparisonBase, most_sum: FloatArray) -> Enclosure:
