@@ -195,8 +195,8 @@ void bind_improvement(py::module_& module) {
 
   module.def(
       "discounted_sums",
-      [](const Mdp& mdp, const Array<double>& policies, const Array<double>& functions, double discount,
-         double tolerance, int num_threads, const py::object& progress) {
+      [](const Mdp& mdp, const Array<double>& near, const Array<double>& policies, const Array<double>& functions,
+         double discount, double tolerance, int num_threads, const py::object& progress) {
         const std::vector<ConstVector> rows = rows_of(policies, mdp.num_pairs());
         if (functions.size() != static_cast<py::ssize_t>(rows.size()) * mdp.num_states()) {
           throw ModelError("functions", {}, "expected a number for each state of every policy");
@@ -205,7 +205,8 @@ void bind_improvement(py::module_& module) {
         std::vector<DiscountedSums> results;
         {
           const py::gil_scoped_release no_gil;
-          results = discounted_sums(mdp, rows, span_of(functions), discount, {tolerance, num_threads}, monitor);
+          results = discounted_sums(mdp, span_of(near), rows, span_of(functions), discount, {tolerance, num_threads},
+                                    monitor);
         }
         const Shape lead{static_cast<py::ssize_t>(rows.size())};
         DiscountedSumsFields fields;
@@ -215,7 +216,7 @@ void bind_improvement(py::module_& module) {
             certificate_fields(results, lead, [](const DiscountedSums& d) -> auto& { return d.certificate; });
         return fields;
       },
-      "The discounted sums of a function of the state under each policy.", py::arg("mdp"),
+      "The discounted sums of a function of the state under each policy.", py::arg("mdp"), py::arg("near").noconvert(),
       py::arg("policies").noconvert(), py::arg("functions").noconvert(), py::arg("discount"), py::arg("tolerance"),
       py::arg("num_threads"), py::arg("progress"));
 

@@ -1,7 +1,8 @@
 // The discounted sums of functions of the state under policies: (I - gamma P_pi)^-1 f, a pair of them at a time.
 //
-// Policies that mix fast are dealt with some at a time by span iteration over the rows of the model: one pass over the
-// transitions serves them all, and no P_pi is assembled. What does not contract in time goes through the resolvent.
+// Policies are dealt with some at a time, and no P_pi is assembled: one pass over the transitions serves them all.
+// Those that mix fast are solved by span iteration; others by BiCGSTAB, preconditioned by factors of one policy that is
+// near them. What resists goes through a resolvent of its own.
 #pragma once
 
 #include <vector>
@@ -17,8 +18,8 @@ struct DiscountedSums {
 };
 
 /// For every policy (num_pairs) the sums of its own function, of which `functions` holds one each,
-/// (policies, num_states). Throws PolicyError, SettingError.
-std::vector<DiscountedSums> discounted_sums(const Mdp& mdp, std::span<const ConstVector> policies,
+/// (policies, num_states); `near` is the policy to which they are near. Throws PolicyError, SettingError.
+std::vector<DiscountedSums> discounted_sums(const Mdp& mdp, ConstVector near, std::span<const ConstVector> policies,
                                             ConstVector functions, double discount, const Options& options,
                                             Monitor& monitor);
 

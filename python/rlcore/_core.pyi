@@ -351,6 +351,7 @@ def deviation_rows(
 
 def discounted_sums(
     mdp: Mdp,
+    near: numpy.typing.NDArray[numpy.float64],
     policies: numpy.typing.NDArray[numpy.float64],
     functions: numpy.typing.NDArray[numpy.float64],
     discount: typing.SupportsFloat | typing.SupportsIndex,

@@ -103,7 +103,9 @@ def _responses(
     """Solve (I - gamma P') W = Abar under each candidate; Average: W is the bias of Abar."""
     threads, progress = as_num_threads(base.solving["num_threads"]), as_callback(base.solving["progress"])
     if isinstance(base.setting, Discounted):
-        found = _core.discounted_sums(base.mdp._core, policies.reshape(-1), abar, base.gamma, tol, threads, progress)
+        found = _core.discounted_sums(
+            base.mdp._core, base.policy, policies.reshape(-1), abar, base.gamma, tol, threads, progress
+        )
         return found.value, found.bound
     values, errors = np.empty_like(abar), np.empty(len(policies))
     for item, policy in enumerate(policies):

@@ -101,6 +101,12 @@ void System::restore_free_part(std::span<const Number> b, std::span<Number> x) c
   if (!constants_are_free()) return;
   Numbers<Number> r(x.size());
   residual<Number>(b, x, r);
+  centre<Number>(r, x);
+}
+
+template <class Number>
+void System::centre(std::span<const Number> r, std::span<Number> x) const {
+  if (!constants_are_free()) return;
   const auto extent = extent_over(size(), *team, [&](std::size_t i) { return r[i]; });
   Number constant = (extent.lower + extent.upper) * 0.5;
   for (std::size_t k = 0; k < kLanesOf<Number>; ++k) lane(constant, k) /= 1.0 - discount;
@@ -124,6 +130,7 @@ double dot(ConstVector x, ConstVector y, Team& team) { return dot<double>(x, y, 
   template void System::guess(std::span<const Number>, std::span<Number>) const;                                      \
   template void System::remove_free_part(std::span<Number>) const;                                                    \
   template void System::restore_free_part(std::span<const Number>, std::span<Number>) const;                          \
+  template void System::centre(std::span<const Number>, std::span<Number>) const;                                     \
   template Number System::residual_norm(std::span<const Number>) const;                                               \
   template Number dot(std::span<const Number>, std::span<const Number>, Team&)
 RLCORE_FOR_LANES(double);

@@ -57,6 +57,10 @@ struct System {
   template <class Number>
   void restore_free_part(std::span<const Number> b, std::span<Number> x) const;
 
+  /// The same, where the residual r of x is known.
+  template <class Number>
+  void centre(std::span<const Number> r, std::span<Number> x) const;
+
   /// The norm in which an error counts: the largest value, or the total mass, transposed.
   template <class Number>
   Number norm(const ExtentOf<Number>& x) const {
