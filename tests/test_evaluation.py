@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import rlcore as rl
 
@@ -128,6 +129,52 @@ def test_large_models_reach_the_last_digit_with_tol_0(gamma: float) -> None:
     mdp = rl.gallery.garnet(2000, 2, 5)
     found = rl.evaluate(mdp, rl.uniform_policy(mdp), gamma, tol=0)
     assert found.certificate.error_bound <= 2.0**-52 * np.abs(found.value).max()
+
+
+@pytest.mark.parametrize("gamma", [0.9, 0.999])
+@pytest.mark.parametrize("name", ["garnet", "grid", "queue"])
+def test_large_models_keep_their_bounds_at_any_tolerance(name: str, gamma: float) -> None:
+    # From 4096 states on, proofs are in doubles where the tolerance leaves room for their rounding.
+    mdp = {
+        "garnet": lambda: rl.gallery.garnet(5000, 4, 5),
+        "grid": lambda: rl.gallery.slippery_grid(70),
+        "queue": lambda: rl.gallery.queue(5000),
+    }[name]()
+    policy = rl.random_policy(mdp, 0)
+    exact, visited = rl.evaluate(mdp, policy, gamma, tol=0), rl.occupancy(mdp, policy, gamma, tol=0)
+    assert exact.certificate.error_bound <= 1e-12 * np.abs(exact.value).max()
+    for tol in (1e-4, 1e-8, 1e-12):
+        found = rl.evaluate(mdp, policy, gamma, tol=tol)
+        assert found.certificate.error_bound <= tol * np.abs(exact.value).max() * (1 + tol)
+        for field in ("value", "action_value", "advantage", "start_value"):
+            off = np.abs(getattr(found, field) - getattr(exact, field)).max()
+            assert off <= found.certificate.bounds[field] + exact.certificate.bounds[field], field
+        visits = rl.occupancy(mdp, policy, gamma, tol=tol)
+        assert visits.certificate.error_bound <= tol * visited.visits.sum() * (1 + tol)
+        for field in ("visits", "state", "pair"):
+            off = np.abs(getattr(visits, field) - getattr(visited, field)).sum()
+            assert off <= (visits.certificate.bounds[field] + visited.certificate.bounds[field]) * (1 + 1e-9), field
+
+
+def test_doubles_and_twofold_numbers_prove_lanes_of_one_batch() -> None:
+    """States that swap in pairs: r = 1 has V = r / (1 - gamma), and r = +-1 has V = r / (1 + gamma), small beside r."""
+    size, gamma = 5000, 0.9
+    swap = sp.csr_array((np.ones(size), (np.arange(size), np.arange(size) ^ 1)))
+    mdp = rl.MDP.from_arrays([swap], np.ones(size), initial=np.full(size, 1 / size))
+    constant, swings = np.ones(size), np.tile([1.0, -1.0], size // 2)
+    rewards = np.stack([constant, swings, 1e-3 * constant, -swings, swings + 0.01])
+    # Their rounding in doubles is proven to be below 18 u (max|r| + max|V|) / (1 - gamma): 1.1 and 2.9 times
+    # 18 u / (1 - gamma) beside V. The tolerance is between 8 times the one and the other.
+    tol = 8 * 2 * 18 * 2.0**-53 / (1 - gamma)
+    found = rl.evaluate(mdp, rl.uniform_policy(mdp), gamma, reward=rewards[:, :, None], tol=tol)
+    relative = np.asarray(found.certificate.error_bound) / np.abs(found.value).max(axis=1)
+    in_doubles = relative > 18 * 2.0**-53 / (1 - gamma)
+    np.testing.assert_array_equal(in_doubles, [True, False, True, False, False])
+    for k, reward in enumerate(rewards):
+        alone = rl.evaluate(mdp, rl.uniform_policy(mdp), gamma, reward=reward[:, None], tol=tol)
+        for field in ("value", "action_value", "advantage", "start_value"):
+            assert np.asarray(getattr(alone, field)).tobytes() == np.asarray(getattr(found, field)[k]).tobytes()
+            assert alone.certificate.bounds[field] == found.certificate.bounds[field][k]
 
 
 BAD_CALLS = [

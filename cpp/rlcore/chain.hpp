@@ -6,6 +6,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "rlcore/csr_matrix.hpp"
 #include "rlcore/lanes.hpp"
@@ -45,12 +46,32 @@ class Chain {
   template <class Number>
   TwofoldOf<Number> mean_ahead(Index state, const TwofoldOf<Number>* x) const;
 
+  /// The same in doubles.
+  template <class Number>
+  Number mean_ahead_in_doubles(Index state, const Number* x) const {
+    Number over_actions{};
+    for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
+      const double weight = policy_[at(pair)];
+      if (weight != 0.0) over_actions += weight * mdp_.row(pair).dot(x);
+    }
+    return over_actions;
+  }
+
   /// discount P_pi^T x, of every lane.
   template <class Number>
   Numbers<TwofoldOf<Number>> arrivals(double discount, std::span<const TwofoldOf<Number>> x, Team& team) const;
   TwofoldVector arrivals(double discount, const TwofoldVector& x, Team& team) const {
     return arrivals<double>(discount, x, team);
   }
+
+  /// The same in doubles, and what its additions can be wrong by in sum over all states.
+  template <class Number>
+  struct RoundedArrivals {
+    Numbers<Number> value;
+    Number error{};
+  };
+  template <class Number>
+  RoundedArrivals<Number> arrivals_in_doubles(double discount, std::span<const Number> x, Team& team) const;
 
   /// P_pi^T x: where the process is one step later.
   TwofoldVector step(const TwofoldVector& x, Team& team) const { return arrivals(1.0, x, team); }
@@ -63,7 +84,15 @@ class Chain {
   /// The same, if no state has more than so many entries that lead to it.
   double residual_error_transposed(double scale, Index most_arrivals) const;
 
+  /// The same of residuals that are formed in doubles, from the high parts of b and x, if no row of K sums to more
+  /// than one; transposed, besides the error of the arrivals.
+  double residual_error_in_doubles(double scale) const;
+  double residual_error_in_doubles_transposed(double scale) const;
+
  private:
+  template <class Sum, class Scatter>
+  std::vector<Numbers<Sum>> arrivals_in_parts(Team& team, Scatter&& scatter) const;
+
   const Mdp& mdp_;
   ConstVector policy_;
   Interval policy_sum_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "rlcore/batch.hpp"
 #include "rlcore/policy.hpp"
@@ -28,27 +29,77 @@ void check_one_reward(const Mdp& mdp, ConstVector reward, Index item) {
 /// Bounds are formed from few numbers, each rounded at most so often.
 constexpr double kOutward = 1.0 + 32.0 * kUnitRoundoff;
 
-/// The largest low halves: what rounding the twofold Q and A to doubles costs.
+/// The part of an error that does not count beside it.
+constexpr double kLost = 1.0 / 64.0;
+
+/// An evaluation whose certificate is known, to be filled in.
+struct Item {
+  ConstVector reward;
+  const TwofoldVector& value;
+  double magnitude;  // at least max|r| + 2 max|V|
+  Evaluation& out;
+};
+
+std::vector<const TwofoldVector*> values_of(std::span<const Item> items) {
+  std::vector<const TwofoldVector*> values;
+  for (const Item& item : items) values.push_back(&item.value);
+  return values;
+}
+
+/// What arithmetic and rounding to doubles cost Q and A.
 struct Rounding {
   double action_value = 0.0;
   double advantage = 0.0;
 };
 
-/// Q(s,a) = r(s,a) + gamma sum_s' P(s'|s,a) V(s') and A = Q - V, from the twofold V: a large constant in
-/// the rewards then costs A no digits (theory 9). The model is read once for all values.
+/// In doubles: a product is rounded once, by every sum that it is part of, by gamma, r and V; and V was rounded before.
+double rounding_in_doubles(const Mdp& mdp, double magnitude) {
+  return 2.0 * (static_cast<double>(mdp.max_row_length()) + 8.0) * kUnitRoundoff * magnitude +
+         underflow_error(mdp.max_row_length());
+}
+
+/// Whether that is lost in the error of V.
+bool doubles_will_do(const Mdp& mdp, const Item& item) {
+  return rounding_in_doubles(mdp, item.magnitude) <= kLost * item.out.certificate.error_bound;
+}
+
+/// Q(s,a) = r(s,a) + gamma sum_s' P(s'|s,a) V(s') and A = Q - V in doubles, from the rounded V. The model is read once
+/// for all values.
 template <class Number>
-std::vector<Rounding> action_values(const Mdp& mdp, std::span<const ConstVector> rewards, double discount,
-                                    std::span<const linear::Solution> values, std::span<Evaluation> out, Team& team) {
-  const std::size_t count = values.size();
+std::vector<Rounding> action_values_in_doubles(const Mdp& mdp, double discount, std::span<const Item> items,
+                                               Team& team) {
+  const Numbers<Number> value = high_parts<Number>(values_of(items), team);
+  team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index) {
+    for (Index state = first; state < last; ++state) {
+      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
+        const std::size_t i = at(pair);
+        const Number ahead = discount * mdp.row(pair).dot(value.data());
+        for (std::size_t k = 0; k < items.size(); ++k) {
+          const double q = items[k].reward[i] + lane(ahead, k);
+          items[k].out.action_value[i] = q;
+          items[k].out.advantage[i] = q - lane(value[at(state)], k);
+        }
+      }
+    }
+  });
+  std::vector<Rounding> roundings;
+  for (const Item& item : items) {
+    const double rounding = rounding_in_doubles(mdp, item.magnitude);
+    roundings.push_back({rounding, rounding});
+  }
+  return roundings;
+}
+
+/// The same from the twofold V: a large constant in the rewards then costs A no digits (theory 9).
+template <class Number>
+std::vector<Rounding> twofold_action_values(const Mdp& mdp, double discount, std::span<const Item> items, Team& team) {
   const TwofoldRowsOf<Number>& rows = twofold_rows_of<Number>();
-  std::vector<const TwofoldVector*> vectors;
-  for (const linear::Solution& solution : values) vectors.push_back(&solution.x);
-  const SideBySide<Number> value(vectors, team);
+  const SideBySide<Number> value(values_of(items), team);
   struct Most {
     Number action_value{};
     Number advantage{};
   };
-  std::vector<Most> partial(at(num_blocks(mdp.num_states())));
+  std::vector<Most> partial(at(num_blocks(mdp.num_states())));  // the largest low halves, lost in rounding
   team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index block) {
     using std::fabs, std::max;
     Most most;
@@ -56,12 +107,12 @@ std::vector<Rounding> action_values(const Mdp& mdp, std::span<const ConstVector>
       for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
         const std::size_t i = at(pair);
         TwofoldOf<Number> reward;
-        for (std::size_t k = 0; k < count; ++k) lane(reward.hi, k) = rewards[k][i];
+        for (std::size_t k = 0; k < items.size(); ++k) lane(reward.hi, k) = items[k].reward[i];
         const TwofoldOf<Number> q = rows.dot(mdp.row(pair), value.numbers().data()) * discount + reward;
         const TwofoldOf<Number> a = q - value[at(state)];
-        for (std::size_t k = 0; k < count; ++k) {
-          out[k].action_value[i] = lane(q.hi, k);
-          out[k].advantage[i] = lane(a.hi, k);
+        for (std::size_t k = 0; k < items.size(); ++k) {
+          items[k].out.action_value[i] = lane(q.hi, k);
+          items[k].out.advantage[i] = lane(a.hi, k);
         }
         most.action_value = max(most.action_value, fabs(q.lo));
         most.advantage = max(most.advantage, fabs(a.lo));
@@ -69,28 +120,28 @@ std::vector<Rounding> action_values(const Mdp& mdp, std::span<const ConstVector>
     }
     partial[at(block)] = most;
   });
-  std::vector<Rounding> all(count);
-  for (std::size_t k = 0; k < count; ++k) {
+  std::vector<Rounding> roundings(items.size());
+  for (std::size_t k = 0; k < items.size(); ++k) {
+    Rounding& rounding = roundings[k];
     for (const Most& part : partial) {
-      all[k].action_value = std::max(all[k].action_value, lane(part.action_value, k));
-      all[k].advantage = std::max(all[k].advantage, lane(part.advantage, k));
+      rounding.action_value = std::max(rounding.action_value, lane(part.action_value, k));
+      rounding.advantage = std::max(rounding.advantage, lane(part.advantage, k));
     }
+    const double arithmetic = arithmetic_error(mdp.max_row_length(), items[k].magnitude);
+    rounding.action_value += arithmetic;
+    rounding.advantage += arithmetic;
   }
-  return all;
+  return roundings;
 }
 
 /// Fills in what follows from the twofold V, its error bound, and what the rounding of Q and A costs.
-void derive(const Mdp& mdp, ConstVector reward, double discount, linear::Solution solution, const Rounding& rounding,
-            Evaluation& out, Team& team) {
-  out.certificate = std::move(solution.certificate);
-  const TwofoldVector& value = solution.x;
+void derive(const Mdp& mdp, double discount, const Item& item, const Rounding& rounding, Team& team) {
+  const auto& [reward, value, magnitude, out] = item;
   const double error = out.certificate.error_bound;
   const double ahead = discount * mdp.row_sum().upper;
-  const double magnitude = extent_of(value, team).largest() * 2.0 + extent_of(reward, team).largest();
-  const double arithmetic = arithmetic_error(mdp.max_row_length(), magnitude);
   out.bounds.value = (error + rounding_of(value, team).largest()) * kOutward;
-  out.bounds.action_value = (ahead * error + rounding.action_value + arithmetic) * kOutward;
-  out.bounds.advantage = ((1.0 + ahead) * error + rounding.advantage + arithmetic) * kOutward;
+  out.bounds.action_value = (ahead * error + rounding.action_value) * kOutward;
+  out.bounds.advantage = ((1.0 + ahead) * error + rounding.advantage) * kOutward;
 
   if (const std::optional<Bounded> eta = start_value(mdp, value, error)) {
     out.start_value = eta->value;
@@ -99,22 +150,34 @@ void derive(const Mdp& mdp, ConstVector reward, double discount, linear::Solutio
   out.value = rounded(value);
 }
 
-/// Fills in evaluations under several rewards from their solutions.
-void derive_all(const Mdp& mdp, std::span<const ConstVector> rewards, double discount,
+/// Fills in evaluations under up to kMostLanes rewards, each in the arithmetic that it needs.
+void fill_in(const Mdp& mdp, double discount, std::span<const Item> items, Team& team) {
+  for (const bool in_doubles : {true, false}) {
+    std::vector<Item> chosen;
+    std::copy_if(items.begin(), items.end(), std::back_inserter(chosen),
+                 [&](const Item& item) { return doubles_will_do(mdp, item) == in_doubles; });
+    if (chosen.empty()) continue;
+    const std::vector<Rounding> roundings = with_lanes(chosen.size(), [&]<class Number>() {
+      return in_doubles ? action_values_in_doubles<Number>(mdp, discount, chosen, team)
+                        : twofold_action_values<Number>(mdp, discount, chosen, team);
+    });
+    for (std::size_t k = 0; k < chosen.size(); ++k) derive(mdp, discount, chosen[k], roundings[k], team);
+  }
+}
+
+/// Fills in evaluations under several rewards, whose largest are given, from their solutions.
+void derive_all(const Mdp& mdp, std::span<const ConstVector> rewards, std::span<const double> largest, double discount,
                 std::span<linear::Solution> solutions, std::span<Evaluation> out, Team& team) {
   for (std::size_t first = 0; first < out.size(); first += kMostLanes) {
-    const std::size_t count = std::min(kMostLanes, out.size() - first);
-    for (Evaluation& evaluation : out.subspan(first, count)) {
-      evaluation.action_value.resize(at(mdp.num_pairs()));
-      evaluation.advantage.resize(at(mdp.num_pairs()));
+    std::vector<Item> items;
+    for (std::size_t k = first; k < std::min(first + kMostLanes, out.size()); ++k) {
+      out[k].certificate = std::move(solutions[k].certificate);
+      out[k].action_value.resize(at(mdp.num_pairs()));
+      out[k].advantage.resize(at(mdp.num_pairs()));
+      const double magnitude = extent_of(solutions[k].x, team).largest() * 2.0 + largest[k];
+      items.push_back({rewards[k], solutions[k].x, magnitude, out[k]});
     }
-    const std::vector<Rounding> roundings = with_lanes(count, [&]<class Number>() {
-      return action_values<Number>(mdp, rewards.subspan(first, count), discount, solutions.subspan(first, count),
-                                   out.subspan(first, count), team);
-    });
-    for (std::size_t k = 0; k < count; ++k) {
-      derive(mdp, rewards[first + k], discount, std::move(solutions[first + k]), roundings[k], out[first + k], team);
-    }
+    fill_in(mdp, discount, items, team);
   }
 }
 
@@ -149,20 +212,22 @@ std::vector<Evaluation> evaluate(const Mdp& mdp, std::span<const ConstVector> po
   check_rewards(mdp, rewards);
   std::vector<Evaluation> results(policies.size() * rewards.size());
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
-    const Interval sum = check_policy(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1);
+    const Interval sum = check_policy(mdp, policies[i], team, policies.size() > 1 ? static_cast<Index>(i) : -1);
     const Chain chain(mdp, policies[i], sum);
     std::vector<linear::Solution> solutions;
+    Doubles largest;  // of each reward
     {
       const linear::Kernel kernel(chain, discount);
       linear::Resolvent resolvent(kernel, team, watch);
       std::vector<linear::RightSide> sides;
       for (const ConstVector reward : rewards) {
-        const double scale = extent_of(reward, team).largest();
-        sides.push_back({chain.mean_over_actions(reward, team), chain.mean_error(scale)});
+        largest.push_back(extent_of(reward, team).largest());
+        sides.push_back({chain.mean_over_actions(reward, team), chain.mean_error(largest.back())});
       }
       solutions = resolvent.solve(sides, options.tolerance);
     }
-    derive_all(mdp, rewards, discount, solutions, std::span(results).subspan(i * rewards.size(), rewards.size()), team);
+    derive_all(mdp, rewards, largest, discount, solutions,
+               std::span(results).subspan(i * rewards.size(), rewards.size()), team);
   });
   return results;
 }

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "rlcore/errors.hpp"
+#include "rlcore/lanes.hpp"
 #include "rlcore/parallel.hpp"
 #include "rlcore/storage.hpp"
 #include "rlcore/types.hpp"
@@ -45,14 +46,20 @@ struct Row {
   Index length = 0;
   Index ahead = 0;  // column[length + ahead - 1] may still be read: it belongs to a later row
 
-  /// sum_s' P(s'|s,a) x(s'), in doubles.
-  double dot(const double* x) const {
+  /// sum_s' P(s'|s,a) x(s') in doubles, of every lane.
+  template <class Number>
+  Number dot(const Number* x) const {
     prefetch_next();
     // Two sums: the additions of one need not wait for each other.
-    double even = 0.0;
-    double odd = 0.0;
+    Number even{};
+    Number odd{};
     Index k = 0;
     for (; k + 1 < length; k += 2) {
+      // Single numbers come fast enough by themselves.
+      if constexpr (kLanesOf<Number> > 1) {
+        prefetch(x + upcoming(k));
+        prefetch(x + upcoming(k + 1));
+      }
       even += probability[k] * x[column[k]];
       odd += probability[k + 1] * x[column[k + 1]];
     }

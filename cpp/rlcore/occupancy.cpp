@@ -16,8 +16,10 @@ namespace {
 double outward(Index terms) { return 1.0 + (static_cast<double>(terms) + 32.0) * kUnitRoundoff; }
 
 /// Visits are not negative, and states that cannot be reached are not visited: what rounding left there is
-/// set to zero, which brings it nearer.
-void tidy(TwofoldVector& visits, const Chain& chain, const TwofoldVector& initial) {
+/// set to zero, which brings it nearer. More visits than can be in error are proof that a state is reached.
+void tidy(linear::Solution& solution, const Chain& chain, const TwofoldVector& initial, Team& team) {
+  TwofoldVector& visits = solution.x;
+  if (extent_of(visits, team).lower > solution.certificate.error_bound) return;
   const std::vector<char> reached = reachable(chain, initial);
   for (std::size_t state = 0; state < visits.size(); ++state) {
     if (visits[state].hi < 0.0 || reached[state] == 0) visits[state] = {};
@@ -27,6 +29,65 @@ void tidy(TwofoldVector& visits, const Chain& chain, const TwofoldVector& initia
 /// Adds a row, rounded to doubles.
 void append(Doubles& rows, const TwofoldVector& row) {
   for (const Twofold& number : row) rows.push_back(number.hi);
+}
+
+/// What rounding loses of d and of the occupancy, in sum over all states and pairs.
+struct Rounding {
+  double state = 0.0;
+  double pair = 0.0;
+};
+
+/// d = weight * visits and d(s) pi(a|s), each product right to the last digit.
+Rounding scale_in_twofold(const Chain& chain, const TwofoldVector& visits, Twofold weight, Occupancy& out, Team& team) {
+  const Mdp& mdp = chain.mdp();
+  std::vector<Rounding> partial(at(num_blocks(mdp.num_states())));
+  team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index block) {
+    Rounding sum;
+    for (Index state = first; state < last; ++state) {
+      const Twofold d = visits[at(state)] * weight;
+      out.state[at(state)] = d.hi;
+      sum.state += std::fabs(d.lo);
+      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
+        const auto i = at(pair);
+        const Twofold together = d * chain.policy()[i];
+        out.pair[i] = together.hi;
+        sum.pair += std::fabs(together.lo);
+      }
+    }
+    partial[at(block)] = sum;
+  });
+  Rounding rounding;
+  for (const Rounding& part : partial) {
+    rounding.state += part.state;
+    rounding.pair += part.pair;
+  }
+  return rounding;
+}
+
+/// The same in doubles.
+void scale_in_doubles(const Chain& chain, const TwofoldVector& visits, double weight, Occupancy& out, Team& team) {
+  const Mdp& mdp = chain.mdp();
+  team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index) {
+    for (Index state = first; state < last; ++state) {
+      const double d = visits[at(state)].hi * weight;
+      out.state[at(state)] = d;
+      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
+        out.pair[at(pair)] = d * chain.policy()[at(pair)];
+      }
+    }
+  });
+}
+
+/// In doubles where their rounding is lost in the error of the visits: four roundings of each number, of the visits,
+/// the weight and two products, and what may underflow. `total` is the sum of the visits.
+Rounding scale(const Chain& chain, const TwofoldVector& visits, Twofold weight, double total, double error,
+               Occupancy& out, Team& team) {
+  constexpr double kLost = 1.0 / 64.0;
+  constexpr double kRelative = 5.0 * kUnitRoundoff;
+  if (!(kRelative * total <= kLost * error)) return scale_in_twofold(chain, visits, weight, out, team);
+  scale_in_doubles(chain, visits, weight.hi, out, team);
+  const double rounding = kRelative * total * weight.hi + underflow_error(chain.mdp().num_pairs());
+  return {rounding, rounding * (1.0 + 2.0 * kRowTolerance)};
 }
 
 }  // namespace
@@ -53,34 +114,9 @@ Occupancy scaled_occupancy(const Chain& chain, Twofold weight, double weight_err
   Occupancy out;
   out.state.resize(at(mdp.num_states()));
   out.pair.resize(at(mdp.num_pairs()));
-  struct Rounding {
-    double state = 0.0;
-    double pair = 0.0;
-  };
-  std::vector<Rounding> partial(at(num_blocks(mdp.num_states())));
-  team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index block) {
-    Rounding sum;
-    for (Index state = first; state < last; ++state) {
-      const Twofold d = visits[at(state)] * weight;
-      out.state[at(state)] = d.hi;
-      sum.state += std::fabs(d.lo);
-      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
-        const auto i = at(pair);
-        const Twofold together = d * chain.policy()[i];
-        out.pair[i] = together.hi;
-        sum.pair += std::fabs(together.lo);
-      }
-    }
-    partial[at(block)] = sum;
-  });
-  Rounding rounding;
-  for (const Rounding& part : partial) {
-    rounding.state += part.state;
-    rounding.pair += part.pair;
-  }
-
   const double error = solution.certificate.error_bound;
   const double total = extent_of(visits, team).l1;
+  const Rounding rounding = scale(chain, visits, weight, total, error, out, team);
   const double scaled =
       (error + (0x1p-96 + weight_error) * (total + error)) * weight.hi + underflow_error(mdp.num_pairs());
   out.bounds.visits = (error + rounding_of(visits, team).l1) * outward(mdp.num_states());
@@ -92,7 +128,7 @@ Occupancy scaled_occupancy(const Chain& chain, Twofold weight, double weight_err
 }
 
 Occupancy normalised_occupancy(const Chain& chain, const TwofoldVector& initial, linear::Solution visits, Team& team) {
-  tidy(visits.x, chain, initial);
+  tidy(visits, chain, initial, team);
   TwofoldSum sum;
   for (const Twofold& number : visits.x) sum.add_product(number, 1.0);
   const Twofold total = sum.total();
@@ -109,7 +145,7 @@ std::vector<Occupancy> occupancy(const Mdp& mdp, std::span<const ConstVector> po
   check_initials(mdp, initials);
   std::vector<Occupancy> results(policies.size() * initials.size());
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
-    const Interval sum = check_policy(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1);
+    const Interval sum = check_policy(mdp, policies[i], team, policies.size() > 1 ? static_cast<Index>(i) : -1);
     const Chain chain(mdp, policies[i], sum);
     std::vector<linear::Solution> solutions;
     {
@@ -118,7 +154,7 @@ std::vector<Occupancy> occupancy(const Mdp& mdp, std::span<const ConstVector> po
       std::vector<linear::RightSide> starts;
       for (const ConstVector initial : initials) starts.push_back({twofold(initial)});
       solutions = resolvent.solve_transposed(starts, options.tolerance);
-      for (std::size_t j = 0; j < starts.size(); ++j) tidy(solutions[j].x, chain, starts[j].value);
+      for (std::size_t j = 0; j < starts.size(); ++j) tidy(solutions[j], chain, starts[j].value, team);
     }
     for (std::size_t j = 0; j < initials.size(); ++j) {
       results[i * initials.size() + j] =
@@ -176,7 +212,7 @@ StateRows successor_representation(const Mdp& mdp, ConstVector policy, double di
     std::vector<linear::Solution> solutions = resolvent.solve_transposed(starts, options.tolerance);
     for (std::size_t j = 0; j < starts.size(); ++j) {
       linear::Solution& row = solutions[j];
-      tidy(row.x, chain, starts[j].value);
+      tidy(row, chain, starts[j].value, team);
       linear::Certificate& proof = row.certificate;
       append(out.rows, row.x);
       out.bounds.push_back((proof.error_bound + rounding_of(row.x, team).l1) * outward(mdp.num_states()));

@@ -97,7 +97,8 @@ std::optional<linear::Solution> Renewal::stationary(double tolerance) {
   while (true) {
     linear::RightSide start{twofold_vector(chain_.size())};
     start.value[s] = d_[s];
-    const linear::Proof proof = linear::prove(*kernel_, horizon_, Direction::kTransposed, start, d_, residual, team_);
+    const linear::Proof proof = linear::prove(*kernel_, horizon_, Direction::kTransposed, linear::Arithmetic::kTwofold,
+                                              start, d_, residual, team_);
     TwofoldSum sum;
     for (const Twofold& share : d_) sum.add_product(share, 1.0);
     const Twofold total = sum.total();

@@ -1,4 +1,4 @@
-// Twofold vectors side by side, so that one pass over a model serves all of them.
+// Twofold vectors side by side, whole or only their high parts, so that one pass over a model serves all of them.
 #pragma once
 
 #include <span>
@@ -37,5 +37,17 @@ class SideBySide {
   Numbers<TwofoldOf<Number>> storage_;
   std::span<const TwofoldOf<Number>> numbers_;
 };
+
+/// The high parts; lanes without a vector hold zeros.
+template <class Number>
+Numbers<Number> high_parts(std::span<const TwofoldVector* const> vectors, Team& team) {
+  Numbers<Number> high(vectors.front()->size());
+  team.for_blocks(std::ssize(high), kBlock, [&](Index first, Index last, Index) {
+    for (std::size_t k = 0; k < vectors.size(); ++k) {
+      for (auto i = at(first); i < at(last); ++i) lane(high[i], k) = (*vectors[k])[i].hi;
+    }
+  });
+  return high;
+}
 
 }  // namespace rlcore

@@ -88,9 +88,11 @@ TEST_CASE("a vector that is not finite proves nothing") {
       for (std::size_t place = 0; place < 3; ++place) {
         TwofoldVector x{{1.0}, {1.0}, {1.0}};
         x[place].hi = bad;
-        CHECK(std::isinf(prove(Kernel(chain, 0.9), Horizon{.w = Kernel(chain, 0.9).deficit(), .remaining = {}},
-                               direction, b, x, residual, team)
-                             .error));
+        for (const Arithmetic arithmetic : {Arithmetic::kTwofold, Arithmetic::kDoubles}) {
+          CHECK(std::isinf(prove(Kernel(chain, 0.9), Horizon{.w = Kernel(chain, 0.9).deficit(), .remaining = {}},
+                                 direction, arithmetic, b, x, residual, team)
+                               .error));
+        }
       }
     }
   }
@@ -107,10 +109,12 @@ TEST_CASE("the proof bounds the error of a wrong answer") {
   const RightSide b{{{1.0}, {1.0}, {1.0}}};
   std::vector<double> residual(3);
   const TwofoldVector x{{9.0}, {10.5}, {10.0}};
-  const Proof proof = prove(Kernel(chain, 0.9), Horizon{.w = Kernel(chain, 0.9).deficit(), .remaining = {}},
-                            Direction::kForward, b, x, residual, team);
-  CHECK(proof.error >= std::fabs(9.0 + proof.shift - 10.0));
-  CHECK(proof.error >= std::fabs(10.5 + proof.shift - 10.0));
+  for (const Arithmetic arithmetic : {Arithmetic::kTwofold, Arithmetic::kDoubles}) {
+    const Proof proof = prove(Kernel(chain, 0.9), Horizon{.w = Kernel(chain, 0.9).deficit(), .remaining = {}},
+                              Direction::kForward, arithmetic, b, x, residual, team);
+    CHECK(proof.error >= std::fabs(9.0 + proof.shift - 10.0));
+    CHECK(proof.error >= std::fabs(10.5 + proof.shift - 10.0));
+  }
 }
 
 TEST_CASE("a tolerance below rounding is not claimed") {
@@ -184,5 +188,33 @@ TEST_CASE("answers have the same bits for every number of threads") {
       CHECK(occupancy(mdp, policies, initials, 0.99, {.num_threads = threads}, monitor).front().visits ==
             visits.visits);
     }
+  }
+}
+
+TEST_CASE("where residuals in doubles prove too little, twofold ones take over") {
+  // One state has so many arrivals that their rounding, 1 / (1 - gamma) times, is more than the tolerance.
+  constexpr Index kSize = 2 * kBlock;
+  Model model;
+  for (Index state = 0; state < kSize; ++state) {
+    model.add_entry(0, 0.5);
+    model.add_entry(1 + state % (kSize - 1), 0.5);
+    model.end_pair(1.0);
+    model.end_state();
+  }
+  const Mdp mdp = model.mdp();
+  const std::vector<double> policy = model.uniform_policy();
+  const Chain chain(mdp, policy, check_policy(mdp, policy));
+  Team team(2);
+  Monitor monitor;
+  const Kernel kernel(chain, 0.999);
+  Resolvent resolvent(kernel, team, monitor);
+  RightSide start{twofold_vector(kSize)};
+  start.value[5].hi = 1.0;
+  for (const double tolerance : {1e-6, 1e-9}) {
+    const Solution visits = resolvent.solve_transposed(start, tolerance);
+    CHECK(visits.certificate.converged);
+    CHECK(visits.certificate.error_bound <= tolerance * 1000.0);
+    // The mass of all visits is known: 1 / (1 - gamma).
+    CHECK(std::fabs(extent_of(visits.x, team).l1 - 1000.0) <= visits.certificate.error_bound + 1e-9);
   }
 }

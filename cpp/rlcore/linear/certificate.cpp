@@ -43,34 +43,50 @@ Proof prove_occupancies(double l1, double weighted, double rounding, const Horiz
           rounding * horizon.amplification() * kOutward};
 }
 
-/// What the residual of a claim proves, once it has been formed.
-Proof proof_of(const Claim& claim, const Kernel& kernel, const Horizon& horizon, Direction direction, Team& team) {
+/// How large the numbers are that make up a residual; not finite if one of them is not.
+double scale_of(const Claim& claim, Direction direction, Team& team) {
   const Extent of_b = extent_of(claim.b.value, team);
   const Extent of_x = extent_of(claim.x, team);
+  const double sum = of_b.l1 + of_x.l1;
+  return direction == Direction::kTransposed || !std::isfinite(sum) ? sum : of_b.largest() + of_x.largest();
+}
+
+/// Forms the residuals of claims of the given scales, and returns what their arithmetic can be wrong by.
+std::vector<double> form_residuals(const Kernel& kernel, Direction direction, Arithmetic arithmetic,
+                                   std::span<const Claim> claims, std::span<const double> scales, Team& team) {
+  std::vector<Attempt> attempts;
+  for (const auto& [b, x, residual] : claims) attempts.push_back({b.value, x, residual});
+  if (arithmetic == Arithmetic::kDoubles) return kernel.residuals_in_doubles(direction, attempts, scales, team);
+  kernel.residuals(direction, attempts, team);
+  std::vector<double> errors;
+  for (const double scale : scales) errors.push_back(kernel.residual_error(direction, scale));
+  return errors;
+}
+
+/// What the residual of a claim proves, whose entries (their sum, transposed) are right to `rounding`.
+Proof proof_of(const Claim& claim, double scale, double rounding, const Horizon& horizon, Direction direction,
+               Team& team) {
   const Extent found = extent_of(claim.residual, team);
-  Proof proof;
-  if (direction == Direction::kForward) {
-    const double rounding = kernel.residual_error(direction, of_b.largest() + of_x.largest()) + claim.b.error;
-    proof = prove_values(found, rounding, horizon);
-  } else {
-    const double rounding = kernel.residual_error(direction, of_b.l1 + of_x.l1) + claim.b.error;
-    const double weighted = weighted_l1(claim.residual, horizon, team);
-    proof = prove_occupancies(found.l1, weighted, rounding, horizon, kernel.size());
-  }
-  const bool finite = of_b.finite() && of_x.finite() && found.finite();
+  const Proof proof = direction == Direction::kForward
+                          ? prove_values(found, rounding, horizon)
+                          : prove_occupancies(found.l1, weighted_l1(claim.residual, horizon, team), rounding, horizon,
+                                              ssize(claim.residual));
+  const bool finite = std::isfinite(scale) && found.finite();
   if (!finite || !(horizon.w.lower > 0.0) || !std::isfinite(proof.error)) return {kInfinity, 0.0, kInfinity, 0.0};
   return proof;
 }
 
 }  // namespace
 
-std::vector<Proof> prove(const Kernel& kernel, const Horizon& horizon, Direction direction,
+std::vector<Proof> prove(const Kernel& kernel, const Horizon& horizon, Direction direction, Arithmetic arithmetic,
                          std::span<const Claim> claims, Team& team) {
-  std::vector<Attempt> attempts;
-  for (const auto& [b, x, residual] : claims) attempts.push_back({b.value, x, residual});
-  kernel.residuals(direction, attempts, team);
+  std::vector<double> scales;
+  for (const Claim& claim : claims) scales.push_back(scale_of(claim, direction, team));
+  const std::vector<double> errors = form_residuals(kernel, direction, arithmetic, claims, scales, team);
   std::vector<Proof> proofs;
-  for (const Claim& claim : claims) proofs.push_back(proof_of(claim, kernel, horizon, direction, team));
+  for (std::size_t k = 0; k < claims.size(); ++k) {
+    proofs.push_back(proof_of(claims[k], scales[k], errors[k] + claims[k].b.error, horizon, direction, team));
+  }
   return proofs;
 }
 

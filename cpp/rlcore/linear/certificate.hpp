@@ -49,15 +49,18 @@ struct Claim {
   Vector residual;
 };
 
-/// Forms the residuals of up to kMostLanes answers in twofold precision, in one pass over the model, and derives a
-/// proof of each. A residual that is not finite proves nothing: the error is then infinite.
-std::vector<Proof> prove(const Kernel& kernel, const Horizon& horizon, Direction direction,
+/// What residuals are formed in. Doubles serve discounted kernels alone.
+enum class Arithmetic { kTwofold, kDoubles };
+
+/// Forms the residuals of up to kMostLanes answers in one pass over the model, and derives a proof of each. A residual
+/// that is not finite proves nothing: the error is then infinite.
+std::vector<Proof> prove(const Kernel& kernel, const Horizon& horizon, Direction direction, Arithmetic arithmetic,
                          std::span<const Claim> claims, Team& team);
 
-inline Proof prove(const Kernel& kernel, const Horizon& horizon, Direction direction, const RightSide& b,
-                   const TwofoldVector& x, Vector residual, Team& team) {
+inline Proof prove(const Kernel& kernel, const Horizon& horizon, Direction direction, Arithmetic arithmetic,
+                   const RightSide& b, const TwofoldVector& x, Vector residual, Team& team) {
   const std::array claims{Claim{b, x, residual}};
-  return prove(kernel, horizon, direction, claims, team).front();
+  return prove(kernel, horizon, direction, arithmetic, claims, team).front();
 }
 
 /// The horizon that t proves; its w.lower is not positive if t proves none.

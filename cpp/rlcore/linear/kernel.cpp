@@ -26,6 +26,14 @@ void put_residuals(std::span<const Attempt> attempts, std::size_t state, const T
   for (std::size_t k = 0; k < attempts.size(); ++k) attempts[k].residual[state] = lane(residual, k);
 }
 
+/// The same from the high part of b.
+template <class Number>
+void put_residuals_in_doubles(std::span<const Attempt> attempts, std::size_t state, const Number& rest) {
+  for (std::size_t k = 0; k < attempts.size(); ++k) {
+    attempts[k].residual[state] = attempts[k].b[state].hi + lane(rest, k);
+  }
+}
+
 }  // namespace
 
 Kernel::Kernel(const Chain& chain, double discount) : chain_(chain), discount_(discount) {
@@ -142,6 +150,44 @@ void Kernel::residuals_transposed(std::span<const Attempt> attempts, Team& team)
       }
     }
   });
+}
+
+std::vector<double> Kernel::residuals_in_doubles(Direction direction, std::span<const Attempt> attempts,
+                                                 std::span<const double> scales, Team& team) const {
+  return with_lanes(attempts.size(), [&]<class Number>() {
+    return direction == Direction::kForward ? forward_in_doubles<Number>(attempts, scales, team)
+                                            : transposed_in_doubles<Number>(attempts, scales, team);
+  });
+}
+
+template <class Number>
+std::vector<double> Kernel::forward_in_doubles(std::span<const Attempt> attempts, std::span<const double> scales,
+                                               Team& team) const {
+  const Numbers<Number> x = high_parts<Number>(answers(attempts), team);
+  team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
+    for (Index state = first; state < last; ++state) {
+      const auto s = at(state);
+      put_residuals_in_doubles(attempts, s, discount_ * chain_.mean_ahead_in_doubles(state, x.data()) - x[s]);
+    }
+  });
+  std::vector<double> errors;
+  for (const double scale : scales) errors.push_back(chain_.residual_error_in_doubles(scale));
+  return errors;
+}
+
+template <class Number>
+std::vector<double> Kernel::transposed_in_doubles(std::span<const Attempt> attempts, std::span<const double> scales,
+                                                  Team& team) const {
+  const Numbers<Number> x = high_parts<Number>(answers(attempts), team);
+  const Chain::RoundedArrivals<Number> arrived = chain_.arrivals_in_doubles<Number>(discount_, x, team);
+  team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
+    for (auto s = at(first); s < at(last); ++s) put_residuals_in_doubles(attempts, s, arrived.value[s] - x[s]);
+  });
+  std::vector<double> errors;
+  for (std::size_t k = 0; k < attempts.size(); ++k) {
+    errors.push_back(lane(arrived.error, k) + chain_.residual_error_in_doubles_transposed(scales[k]));
+  }
+  return errors;
 }
 
 double Kernel::residual_error(Direction direction, double scale) const {

@@ -23,6 +23,9 @@ constexpr double kBelowRounding = kUnitRoundoff / 64.0;
 /// The best attainable must say something of the answer to count.
 constexpr double kSomeDigits = 0.1;
 
+/// The part of the tolerance that the rounding of a residual in doubles may use up.
+constexpr double kSpare = 0.125;
+
 /// How far from 1 (I - K) t may be where t is to be the time that remains.
 constexpr double kNearEnough = 0.5;
 
@@ -142,6 +145,7 @@ class Resolvent::Refinement {
     system_.amplification = resolvent.horizon_.amplification();
     const double residual = system_.norm(residual_);
     proof_ = {residual * system_.amplification, 0.0, residual, 0.0};
+    if (doubles_may_do(resolvent.kernel_)) arithmetic_ = Arithmetic::kDoubles;
   }
 
   /// The next correction, to be found.
@@ -162,10 +166,15 @@ class Resolvent::Refinement {
   }
 
   Claim claim() { return {b_, x_, residual_}; }
+  Arithmetic arithmetic() const { return arithmetic_; }
 
+  /// A residual in doubles whose rounding costs too much gives way to twofold ones.
   void proven(const Proof& proof) {
     proof_ = proof;
     norm_ = norm_of_answer();
+    if (arithmetic_ == Arithmetic::kDoubles && !(proof_.floor <= kSpare * tolerance_ * norm_)) {
+      arithmetic_ = Arithmetic::kTwofold;
+    }
   }
   bool got_worse() const { return !(proof_.error <= before_.error); }
 
@@ -206,6 +215,13 @@ class Resolvent::Refinement {
   }
 
  private:
+  /// Whether residuals in doubles could prove the tolerance, for an answer of size one. Small chains are answered to
+  /// the last digit instead.
+  bool doubles_may_do(const Kernel& kernel) const {
+    return kernel.is_discounted() && kernel.size() > kBlock &&
+           kernel.chain().residual_error_in_doubles(1.0) * system_.amplification <= kSpare * tolerance_;
+  }
+
   /// Of x and the shift that the proof adds.
   double norm_of_answer() const {
     const Extent extent = extent_of(x_, team_);
@@ -234,6 +250,7 @@ class Resolvent::Refinement {
   Doubles residual_;
   Doubles correction_;
   TwofoldVector x_;
+  Arithmetic arithmetic_ = Arithmetic::kTwofold;
   Proof proof_;
   Proof before_;
   double norm_ = 0.0;  // of the answer so far
@@ -368,12 +385,17 @@ void Resolvent::improve(std::size_t method, Direction direction, const Refinemen
   judge(direction, corrected);
 }
 
+/// In doubles first: those that doubles prove too little of go on to twofold arithmetic.
 void Resolvent::judge(Direction direction, const Refinements& refinements) {
-  if (refinements.empty()) return;
-  std::vector<Claim> claims;
-  for (Refinement* const refinement : refinements) claims.push_back(refinement->claim());
-  const std::vector<Proof> proofs = prove(kernel_, horizon_, direction, claims, team_);
-  for (std::size_t k = 0; k < refinements.size(); ++k) refinements[k]->proven(proofs[k]);
+  for (const Arithmetic arithmetic : {Arithmetic::kDoubles, Arithmetic::kTwofold}) {
+    Refinements judged(refinements);
+    std::erase_if(judged, [&](const Refinement* refinement) { return refinement->arithmetic() != arithmetic; });
+    if (judged.empty()) continue;
+    std::vector<Claim> claims;
+    for (Refinement* const refinement : judged) claims.push_back(refinement->claim());
+    const std::vector<Proof> proofs = prove(kernel_, horizon_, direction, arithmetic, claims, team_);
+    for (std::size_t k = 0; k < judged.size(); ++k) judged[k]->proven(proofs[k]);
+  }
 }
 
 /// (I - K)^-1 0 = 0, but for what may be missing in b.

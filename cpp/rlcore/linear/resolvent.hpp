@@ -2,8 +2,8 @@
 // something.
 //
 // Solving is iterative refinement with a judge: a method of the portfolio proposes a correction, the
-// residual of the sum is formed in twofold precision from the numbers of the model, and what it proves
-// decides whether to stop, to refine, or to go on to the next method.
+// residual of the sum is formed from the numbers of the model, in twofold precision where doubles would prove too
+// little, and what it proves decides whether to stop, to refine, or to go on to the next method.
 #pragma once
 
 #include <memory>
