@@ -29,8 +29,8 @@ void check_one_reward(const Mdp& mdp, ConstVector reward, Index item) {
 /// Bounds are formed from few numbers, each rounded at most so often.
 constexpr double kOutward = 1.0 + 32.0 * kUnitRoundoff;
 
-/// The part of an error that does not count beside it.
-constexpr double kLost = 1.0 / 64.0;
+/// The part of the error of V that the rounding of Q and A may come to.
+constexpr double kSpare = 0.125;
 
 /// An evaluation whose certificate is known, to be filled in.
 struct Item {
@@ -58,9 +58,9 @@ double rounding_in_doubles(const Mdp& mdp, double magnitude) {
          underflow_error(mdp.max_row_length());
 }
 
-/// Whether that is lost in the error of V.
+/// Whether that is small beside the error of V.
 bool doubles_will_do(const Mdp& mdp, const Item& item) {
-  return rounding_in_doubles(mdp, item.magnitude) <= kLost * item.out.certificate.error_bound;
+  return rounding_in_doubles(mdp, item.magnitude) <= kSpare * item.out.certificate.error_bound;
 }
 
 /// Q(s,a) = r(s,a) + gamma sum_s' P(s'|s,a) V(s') and A = Q - V in doubles, from the rounded V. The model is read once

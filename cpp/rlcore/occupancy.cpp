@@ -78,13 +78,13 @@ void scale_in_doubles(const Chain& chain, const TwofoldVector& visits, double we
   });
 }
 
-/// In doubles where their rounding is lost in the error of the visits: four roundings of each number, of the visits,
-/// the weight and two products, and what may underflow. `total` is the sum of the visits.
+/// In doubles where their rounding is small beside the error of the visits: four roundings of each number, of the
+/// visits, the weight and two products, and what may underflow. `total` is the sum of the visits.
 Rounding scale(const Chain& chain, const TwofoldVector& visits, Twofold weight, double total, double error,
                Occupancy& out, Team& team) {
-  constexpr double kLost = 1.0 / 64.0;
+  constexpr double kSpare = 0.125;
   constexpr double kRelative = 5.0 * kUnitRoundoff;
-  if (!(kRelative * total <= kLost * error)) return scale_in_twofold(chain, visits, weight, out, team);
+  if (!(kRelative * total <= kSpare * error)) return scale_in_twofold(chain, visits, weight, out, team);
   scale_in_doubles(chain, visits, weight.hi, out, team);
   const double rounding = kRelative * total * weight.hi + underflow_error(chain.mdp().num_pairs());
   return {rounding, rounding * (1.0 + 2.0 * kRowTolerance)};
