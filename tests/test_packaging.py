@@ -57,5 +57,5 @@ def test_import_needs_no_extra_and_loads_none() -> None:
 def test_readme_has_the_two_commands_of_a_newcomer() -> None:
     commands = re.findall(r"^ *(?:\$ )?(python3 -m venv .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert len(commands) == 2
-    assert "rlcore evaluate" in commands[0]
+    assert "rlcore audit" in commands[0]
     assert "pytest" in commands[1]
