@@ -8,13 +8,6 @@
 #include "rlcore/policy.hpp"
 #include "rlcore/twofold.hpp"
 
-// The loop is compiled for wide vectors too, and chosen by the machine; the bits are the same either way.
-#if defined(__GNUC__)
-#define RLCORE_INLINE [[gnu::always_inline]] inline
-#else
-#define RLCORE_INLINE inline
-#endif
-
 namespace rlcore {
 namespace {
 
@@ -46,6 +39,7 @@ RLCORE_INLINE double kl_term(double p, double q, double change) {
   return (near ? s * change : change - p * (log_high + log_low)) - tail;
 }
 
+// Compiled for wide vectors too, and chosen by the machine; the bits are the same either way.
 RLCORE_INLINE void terms(Index count, const double* p, const double* q, double* change, double* kl) {
   for (Index i = 0; i < count; ++i) {
     const double difference = q[i] - p[i];

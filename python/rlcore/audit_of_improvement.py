@@ -19,7 +19,6 @@ from rlcore.occupancy import state_distribution
 from rlcore.policy import mixture_policy
 from rlcore.policy_facts import PolicyFacts, product
 from rlcore.results import FloatArray
-from rlcore.return_gap import plus, times
 from rlcore.settings import Average, Discounted, Episodic
 from rlcore.statements import (
     AuditRow,
@@ -105,7 +104,7 @@ class ImprovementAudit:
     @property
     def change_of_return(self) -> Enclosure:
         """Eta' - eta, by subtraction."""
-        return minus(self.new.eta, self.old.eta)
+        return self.new.eta - self.old.eta
 
     @property
     def size_of_returns(self) -> float:
@@ -149,12 +148,12 @@ def performance_difference_by_steps(audit: ImprovementAudit) -> Finding:
             np.asarray(rows[t])[reached], float(bounds[t]), audit.abar[reached],
             (audit.abar_error + audit.excess)[reached],
         )  # fmt: skip
-        terms.append(times(Enclosure(discount[t], discount[t]), term))
+        terms.append(Enclosure(discount[t], discount[t]) * term)
     rest_error = (new.value_error + old.value_error)[reached]
     rest = product(np.asarray(rows[-1])[reached], float(bounds[-1]), (new.value - old.value)[reached], rest_error)
-    terms.append(times(Enclosure(discount[-1], discount[-1]), rest))
+    terms.append(Enclosure(discount[-1], discount[-1]) * rest)
     size = float(np.abs(new.value).max() + np.abs(old.value).max())
-    return equal(audit.change_of_return, plus(*terms), max(size, audit.size_of_returns))
+    return equal(audit.change_of_return, sum(terms[1:], terms[0]), max(size, audit.size_of_returns))
 
 
 @statement(
@@ -190,7 +189,7 @@ def surrogate(audit: ImprovementAudit) -> Finding:
 def gap(audit: ImprovementAudit) -> Finding:
     """Subtract the surrogate from the return of the candidate."""
     reported = Enclosure.around(audit.report.gap, audit.report.certificate.bounds["gap"])
-    return equal(reported, minus(audit.new.eta, own_surrogate(audit)), audit.size_of_returns)
+    return equal(reported, audit.new.eta - own_surrogate(audit), audit.size_of_returns)
 
 
 @statement(
@@ -232,11 +231,11 @@ def conservative_step(audit: ImprovementAudit) -> Finding:
     found = check_improvement(audit.mdp, audit.old.policy, mixture, audit.setting, bounds=(), **audit.old.solving)
     # The stored mixture is rounded: its rows are off by an ulp, which moves the return by no more than this.
     rounding = 8 * ULP * audit.old.terms * audit.old.largest / (1.0 - gamma)
-    moved = plus(found.improvement, Enclosure(-rounding, rounding))
+    moved = found.improvement + Enclosure(-rounding, rounding)
     factor = 2.0 * step * gamma / (1.0 - gamma * (1.0 - step))
-    penalty = times(Enclosure.around(factor, 8 * ULP * factor), epsilon_bar)
+    penalty = Enclosure.around(factor, 8 * ULP * factor) * epsilon_bar
     scale = step / (1.0 - gamma)
-    return more(moved, times(Enclosure.around(scale, 4 * ULP * scale), minus(gain, penalty)))
+    return more(moved, Enclosure.around(scale, 4 * ULP * scale) * (gain - penalty))
 
 
 def conservative_step_size(gain: float, epsilon_bar: float, gamma: float) -> float:
@@ -328,9 +327,4 @@ def _new(audit: ImprovementAudit) -> str:
 
 def own_surrogate(audit: ImprovementAudit) -> Enclosure:
     """Enclose eta + sum w Abar."""
-    return plus(audit.old.eta, audit.old.visited(audit.abar, audit.abar_error))
-
-
-def minus(a: Enclosure, b: Enclosure) -> Enclosure:
-    """Enclose a difference."""
-    return plus(a, Enclosure(-np.asarray(b.upper), -np.asarray(b.lower)))
+    return audit.old.eta + audit.old.visited(audit.abar, audit.abar_error)

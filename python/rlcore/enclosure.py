@@ -83,6 +83,27 @@ class Enclosure:
         least = np.maximum(np.maximum(self.lower, -np.asarray(self.upper)), 0.0)
         return Enclosure(least, np.maximum(-np.asarray(self.lower), self.upper))
 
+    def __neg__(self) -> Enclosure:
+        """Enclose the negative."""
+        return Enclosure(-np.asarray(self.upper), -np.asarray(self.lower))
+
+    def __add__(self, other: Enclosure) -> Enclosure:
+        """Enclose a sum."""
+        with np.errstate(invalid="ignore"):
+            lower, upper = np.add(self.lower, other.lower), np.add(self.upper, other.upper)
+        return _outwards(np.where(np.isnan(lower), -np.inf, lower), np.where(np.isnan(upper), np.inf, upper))
+
+    def __sub__(self, other: Enclosure) -> Enclosure:
+        """Enclose a difference."""
+        return self + (-other)
+
+    def __mul__(self, other: Enclosure) -> Enclosure:
+        """Enclose a product; 0 inf = 0."""
+        with np.errstate(invalid="ignore"):
+            ends = np.stack([np.multiply(x, y) for x in (self.lower, self.upper) for y in (other.lower, other.upper)])
+        ends = np.where(np.isnan(ends), 0.0, ends)
+        return _outwards(ends.min(axis=0), ends.max(axis=0))
+
     def __getitem__(self, item: Any) -> Enclosure:
         """Return one of several numbers."""
         return Enclosure(_number(np.asarray(self.lower)[item]), _number(np.asarray(self.upper)[item]))
@@ -111,6 +132,15 @@ def as_verdicts(names: Any) -> NDArray[Any]:
     verdicts = np.empty(len(flat), dtype=object)
     verdicts[:] = flat
     return verdicts.reshape(np.shape(names))
+
+
+def _outwards(lower: Any, upper: Any) -> Enclosure:
+    """Return what lies between two bounds that were rounded once."""
+    with np.errstate(invalid="ignore"):  # 0 inf
+        return Enclosure(
+            np.where(np.isfinite(lower), lower - ULP * np.abs(lower), lower),
+            np.where(np.isfinite(upper), upper + ULP * np.abs(upper), upper),
+        )
 
 
 def _number(x: Any) -> Any:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from rlcore import _core
 from rlcore.arguments import as_batch, as_callback, as_num_threads, as_tolerance
 from rlcore.certificates import certificate_of, check_converged
+from rlcore.certified_sums import weighted_sum
 from rlcore.errors import InputError, ModelError, PolicyError
 from rlcore.finite_horizon import FiniteHorizonEvaluation, evaluate_finite_horizon
 from rlcore.mdp import MDP, as_mdp
@@ -190,9 +191,8 @@ def _function_for(setting: Setting) -> tuple[Callable[..., _core.EvaluationField
 
 def _mean_gain(mdp: MDP, gain: Any, gain_bound: Any) -> tuple[Any, Any]:
     """Form rho0^T g and its bound."""
-    objective = gain @ mdp.initial
-    largest = np.abs(gain).max(axis=-1)
-    bound = gain_bound * (1.0 + 1e-8) + (mdp.num_states + 2) * np.finfo(float).eps * largest
+    start = np.broadcast_to(np.asarray(mdp.initial), gain.shape)
+    objective, bound = weighted_sum(start, 0.0, gain, gain_bound)
     if gain.ndim == 1:
         return float(objective), float(bound)
     return objective, bound
@@ -205,17 +205,12 @@ def _on_policy_objective(
     from rlcore.occupancy import occupancy
 
     found = occupancy(mdp, policies, setting, tol=tol, num_threads=num_threads, raise_on_failure=False)
-    value = np.where(np.isnan(value), 0.0, value)  # no value where the process never is
     # A batch of rewards stands behind the batch of policies: (B, S) meets (B, R, S).
     state, state_bound = found.state, found.certificate.bounds["state"]
     batched = policies.ndim > len(mdp.pair_shape) and policies.shape != (mdp.num_pairs,)
     if batched and value.ndim == 3:
         state, state_bound = state[:, None, :], np.asarray(state_bound)[:, None]
-    objective = (state * value).sum(axis=-1)
-    largest = np.abs(value).max(axis=-1)
-    mass = state.sum(axis=-1) + state_bound
-    rounding = (mdp.num_states + 2) * np.finfo(float).eps * mass * largest
-    bound = state_bound * (largest + value_bound) + mass * value_bound + rounding
+    objective, bound = weighted_sum(state, state_bound, value, value_bound)
     if value.ndim == 1:
         return float(objective), float(bound)
     return objective, bound

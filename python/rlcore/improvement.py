@@ -32,7 +32,7 @@ from rlcore.measures import (
     too_large,
 )
 from rlcore.results import Certificate, Evaluation, FloatArray, Progress
-from rlcore.return_gap import ReturnGap, exact_gap, plus, times
+from rlcore.return_gap import ReturnGap, exact_gap
 from rlcore.settings import Average, Discounted, Episodic, Setting, as_setting
 
 NewReturn = Literal["exact", "enclosed", "skip"]
@@ -259,9 +259,9 @@ class _Plan:
         base = self.base
         joined = _joined(parts)
         seen, gap = joined.seen, joined.gap
-        surrogate = plus(_alike(base.eta, seen.gain), seen.gain)
+        surrogate = _alike(base.eta, seen.gain) + seen.gain
         improvement = self._improvement(joined, surrogate)
-        eta_new = None if self.new_return == "skip" else plus(_alike(base.eta, seen.gain), improvement)
+        eta_new = None if self.new_return == "skip" else _alike(base.eta, seen.gain) + improvement
         reports = {
             name: self._bound_report(bound, joined, surrogate)
             for name, bound in bounds_in(base.setting).items()
@@ -320,12 +320,12 @@ class _Plan:
         """Enclose eta' - eta: by the gap, or by everything that encloses it."""
         seen, gap = joined.seen, joined.gap
         if gap is not None:
-            return plus(seen.gain, gap.stored)
+            return seen.gain + gap.stored
         widest = np.full(np.shape(seen.gain.lower), np.inf)
         for bound in joined.enclosed.values():
             widest = np.minimum(widest, bound.upper)
         widest = widest + _drift_bound(self.base, seen)
-        return plus(seen.gain, Enclosure(-widest, widest))
+        return seen.gain + Enclosure(-widest, widest)
 
     def _bound_report(self, bound: Bound, joined: _Checked, surrogate: Enclosure) -> BoundReport:
         """Compare the gap with one bound."""
@@ -374,10 +374,9 @@ def _propagated(
         carried_error[item] = k.visits_error * largest + (k.relative_error + arithmetic) * mass * largest
         carried_error[item] += mass * float(seen.abar_error[item])
     parting_sum = Enclosure(low, high)
-    u = times(Enclosure(base.gamma, base.gamma), times(parting_sum, horizon))
-    middle = plus(_alike(base.eta, seen.gain), Enclosure.around(carried, carried_error))
-    least, most_abar = times(u, seen.abar_min), times(u, seen.abar_max)
-    return parting_sum, Enclosure(plus(middle, least).lower, plus(middle, most_abar).upper)
+    u = Enclosure(base.gamma, base.gamma) * parting_sum * horizon
+    middle = _alike(base.eta, seen.gain) + Enclosure.around(carried, carried_error)
+    return parting_sum, Enclosure((middle + u * seen.abar_min).lower, (middle + u * seen.abar_max).upper)
 
 
 def _drift_bound(base: ComparisonBase, seen: Compared) -> Any:
@@ -435,8 +434,8 @@ def _evaluated_where_loose(base: ComparisonBase, chunk: Chunk, seen: Compared, g
         found = evaluate(base.mdp, policies[item], base.setting, tol=0.0, raise_on_failure=False, **base.solving)
         assert isinstance(found, Evaluation)
         eta_new = Enclosure.around(found.start_value, found.certificate.bounds["start_value"])
-        surrogate = plus(base.eta, seen.gain[item])
-        direct = plus(eta_new, Enclosure(-np.asarray(surrogate.upper), -np.asarray(surrogate.lower)))
+        surrogate = base.eta + seen.gain[item]
+        direct = eta_new - surrogate
         if not np.isnan([direct.lower, direct.upper]).any():
             lower[item], upper[item] = max(lower[item], direct.lower), min(upper[item], direct.upper)
     sharper = Enclosure(lower, upper)

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rlcore.arguments import as_tolerance
+from rlcore.certified_sums import total_of
 from rlcore.coupling import TINY, as_policy
 from rlcore.divergence import policy_divergences
 from rlcore.enclosure import ULP, Enclosure, Verdict, at_most
@@ -406,7 +407,7 @@ def _walk(pair: _Pair, steps: int, functions: list[_Function]) -> _Walk:
         unsure = pair.new * pair.of_state(e + rounding * np.abs(D)) + size * pair.of_state(p_error + rounding * p)
         if mdp.can_end:
             ends = shifted * ending
-            more, end_rounding = _total(ends)
+            more, end_rounding = total_of(ends)
             end += more
             end_error += float((unsure * ending).sum()) + (end_rounding + 2 * ULP) * float(np.abs(ends).sum())
             end_error += 2 * ULP * abs(end) + mdp.num_pairs * underflow
@@ -417,7 +418,7 @@ def _walk(pair: _Pair, steps: int, functions: list[_Function]) -> _Walk:
 
 
 def _l1(D: FloatArray, e: FloatArray, end: float, end_error: float) -> tuple[float, float]:
-    running, rounding = _total(np.abs(D))
+    running, rounding = total_of(np.abs(D))
     distance = running + abs(end)
     return distance, (float(e.sum()) + end_error + (rounding + 2 * ULP) * distance) * SLACK
 
@@ -425,17 +426,10 @@ def _l1(D: FloatArray, e: FloatArray, end: float, end_error: float) -> tuple[flo
 def _expectation(p: FloatArray, f: _Function, p_effect: float) -> tuple[float, float]:
     """Return sum_s p(s) f(s) and its error: what errors of p do to it, errors of f, and rounding."""
     terms = p * f.value
-    mean, rounding = _total(terms)
+    mean, rounding = total_of(terms)
     error = p_effect + float(_times(np.abs(p), f.error).sum()) + (rounding + 2 * ULP) * float(np.abs(terms).sum())
     underflow = p.size * TINY if f.largest > 0.0 and p.any() else 0.0
     return mean, (error + underflow) * SLACK
-
-
-def _total(x: FloatArray) -> tuple[float, float]:
-    """Return a sum and its error relative to the sum of |x|: sums of sums round far less often than there are terms."""
-    length = max(math.isqrt(x.size), 1)
-    blocks = np.add.reduceat(x, np.arange(0, x.size, length))
-    return float(blocks.sum()), (length + blocks.size) * ULP
 
 
 def _stacked(numbers: Any) -> Enclosure:
@@ -556,12 +550,12 @@ def _eq_66(pair: _Pair, walk: _Walk, gamma: float) -> Statement:
     """
     old = pair.evaluation
     new: Evaluation = evaluate(pair.mdp, pair.new, Discounted(gamma), **pair.solving)
-    gained = _difference(_around(new), _around(old))
+    gained = _around(new) - _around(old)
     values = np.abs(old.value) + float(old.certificate.bounds["value"])
     drift = float(_times(pair.defects.change, values).max()) * (1.0 + pair.defects.start) * SLACK
     widened = float(_times(drift, pair.defects.horizon(gamma)))
     gained = Enclosure(gained.lower - widened, gained.upper + widened)
-    sums, rest = (_sum_of(walk.old[k], walk.shift[k]) for k in (0, 2))
+    sums, rest = (walk.old[k] + walk.shift[k] for k in (0, 2))
     formula = "|η' - η - Σ_{t<T} γ^t E'Ā(s_t)| ≤ γ^T max|Ā| / (1-γ)"
     return _remainder(pair, walk, gamma, "(66)", formula, gained, sums, rest)
 
@@ -583,7 +577,7 @@ def _remainder(
     """
     discounts = _powers(gamma, walk.times)
     after = _scaled(discounts, rest)
-    left_over = _difference(total, _partial_sums(_scaled(discounts, terms)))
+    left_over = total - _partial_sums(_scaled(discounts, terms))
     contradicted = (left_over.upper < after.lower) | (left_over.lower > after.upper)
     right = _scaled(discounts, _product(1.0 / (1.0 - gamma), _largest(pair.abar)))
     spread = pair.defects.start + walk.times * pair.defects.step
@@ -723,18 +717,6 @@ def _partial_sums(x: Enclosure) -> Enclosure:
     rounding = (size.size + 2) * ULP * np.cumsum(size)
     lower, upper = np.cumsum(x.lower) - rounding, np.cumsum(x.upper) + rounding
     return Enclosure(*(np.concatenate([[0.0], sums[:-1]]) for sums in (lower, upper)))
-
-
-def _sum_of(x: Enclosure, y: Enclosure) -> Enclosure:
-    return _outwards(np.asarray(x.lower) + y.lower, np.asarray(x.upper) + y.upper)
-
-
-def _difference(x: Enclosure, y: Enclosure) -> Enclosure:
-    return _outwards(np.asarray(x.lower) - y.upper, np.asarray(x.upper) - y.lower)
-
-
-def _outwards(lower: Any, upper: Any) -> Enclosure:
-    return Enclosure(lower - ULP * np.abs(lower), upper + ULP * np.abs(upper))
 
 
 def _largest(f: _Function) -> Enclosure:

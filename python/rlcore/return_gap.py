@@ -59,17 +59,7 @@ def exact_gap(base: ComparisonBase, chunk: Chunk, seen: Compared, horizon: Enclo
     with np.errstate(invalid="ignore"):
         moved = np.where(seen.drift_max == 0.0, 0.0, reach * seen.drift_max)
     drift = Enclosure(seen.drift.lower - moved, seen.drift.upper + moved)
-    return ReturnGap(gap, plus(gap, drift), step_shift)
-
-
-def plus(*terms: Enclosure) -> Enclosure:
-    """Enclose a sum."""
-    lower: Any = sum(np.asarray(term.lower) for term in terms)
-    upper: Any = sum(np.asarray(term.upper) for term in terms)
-    size = sum(np.maximum(np.abs(term.lower), np.abs(term.upper)) for term in terms)
-    exact = np.asarray([np.asarray(term.lower) == term.upper for term in terms]).all(axis=0) & (size == 0.0)
-    rounding = np.where(exact, 0.0, len(terms) * ULP * np.where(np.isfinite(size), size, 0.0))
-    return Enclosure(lower - rounding, upper + rounding)
+    return ReturnGap(gap, gap + drift, step_shift)
 
 
 def _gap_by_solving(
@@ -228,7 +218,7 @@ def _rank_one(
     weight = Enclosure.around(base.weight[changed.state], base.weight_error)
     weight = Enclosure(np.maximum(weight.lower, 0.0), weight.upper)
     abar = Enclosure.around(changed.abar, seen.abar_error)
-    found = times(times(factor, abar), weight)
+    found = factor * abar * weight
     unchanged = changed.distance == 0.0
     return np.where(unchanged, 0.0, found.lower), np.where(unchanged, 0.0, found.upper)
 
@@ -302,12 +292,3 @@ def _rank_few(
     error += arithmetic * float(weight @ np.abs(z))
     found = Enclosure.around(gap, error)
     return float(found.lower), float(found.upper)
-
-
-def times(a: Enclosure, b: Enclosure) -> Enclosure:
-    """Enclose a product; 0 inf = 0."""
-    with np.errstate(invalid="ignore"):
-        ends = np.stack([np.multiply(x, y) for x in (a.lower, a.upper) for y in (b.lower, b.upper)])
-    ends = np.where(np.isnan(ends), 0.0, ends)
-    low, high = ends.min(axis=0), ends.max(axis=0)
-    return Enclosure(low - 2 * ULP * np.abs(low), high + 2 * ULP * np.abs(high))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from typing import Any, Literal
 
@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rlcore.arguments import as_batch
+from rlcore.certified_sums import total_of, weighted_sum
+from rlcore.enclosure import ULP
 from rlcore.errors import ArgumentError, ImproperPolicyError, ModelError, PolicyError, SettingError
 from rlcore.evaluation import evaluate
 from rlcore.mdp import MDP, as_mdp
@@ -20,7 +22,6 @@ from rlcore.settings import Average, Discounted, Episodic
 
 Quantity = Literal["start value", "objective"]
 
-EPS = float(np.finfo(np.float64).eps)
 MOST_RANKED = 8  # policies whose order is written
 
 
@@ -94,7 +95,7 @@ class Ranking:
     def surely_better(self, policy: int) -> NDArray[np.bool_]:
         """Return for each policy whether it is proven to be worse than this one: the enclosures do not touch."""
         # Differences of neighbouring doubles are exact; others are far above their rounding.
-        found: NDArray[np.bool_] = self.value[policy] - self.value > (self.bound[policy] + self.bound) * (1.0 + 4 * EPS)
+        found: NDArray[np.bool_] = self.value[policy] - self.value > (self.bound[policy] + self.bound) * (1.0 + 4 * ULP)
         return found
 
     def __str__(self) -> str:
@@ -151,7 +152,7 @@ class SettingsComparison:
     @property
     def limit(self) -> InSetting | None:
         """The row to which the discounted ones tend as gamma -> 1: `Episodic` or `Average`, if one of them exists."""
-        return next((row for row in self.rows if not isinstance(row.setting, Discounted) and row.reason is None), None)
+        return _limit_of(self.rows)
 
     @property
     def rankings(self) -> tuple[Ranking, ...]:
@@ -176,7 +177,7 @@ class SettingsComparison:
             pairs, example = 0, None
             for policy in range(first.value.size):
                 worse = first.surely_better(policy)
-                better = (second.value - second.value[policy]) > (second.bound + second.bound[policy]) * (1.0 + 4 * EPS)
+                better = (second.value - second.value[policy]) > (second.bound + second.bound[policy]) * (1.0 + 4 * ULP)
                 opposed = worse & better
                 pairs += int(np.count_nonzero(opposed))
                 if example is None and pairs:
@@ -308,13 +309,17 @@ def compare_settings(
         )
     solving: dict[str, Any] = {"tol": tol, "num_threads": num_threads, "progress": progress}
     rows = [_in_setting(mdp, policies, setting, solving) for setting in settings]
-    limit = next((row for row in rows if not isinstance(row.setting, Discounted) and row.reason is None), None)
+    limit = _limit_of(rows)
     return SettingsComparison(tuple(_with_distance(row, limit) for row in rows), lead[0] if lead else None)
 
 
 def name_of(setting: Discounted | Episodic | Average) -> str:
     """Return the kind of a setting in one word."""
     return type(setting).__name__.lower()
+
+
+def _limit_of(rows: Iterable[InSetting]) -> InSetting | None:
+    return next((row for row in rows if not isinstance(row.setting, Discounted) and row.reason is None), None)
 
 
 def _as_settings(gammas: Any) -> list[Discounted | Episodic | Average]:
@@ -341,17 +346,18 @@ def _in_setting(
         return InSetting(setting, d, share, None, mean, mean, None, bounds | {"objective": mean_bound})
     evaluation = evaluate(mdp, policies, setting, **solving)
     assert isinstance(evaluation, Evaluation)
-    objective, objective_bound = _sum(d, d_bound, evaluation.value, evaluation.certificate.bounds["value"])
+    value, value_bound = evaluation.value, evaluation.certificate.bounds["value"]
+    objective, objective_bound = map(_number, weighted_sum(d, d_bound, value, value_bound))
     bounds |= {"start_value": evaluation.certificate.bounds["start_value"], "objective": objective_bound}
     return InSetting(setting, d, share, evaluation.start_value, objective, mean, None, bounds)
 
 
 def _share(d: FloatArray, bound: Any) -> tuple[FloatArray, Any]:
     """Form d / sum d: |d/m - d^/m^|_1 <= 2 |d - d^|_1 / m, and m >= m^ - |d - d^|_1."""
-    mass, rounding = _total(d)
+    mass, rounding = total_of(d)
     share = d / mass[..., None]
     share.setflags(write=False)
-    return share, _number(2.0 * bound / np.maximum(mass - bound, np.finfo(float).tiny) + rounding + 4 * EPS)
+    return share, _number(2.0 * bound / np.maximum(mass - bound, np.finfo(float).tiny) + rounding + 4 * ULP)
 
 
 def _mean_reward(mdp: MDP, found: Occupancy) -> tuple[Any, Any]:
@@ -360,28 +366,8 @@ def _mean_reward(mdp: MDP, found: Occupancy) -> tuple[Any, Any]:
     share, bound = _share(pair, found.certificate.bounds["pair"])
     reward = mdp.reward.ravel()
     largest = float(np.abs(reward).max())
-    mean, rounding = _total(share * reward)
-    return _number(mean), _number((bound + (rounding + 4 * EPS) * (1.0 + bound)) * largest)
-
-
-def _sum(d: FloatArray, d_bound: Any, value: FloatArray, value_bound: Any) -> tuple[Any, Any]:
-    """Form sum_s d(s) V(s): |d V - d^ V^| <= |d - d^|_1 max|V^| + |d|_1 max|V - V^|, and rounding."""
-    value = np.where(np.isnan(value), 0.0, value)  # no value where the process never is
-    largest = np.abs(value).max(axis=-1)
-    objective, rounding = _total(d * value)
-    mass = (d.sum(axis=-1) + d_bound) * (1.0 + d.shape[-1] * EPS)
-    return _number(objective), _number(d_bound * largest + mass * (value_bound + (rounding + 4 * EPS) * largest))
-
-
-def _total(x: FloatArray) -> tuple[Any, float]:
-    """Return the sums over the last axis, and their error relative to the sums of |x|.
-
-    Sums of n numbers, in whatever order, are off by no more than n - 1 roundings: sums of sums by far fewer.
-    """
-    size = x.shape[-1]
-    length = max(int(size**0.5), 1)
-    blocks = np.add.reduceat(x, np.arange(0, size, length), axis=-1)
-    return blocks.sum(axis=-1), (length + blocks.shape[-1]) * EPS
+    mean, rounding = total_of(share * reward)
+    return _number(mean), _number((bound + (rounding + 4 * ULP) * (1.0 + bound)) * largest)
 
 
 def _with_distance(row: InSetting, limit: InSetting | None) -> InSetting:
@@ -391,13 +377,10 @@ def _with_distance(row: InSetting, limit: InSetting | None) -> InSetting:
         zero: Any = 0.0 if row.share.ndim == 1 else np.zeros(len(row.share))
         distance = bound = zero
     else:
-        apart, rounding = _total(np.abs(row.share - limit.share))
+        apart, rounding = total_of(np.abs(row.share - limit.share))
         distance = _number(0.5 * apart)
-        bound = _number(0.5 * (row.bounds["share"] + limit.bounds["share"]) + (rounding + 4 * EPS))
-    bounds = {**row.bounds, "distance": bound}
-    return InSetting(
-        row.setting, row.state, row.share, row.start_value, row.objective, row.mean_reward, distance, bounds
-    )
+        bound = _number(0.5 * (row.bounds["share"] + limit.bounds["share"]) + (rounding + 4 * ULP))
+    return replace(row, distance=distance, bounds={**row.bounds, "distance": bound})
 
 
 def _number(x: Any) -> Any:
