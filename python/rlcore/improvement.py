@@ -269,34 +269,21 @@ class _Plan:
         }
         for name, bound in bounds_in(base.setting).items():
             reports.setdefault(name, _not_evaluated(bound, "it was not asked for", seen, Verdict.NOT_EVALUATED))
-        order = list(bounds_in(base.setting))
         penalty = joined.enclosed.get("theorem_2_1")
-        zero = Enclosure(np.zeros_like(improvement.lower), np.zeros_like(improvement.lower))
-        fields: dict[str, Any] = {
-            "eta_new": None if eta_new is None else eta_new.value,
-            "improves": at_most(zero, improvement),
-            "surrogate": surrogate.value,
-            "epsilon_bar": seen.measures["epsilon_bar"].value,
-            "alpha": seen.measures["alpha"].value,
-            "kl_max": seen.measures["kl_max"].value,
-            "tv_mean": seen.tv_mean.value,
-            "kl_mean": seen.kl_mean.value,
-            "gap": None if gap is None else gap.stored.value,
-            "penalty": None if penalty is None else penalty.upper,
+        measured = {name: seen.measures[name] for name in ("epsilon_bar", "alpha", "kl_max")}
+        numbers: dict[str, Enclosure | None] = {
+            "eta_new": eta_new,
+            "surrogate": surrogate,
+            **measured,
+            "tv_mean": seen.tv_mean,
+            "kl_mean": seen.kl_mean,
+            "gap": None if gap is None else gap.stored,
         }
-        errors: dict[str, Any] = {
-            "eta": base.eta.error,
-            "eta_new": None if eta_new is None else eta_new.error,
-            "improvement": improvement.error,
-            "surrogate": surrogate.error,
-            "epsilon": base.epsilon.error,
-            "epsilon_bar": seen.measures["epsilon_bar"].error,
-            "alpha": seen.measures["alpha"].error,
-            "kl_max": seen.measures["kl_max"].error,
-            "tv_mean": seen.tv_mean.error,
-            "kl_mean": seen.kl_mean.error,
-            "gap": None if gap is None else gap.stored.error,
-        }
+        fields = {name: None if x is None else x.value for name, x in numbers.items()}
+        errors = {name: None if x is None else x.error for name, x in numbers.items()}
+        fields["improves"] = at_most(Enclosure(np.zeros_like(improvement.lower), 0.0), improvement)
+        fields["penalty"] = None if penalty is None else penalty.upper
+        errors |= {"eta": base.eta.error, "epsilon": base.epsilon.error, "improvement": improvement.error}
         gain = seen.gain
         if not batched:
             improvement, gain = improvement[0], gain[0]
@@ -311,7 +298,7 @@ class _Plan:
             improvement=improvement,
             expected_gain=gain,
             epsilon=float(base.epsilon.value),
-            bounds={name: reports[name] for name in order},
+            bounds={name: reports[name] for name in bounds_in(base.setting)},
             certificate=certificate,
             **fields,
         )
@@ -324,8 +311,12 @@ class _Plan:
         widest = np.full(np.shape(seen.gain.lower), np.inf)
         for bound in joined.enclosed.values():
             widest = np.minimum(widest, bound.upper)
-        widest = widest + _drift_bound(self.base, seen)
-        return seen.gain + Enclosure(-widest, widest)
+        drift = _drift_bound(self.base, seen)
+        found = seen.gain + Enclosure(-widest - drift, widest + drift)
+        for side in joined.sides.values():
+            own = side - _alike(self.base.eta, seen.gain) + Enclosure(-drift, drift)
+            found = Enclosure(np.maximum(found.lower, own.lower), np.minimum(found.upper, own.upper))
+        return found
 
     def _bound_report(self, bound: Bound, joined: _Checked, surrogate: Enclosure) -> BoundReport:
         """Compare the gap with one bound."""
