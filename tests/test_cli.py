@@ -967,6 +967,7 @@ def test_interrupted() -> None:
     code = """
         import os, signal
         from rlcore.cli import main, progress
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background begin with it ignored
         progress.ProgressBar.__call__ = lambda bar, report: os.kill(os.getpid(), signal.SIGINT)
         main()
     """.replace("\n        ", "\n")
