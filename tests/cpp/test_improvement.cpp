@@ -1,0 +1,160 @@
+// Candidates beside a base policy: the textbook pair, both forms of candidates, and eta' - L found in two ways.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "models.hpp"
+#include "rlcore/discounted_sums.hpp"
+#include "rlcore/divergence.hpp"
+#include "rlcore/evaluation.hpp"
+#include "rlcore/occupancy.hpp"
+#include "rlcore/step_shift.hpp"
+
+using namespace rlcore;
+using namespace rlcore::tests;
+
+namespace {
+
+/// A base policy of a model, evaluated.
+struct Evaluated {
+  Evaluated(const Model& of, double gamma) : model(of), mdp(model.mdp()), policy(model.uniform_policy()) {
+    const std::vector<ConstVector> policies{policy};
+    const std::vector<ConstVector> initials{mdp.initial()};
+    Monitor monitor;
+    found = evaluate(mdp, policy, gamma, {0.0, 1});
+    visits = occupancy(mdp, policies, initials, gamma, {0.0, 1}, monitor).front().visits;
+  }
+  Base base() const { return {mdp, policy, found.value, found.advantage, visits}; }
+
+  Model model;
+  Mdp mdp;
+  std::vector<double> policy;
+  Evaluation found;
+  Doubles visits;
+};
+
+/// A walk on a line: each of two actions goes its own way with probability .8, and the other way else.
+Model walk(Index num_states) {
+  Model model;
+  for (Index state = 0; state < num_states; ++state) {
+    for (const double right : {0.2, 0.8}) {
+      const Index left_end = std::max<Index>(state - 1, 0);
+      const Index right_end = std::min(state + 1, num_states - 1);
+      model.add_entry(left_end, 1.0 - right);
+      model.add_entry(right_end, right);
+      model.end_pair(state == num_states / 2 ? 1.0 : 0.0);
+    }
+    model.end_state();
+  }
+  model.initial.assign(at(num_states), 1.0 / static_cast<double>(num_states));
+  return model;
+}
+
+std::vector<double> random_policy(const Model& model, unsigned seed) {
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<double> weight(0.1, 1.0);
+  std::vector<double> policy;
+  for (Index s = 0; s < model.num_states(); ++s) {
+    const auto begin = policy.size();
+    double sum = 0.0;
+    for (Index pair = model.pair_start[at(s)]; pair < model.pair_start[at(s) + 1]; ++pair) {
+      policy.push_back(weight(random));
+      sum += policy.back();
+    }
+    for (auto i = begin; i < policy.size(); ++i) policy[i] /= sum;
+  }
+  return policy;
+}
+
+/// eta' - L: gamma ((P' - P)^T rho)^T W.
+double gap_of(const Evaluated& one, const std::vector<double>& candidate, double gamma, int num_threads) {
+  Team team(num_threads);
+  Monitor monitor;
+  const Candidates candidates(one.mdp, {candidate});
+  const Doubles abar = mean_advantages(one.base(), candidates, team, monitor);
+  const std::vector<ConstVector> policies{candidate};
+  const auto sums = discounted_sums(one.mdp, one.policy, policies, abar, gamma, {1e-12, num_threads}, monitor);
+  const auto shifts = step_shifts(one.base(), candidates, sums.front().value, false, team, monitor);
+  return gamma * shifts.front().carried;
+}
+
+}  // namespace
+
+TEST_CASE("the forest, half and half against six to four") {
+  Model model = forest();
+  model.initial.assign(3, 1.0 / 3.0);
+  const Evaluated one(model, 0.9);
+  const std::vector<double> candidate{0.6, 0.4, 0.6, 0.4, 0.6, 0.4};
+  Team team(1);
+  Monitor monitor;
+  const Comparison found = compare(one.base(), Candidates(one.mdp, {candidate}), team, monitor).front();
+  CHECK(found.alpha == doctest::Approx(0.1).epsilon(1e-15));
+  CHECK(found.kl_max == doctest::Approx(0.020410997260127562).epsilon(1e-14));
+  CHECK(*one.found.start_value + found.gain == doctest::Approx(10.34895).epsilon(1e-13));
+  const double eta_new = *one.found.start_value + found.gain + gap_of(one, candidate, 0.9, 1);
+  CHECK(eta_new == doctest::Approx(10.664688).epsilon(1e-13));
+  CHECK(eta_new == doctest::Approx(*evaluate(one.mdp, candidate, 0.9, {0.0, 1}).start_value).epsilon(1e-13));
+}
+
+TEST_CASE("large models share their passes and say what evaluation says, with the same bits for every team") {
+  for (const bool mixes : {true, false}) {
+    const Model model = mixes ? random_model(5000, 3, 5) : walk(5000);
+    const Evaluated one(model, 0.99);
+    const std::vector<double> candidate = random_policy(model, 3);
+    const double gap = gap_of(one, candidate, 0.99, 1);
+    CHECK(gap == gap_of(one, candidate, 0.99, 2));
+    Team team(2);
+    Monitor monitor;
+    const Comparison found = compare(one.base(), Candidates(one.mdp, {candidate}), team, monitor).front();
+    const Evaluation again = evaluate(one.mdp, candidate, 0.99, {1e-13, 1});
+    const double scale = std::fabs(*again.start_value) + std::fabs(found.gain);
+    CHECK(std::fabs(*one.found.start_value + found.gain + gap - *again.start_value) < 1e-9 * scale);
+  }
+}
+
+TEST_CASE("what a candidate changes says the same as the whole of it") {
+  const Evaluated one(random_model(600, 3, 4), 0.9);
+  std::vector<double> whole = one.policy;
+  const std::vector<Index> start{0, 2}, states{17, 400};
+  const std::vector<double> rows{0.5, 0.25, 0.25, 1.0, 0.0, 0.0};
+  for (std::size_t k = 0; k < 2; ++k) {
+    for (std::size_t a = 0; a < 3; ++a) whole[at(one.mdp.first_pair(states[k])) + a] = rows[3 * k + a];
+  }
+  Team team(1);
+  Monitor monitor;
+  const Candidates changes(one.mdp, start, states, rows);
+  const Comparison by_changes = compare(one.base(), changes, team, monitor).front();
+  const Comparison by_whole = compare(one.base(), Candidates(one.mdp, {whole}), team, monitor).front();
+  CHECK(by_changes.alpha == by_whole.alpha);
+  CHECK(std::isinf(by_changes.kl_max));
+  CHECK(by_changes.gain == doctest::Approx(by_whole.gain).epsilon(1e-13));
+  const StepShift few = step_shifts(one.base(), changes, {}, false, team, monitor).front();
+  const StepShift all = step_shifts(one.base(), Candidates(one.mdp, {whole}), {}, false, team, monitor).front();
+  CHECK(few.l1 == doctest::Approx(all.l1).epsilon(1e-12));
+  CHECK(std::fabs(few.l1 - all.l1) <= few.error + all.error);
+}
+
+TEST_CASE("divergences keep their digits for rows that hardly differ") {
+  const double p[] = {0.5, 0.5, 1e-310, 0.25};
+  const double q[] = {0.5 + 0x1p-40, 0.5 - 0x1p-40, 2e-310, 0.0};
+  double change[4], kl[4];
+  divergence_terms(4, p, q, change, kl);
+  CHECK(kl[0] + kl[1] == doctest::Approx(0x1p-79).epsilon(1e-14));
+  CHECK(kl[2] == doctest::Approx(1e-310 * (1.0 - std::log(2.0))).epsilon(1e-10));
+  CHECK(std::isinf(kl[3]));
+}
+
+TEST_CASE("candidates that are no policies are refused") {
+  const Evaluated one(forest(), 0.9);
+  Team team(1);
+  Monitor monitor;
+  const std::vector<double> bad{0.6, 0.4, 0.6, 0.5, 0.6, 0.4};
+  CHECK_THROWS_AS(compare(one.base(), Candidates(one.mdp, {bad}), team, monitor), PolicyError);
+  const std::vector<double> row{1.0, 0.0};
+  const std::vector<Index> start{0, 1}, beyond{3}, none{0};
+  CHECK_THROWS_AS(Candidates(one.mdp, start, beyond, row), ModelError);
+  CHECK_THROWS_AS(Candidates(one.mdp, start, none, bad), ModelError);
+}
