@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csgraph, csr_array, vstack
 
 from rlcore import _core
+from rlcore.arguments import as_callback, as_num_threads
 from rlcore.enclosure import ULP, Enclosure
 from rlcore.errors import ConvergenceError, ModelError, SettingError
 from rlcore.evaluation import evaluate
@@ -73,6 +74,11 @@ class ComparisonBase:
         return self.setting.gamma if isinstance(self.setting, Discounted) else 1.0
 
     @property
+    def threads_and_callback(self) -> tuple[int, Callable[..., object] | None]:
+        """How the core is to work, in its own terms."""
+        return as_num_threads(self.solving["num_threads"]), as_callback(self.solving["progress"])
+
+    @property
     def core(self) -> _core.Base:
         """The same as the core takes it."""
         return _core.Base(self.policy, self.worth, self.advantage, self.weight)
@@ -113,11 +119,7 @@ def comparison_base(
     solving: dict[str, Any] = {"num_threads": num_threads, "progress": progress, "raise_on_failure": False}
     initial = _start_of(mdp, setting)
     ev = _evaluated(mdp, policy, setting, SHARPER * tol, solving)
-    if ev.advantage is None:
-        raise SettingError(
-            "policy: with several recurrent classes no advantage exists in Average(); "
-            "compare the policies in rlcore.Discounted(gamma)"
-        )
+    ensure_advantage(ev, "policy")
     found = occupancy(mdp, policy, setting, initial=initial, tol=SHARPER * tol, **solving)
     assert isinstance(found, Occupancy)
     _check(ev, tol, "V")
@@ -152,6 +154,15 @@ def comparison_base(
         undefined_pairs,
         {"num_threads": num_threads, "progress": progress},
     )
+
+
+def ensure_advantage(ev: Evaluation, name: str) -> None:
+    """Check that a policy has advantages; its name is for the error."""
+    if ev.advantage is None:
+        raise SettingError(
+            f"{name}: with several recurrent classes no advantage exists in Average(); "
+            "compare the policies in rlcore.Discounted(gamma)"
+        )
 
 
 def _evaluated(

@@ -126,6 +126,13 @@ def at_most(left: Enclosure, right: Enclosure) -> Any:
     return Verdict(found.item()) if found.ndim == 0 else as_verdicts(found)
 
 
+def product_or_zero(x: Any, y: Any) -> Any:
+    """Return the product of numbers one of which may be infinite, 0 inf = 0."""
+    x, y = np.asarray(x), np.asarray(y)
+    with np.errstate(invalid="ignore"):
+        return np.where((x == 0.0) | (y == 0.0), 0.0, x * y)
+
+
 def as_verdicts(names: Any) -> NDArray[Any]:
     """Return an array of `Verdict` for an array of their names."""
     flat = [Verdict(str(name)) for name in np.ravel(names)]

@@ -260,7 +260,7 @@ class _Plan:
         joined = _joined(parts)
         seen, gap = joined.seen, joined.gap
         surrogate = _alike(base.eta, seen.gain) + seen.gain
-        improvement = self._improvement(joined, surrogate)
+        improvement = self._improvement(joined)
         eta_new = None if self.new_return == "skip" else _alike(base.eta, seen.gain) + improvement
         reports = {
             name: self._bound_report(bound, joined, surrogate)
@@ -303,7 +303,7 @@ class _Plan:
             **fields,
         )
 
-    def _improvement(self, joined: _Checked, surrogate: Enclosure) -> Enclosure:
+    def _improvement(self, joined: _Checked) -> Enclosure:
         """Enclose eta' - eta: by the gap, or by everything that encloses it."""
         seen, gap = joined.seen, joined.gap
         if gap is not None:

@@ -30,7 +30,7 @@ from rlcore.arguments import as_tolerance
 from rlcore.certified_sums import total_of
 from rlcore.coupling import TINY, as_policy
 from rlcore.divergence import policy_divergences
-from rlcore.enclosure import ULP, Enclosure, Verdict, at_most
+from rlcore.enclosure import ULP, Enclosure, Verdict, at_most, product_or_zero
 from rlcore.errors import ArgumentError, ImproperPolicyError, ModelError, SettingError
 from rlcore.evaluation import evaluate
 from rlcore.mdp import MDP, as_mdp
@@ -304,12 +304,12 @@ class _Pair:
         """Abar, from pi' - pi: the policy's own mean of A is 0 but for rounding."""
         size, reach = np.abs(self.change), np.abs(self.advantage) + self.advantage_error
         underflow = self.over_actions(np.where((size > 0.0) & (reach > 0.0), TINY, 0.0))
-        error = self.over_actions(_times(size, self.advantage_error + self.rounding * reach)) + underflow
+        error = self.over_actions(product_or_zero(size, self.advantage_error + self.rounding * reach)) + underflow
         return _Function(self.over_actions(self.change * self.advantage), error * SLACK)
 
     def allowed(self, distance: Any) -> Any:
         """Return what an allowance for a sum of |Pr' - Pr| is worth in Abar."""
-        return _times(self.abar.largest, distance * SLACK)
+        return product_or_zero(self.abar.largest, distance * SLACK)
 
     @property
     def sizes(self) -> tuple[Enclosure, Enclosure, Enclosure, Enclosure]:
@@ -398,8 +398,8 @@ def _walk(pair: _Pair, steps: int, functions: list[_Function]) -> _Walk:
     for t in range(steps + 1):
         p_error = float(np.expm1(t * rounding)) * p + 4.0 * t * mdp.num_pairs * TINY
         distance.append(_l1(D, e, end, end_error))
-        old.append([_expectation(p, f, float(_times(p_error, most_f).sum())) for f, most_f in bounded])
-        shift.append([_expectation(D, f, float(_times(e, most_f).sum())) for f, most_f in bounded])
+        old.append([_expectation(p, f, float(product_or_zero(p_error, most_f).sum())) for f, most_f in bounded])
+        shift.append([_expectation(D, f, float(product_or_zero(e, most_f).sum())) for f, most_f in bounded])
         if t == steps:
             break
         before, size = pair.of_state(p), np.abs(pair.change)
@@ -427,7 +427,9 @@ def _expectation(p: FloatArray, f: _Function, p_effect: float) -> tuple[float, f
     """Return sum_s p(s) f(s) and its error: what errors of p do to it, errors of f, and rounding."""
     terms = p * f.value
     mean, rounding = total_of(terms)
-    error = p_effect + float(_times(np.abs(p), f.error).sum()) + (rounding + 2 * ULP) * float(np.abs(terms).sum())
+    error = (
+        p_effect + float(product_or_zero(np.abs(p), f.error).sum()) + (rounding + 2 * ULP) * float(np.abs(terms).sum())
+    )
     underflow = p.size * TINY if f.largest > 0.0 and p.any() else 0.0
     return mean, (error + underflow) * SLACK
 
@@ -462,7 +464,7 @@ def _lemma_2_3(pair: _Pair) -> list[Statement]:
             "states",
             left,
             _product(1.0, pair.tv, span),
-            _times(pair.defects.change, middle * SLACK),
+            product_or_zero(pair.defects.change, middle * SLACK),
         ),
     ]
 
@@ -525,7 +527,7 @@ def _discounted_sum(pair: _Pair, policy: FloatArray, gamma: float) -> _Function:
     reward = pair.of_state(pair.abar.value / pair.over_actions(policy)).reshape(pair.mdp.pair_shape)
     found = evaluate(pair.mdp, policy, Discounted(gamma), reward=reward, **pair.solving)
     source = float(pair.abar.error.max()) + (pair.rounding + 4 * ULP) * largest + TINY
-    error = float(found.certificate.bounds["value"] + _times(source, pair.defects.horizon(gamma)))
+    error = float(found.certificate.bounds["value"] + product_or_zero(source, pair.defects.horizon(gamma)))
     return _Function(found.value, np.full(pair.mdp.num_states, error * SLACK))
 
 
@@ -539,7 +541,7 @@ def _gap(pair: _Pair, gamma: float, visits: Occupancy, W: _Function) -> Enclosur
     y_error = 2.0 * float(pair.alpha.upper) * stretch * float(visits.certificate.bounds["visits"])
     y_error += (most + 6) * ULP * stretch * float(np.abs(moved).sum()) + 2.0 * pair.mdp.num_pairs * TINY
     y = pair.mdp.transition.T @ moved
-    carried, error = _expectation(y, W, float(_times(y_error * SLACK, W.largest)))
+    carried, error = _expectation(y, W, float(product_or_zero(y_error * SLACK, W.largest)))
     return Enclosure.around(gamma * carried, gamma * error + 2 * ULP * abs(gamma * carried))
 
 
@@ -552,8 +554,8 @@ def _eq_66(pair: _Pair, walk: _Walk, gamma: float) -> Statement:
     new: Evaluation = evaluate(pair.mdp, pair.new, Discounted(gamma), **pair.solving)
     gained = _around(new) - _around(old)
     values = np.abs(old.value) + float(old.certificate.bounds["value"])
-    drift = float(_times(pair.defects.change, values).max()) * (1.0 + pair.defects.start) * SLACK
-    widened = float(_times(drift, pair.defects.horizon(gamma)))
+    drift = float(product_or_zero(pair.defects.change, values).max()) * (1.0 + pair.defects.start) * SLACK
+    widened = float(product_or_zero(drift, pair.defects.horizon(gamma)))
     gained = Enclosure(gained.lower - widened, gained.upper + widened)
     sums, rest = (walk.old[k] + walk.shift[k] for k in (0, 2))
     formula = "|η' - η - Σ_{t<T} γ^t E'Ā(s_t)| ≤ γ^T max|Ā| / (1-γ)"
@@ -562,7 +564,7 @@ def _eq_66(pair: _Pair, walk: _Walk, gamma: float) -> Statement:
 
 def _eq_67(pair: _Pair, walk: _Walk, gamma: float, visits: Occupancy) -> Statement:
     """Split the surrogate's rho^T Abar in the same way."""
-    missed = float(_times(visits.certificate.bounds["visits"], pair.abar.largest))
+    missed = float(product_or_zero(visits.certificate.bounds["visits"], pair.abar.largest))
     seen = Enclosure.around(*_expectation(visits.visits, pair.abar, missed))
     formula = "|L - η - Σ_{t<T} γ^t E Ā(s_t)| ≤ γ^T max|Ā| / (1-γ)"
     return _remainder(pair, walk, gamma, "(67)", formula, seen, walk.old[0], walk.old[1])
@@ -583,7 +585,7 @@ def _remainder(
     spread = pair.defects.start + walk.times * pair.defects.step
     horizon = pair.defects.horizon(gamma)
     longer = np.expm1(spread) * horizon + gamma * pair.defects.step * horizon / (1.0 - gamma)
-    allowance = pair.allowed(_times(discounts, longer))
+    allowance = pair.allowed(product_or_zero(discounts, longer))
     return _statement(name, formula, "5.1", "times", abs(after), right, allowance, contradicted)
 
 
@@ -668,12 +670,6 @@ def _worst(verdicts: Any) -> Verdict:
 
 def _bounds(x: Enclosure) -> tuple[Any, Any]:
     return x.lower, x.upper
-
-
-def _times(x: Any, bound: Any) -> Any:
-    """Return x times a bound that may be infinite, 0 inf = 0."""
-    with np.errstate(invalid="ignore"):
-        return np.where(np.asarray(x) == 0.0, 0.0, x * np.asarray(bound))
 
 
 def _product(factor: float, *factors: Enclosure) -> Enclosure:

@@ -10,12 +10,11 @@ from scipy.sparse import csr_array, diags_array
 from scipy.spatial.distance import pdist
 
 from rlcore import _core
-from rlcore.arguments import as_callback, as_num_threads
 from rlcore.bounds import Need
 from rlcore.candidates import Chunk
 from rlcore.chain_structure import chain_structure
 from rlcore.comparison_base import ComparisonBase
-from rlcore.enclosure import ULP, Enclosure
+from rlcore.enclosure import ULP, Enclosure, product_or_zero
 from rlcore.errors import ConvergenceError, ImproperPolicyError, SettingError
 from rlcore.evaluation import evaluate
 from rlcore.long_run import deviation_rows
@@ -82,12 +81,8 @@ def core_candidates(chunk: Chunk) -> _core.Candidates:
 
 def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
     """Look once at every candidate."""
-    mdp, threads, progress = (
-        base.mdp,
-        as_num_threads(base.solving["num_threads"]),
-        as_callback(base.solving["progress"]),
-    )
-    found = _core.compare(mdp._core, base.core, core_candidates(chunk), threads, progress)
+    mdp = base.mdp
+    found = _core.compare(mdp._core, base.core, core_candidates(chunk), *base.threads_and_callback)
     num_actions = int(np.diff(mdp.pair_start).max())
     relative = _core.kl_error(num_actions) + _core.COMPARISON_ERROR
     rounding = (num_actions + 4) * ULP + _core.COMPARISON_ERROR
@@ -104,11 +99,13 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
         tv_error = rounding * found.tv + base.weight_error * found.tv_visited * (1.0 + rounding) + lost_visited
         tv = Enclosure.around(found.tv, tv_error)
         root_kl_error = (
-            np.sqrt(lost_visited) + relative * found.root_kl + _times(base.weight_error, np.sqrt(found.kl_visited))
+            np.sqrt(lost_visited)
+            + relative * found.root_kl
+            + product_or_zero(base.weight_error, np.sqrt(found.kl_visited))
         )
         root_kl = Enclosure.around(found.root_kl, root_kl_error)
         kl = Enclosure.around(
-            found.kl, lost_visited + relative * found.kl + _times(base.weight_error, found.kl_visited)
+            found.kl, lost_visited + relative * found.kl + product_or_zero(base.weight_error, found.kl_visited)
         )
         can_end = mdp.can_end
         low = np.minimum(found.abar_min, 0.0) if can_end else found.abar_min
@@ -120,7 +117,7 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
         largest = abs(Enclosure.around(np.maximum(-low, high), abar_error))
         gain_error = (
             lost_visited
-            + _times(2.0 * tv.upper, base.advantage_error)
+            + product_or_zero(2.0 * tv.upper, base.advantage_error)
             + rounding * found.gain_scale
             + base.weight_error * np.where(found.tv_visited == 0.0, 0.0, found.abar_visited + abar_error)
         )
@@ -150,7 +147,7 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
         tv,
         found.tv_visited * (1.0 + rounding),
         Enclosure.around(found.drift, drift_error),
-        found.drift_max + _times(base.worth_error, found.sum_change),
+        found.drift_max + product_or_zero(base.worth_error, found.sum_change),
         found.sum_change * (1.0 + rounding),
         np.maximum(found.largest_row_sum, 1.0),
     )
@@ -240,10 +237,9 @@ class StepShifts:
 
 def step_shifts(base: ComparisonBase, chunk: Chunk, seen: Compared, functions: FloatArray | None = None) -> StepShifts:
     """Find where a step of each candidate goes, and what f, if there is one for each, is worth there."""
-    threads, progress = as_num_threads(base.solving["num_threads"]), as_callback(base.solving["progress"])
     undiscounted = not isinstance(base.setting, Discounted)
     found = _core.step_shifts(
-        base.mdp._core, base.core, core_candidates(chunk), functions, undiscounted, threads, progress
+        base.mdp._core, base.core, core_candidates(chunk), functions, undiscounted, *base.threads_and_callback
     )
     # A unit of w moves at most 2 TV, and 4 TV where the diagonal is one minus the rest.
     error = (4.0 * base.weight_error * seen.tv_visited + found.error) * (1.0 + 1e-8)
@@ -295,10 +291,10 @@ def ergodicity(base: ComparisonBase, policy: FloatArray) -> dict[str, Enclosure]
     mdp, setting = base.mdp, base.setting
     if isinstance(setting, Discounted) and mdp.can_end:
         one = one_each_step(mdp, policy)
-        times = evaluate(mdp, policy, setting, reward=one, tol=1e-12, raise_on_failure=False, **base.solving)
-        assert isinstance(times, Evaluation)
-        longest = float(times.value.max())
-        return {"ergodicity": Enclosure.around(longest, times.certificate.bounds["value"] + 8 * ULP * longest)}
+        remaining = evaluate(mdp, policy, setting, reward=one, tol=1e-12, raise_on_failure=False, **base.solving)
+        assert isinstance(remaining, Evaluation)
+        longest = float(remaining.value.max())
+        return {"ergodicity": Enclosure.around(longest, remaining.certificate.bounds["value"] + 8 * ULP * longest)}
     states = np.arange(mdp.num_states)
     if isinstance(setting, Discounted):
         rows = successor_representation(mdp, policy, setting, states, tol=1e-12, raise_on_failure=False, **base.solving)
@@ -384,10 +380,3 @@ def _share(base: ComparisonBase) -> Enclosure:
     total = float(base.weight.sum())
     error = base.weight_error + base.mdp.num_states * ULP * total
     return Enclosure((1.0 - 4 * ULP) / (total + error), (1.0 + 4 * ULP) / max(total - error, 5e-324))
-
-
-def _times(a: Any, b: Any) -> Any:
-    """Return a b with 0 inf = 0."""
-    with np.errstate(invalid="ignore"):
-        product = np.multiply(a, b)
-    return np.where(np.isnan(product), 0.0, product)

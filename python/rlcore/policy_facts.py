@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlcore.comparison_base import reachable_states
+from rlcore.comparison_base import ensure_advantage, reachable_states
 from rlcore.enclosure import ULP, Enclosure
-from rlcore.errors import SettingError
 from rlcore.evaluation import evaluate
 from rlcore.mdp import MDP
 from rlcore.occupancy import occupancy
@@ -164,11 +163,7 @@ def policy_facts(
     initial = np.full(mdp.num_states, 1.0 / mdp.num_states) if mdp.initial is None else mdp.initial
     ev = evaluate(mdp, policy, setting, raise_on_failure=False, **solving)
     assert isinstance(ev, Evaluation)
-    if ev.advantage is None:
-        raise SettingError(
-            f"{name}: with several recurrent classes no advantage exists in Average(); "
-            "compare the policies in rlcore.Discounted(gamma)"
-        )
+    ensure_advantage(ev, name)
     occ = occupancy(mdp, policy, setting, initial=initial, raise_on_failure=False, **solving)
     assert isinstance(occ, Occupancy)
     return PolicyFacts(

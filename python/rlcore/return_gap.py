@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlcore import _core
-from rlcore.arguments import as_callback, as_num_threads
 from rlcore.candidates import MOST_CHANGED, MOST_NUMBERS, Chunk
 from rlcore.comparison_base import ComparisonBase, reachable_states
 from rlcore.enclosure import ULP, Enclosure
@@ -66,8 +65,7 @@ def _gap_by_solving(
     base: ComparisonBase, chunk: Chunk, seen: Compared, horizon: Enclosure | None, tol: float
 ) -> tuple[Enclosure, StepShifts]:
     """Form gamma y^T W with its error: that of y times W, and of W times y; constants in W do not count."""
-    threads, progress = as_num_threads(base.solving["num_threads"]), as_callback(base.solving["progress"])
-    abar = _core.mean_advantages(base.mdp._core, base.core, core_candidates(chunk), threads, progress)
+    abar = _core.mean_advantages(base.mdp._core, base.core, core_candidates(chunk), *base.threads_and_callback)
     policies = chunk.policies(base.mdp, base.policy)
     response, response_error = _responses(base, policies, abar, tol)
     shifts = step_shifts(base, chunk, seen, np.ascontiguousarray(response))
@@ -91,10 +89,9 @@ def _responses(
     base: ComparisonBase, policies: FloatArray, abar: FloatArray, tol: float
 ) -> tuple[FloatArray, FloatArray]:
     """Solve (I - gamma P') W = Abar under each candidate; Average: W is the bias of Abar."""
-    threads, progress = as_num_threads(base.solving["num_threads"]), as_callback(base.solving["progress"])
     if isinstance(base.setting, Discounted):
         found = _core.discounted_sums(
-            base.mdp._core, base.policy, policies.reshape(-1), abar, base.gamma, tol, threads, progress
+            base.mdp._core, base.policy, policies.reshape(-1), abar, base.gamma, tol, *base.threads_and_callback
         )
         return found.value, found.bound
     values, errors = np.empty_like(abar), np.empty(len(policies))
