@@ -264,3 +264,9 @@ def test_wrong_parts(call: Any, error: type[Exception], message: str) -> None:
         call()
     assert type(caught.value) is error
     assert message in str(caught.value)
+
+
+def test_an_unknown_error_bounds_nothing() -> None:
+    found = rl.Enclosure.around([1.0, np.inf], [np.nan, 0.0])
+    assert found.lower.tolist() == [-np.inf, np.inf]
+    assert found.upper.tolist() == [np.inf, np.inf]

@@ -57,6 +57,7 @@ class Enclosure:
     def around(cls, value: Any, error: Any) -> Enclosure:
         """Return value +- error, rounded outwards; an error of zero is exact."""
         error = np.asarray(error, dtype=float)
+        error = np.where(np.isnan(error), np.inf, error)  # an error that is not known bounds nothing
         widened = error * (1.0 + 4 * ULP)
         with np.errstate(invalid="ignore"):  # inf - inf: an infinite number that is known to be so
             lower, upper = value - widened, value + widened
