@@ -31,6 +31,16 @@ def shuffled(mdp: rl.MDP) -> rl.MDP:
     return rl.MDP(transition, mdp.reward.ravel()[pairs], initial=np.eye(1, mdp.num_states)[0])
 
 
+def leaps(num_states: int, length: int) -> rl.MDP:
+    """A line on which the process moves any distance up to `length` to either side."""
+    distances = [d for d in range(-length, length + 1) if d != 0]
+    target = np.clip(np.arange(num_states)[:, None] + distances, 0, num_states - 1)
+    rows = np.repeat(np.arange(num_states), len(distances))
+    weight = np.full(target.size, 1.0 / len(distances))
+    transition = scipy.sparse.csr_array((weight, (rows, target.ravel())), shape=(num_states, num_states))
+    return rl.MDP(transition, np.arange(num_states) / num_states, initial=np.eye(1, num_states)[0])
+
+
 def greedy(mdp: rl.MDP) -> np.ndarray:
     return rl.greedy_policy(mdp, rl.evaluate(mdp, rl.uniform_policy(mdp), 0.9))
 
@@ -43,6 +53,7 @@ BLOCKS = rl.gallery.nearly_decomposable(500)
 LAYERED = rl.gallery.layered(100, 100, stay=0.5)
 GRID = rl.gallery.slippery_grid(200)
 SHUFFLED = shuffled(GRID)
+LEAPS = leaps(5000, 8)
 CLUSTERS = two_random_graphs(10_000)
 
 ANSWERED_BY = [
@@ -51,6 +62,7 @@ ANSWERED_BY = [
     ("banded LU", QUEUE, rl.uniform_policy(QUEUE), 0.99999),
     ("two-level aggregation", BLOCKS, rl.uniform_policy(BLOCKS), 0.99999),
     ("banded LU", CYCLE, rl.uniform_policy(CYCLE), 0.99999),
+    ("banded LU", LEAPS, rl.uniform_policy(LEAPS), 0.99999),
     ("block triangular", LAYERED, rl.uniform_policy(LAYERED), 0.99999),
     ("multigrid", GRID, rl.uniform_policy(GRID), 0.9999),
     ("multigrid", SHUFFLED, rl.uniform_policy(SHUFFLED), 0.9999),

@@ -9,6 +9,7 @@
 
 #include "rlcore/linear/in_place.hpp"
 #include "rlcore/linear/method.hpp"
+#include "rlcore/linear/moves.hpp"
 #include "rlcore/linear/relabelling.hpp"
 
 namespace rlcore::linear {
@@ -40,18 +41,19 @@ Band band_of(const CsrMatrix& m) {
   return band;
 }
 
-/// Whether the first few thousand states that are reached from state 0 come a few at a time.
-bool looks_narrow(const CsrMatrix& m) {
-  std::vector<char> seen(at(m.size), 0);
+/// Whether the first few thousand states that are reached from state 0 come a few at a time. From a state within a band
+/// the process comes to no more than the width of the band.
+bool looks_narrow(const Moves& moves) {
+  std::vector<char> seen(at(moves.size()), 0);
   std::vector<Column> level{0};
   seen[0] = 1;
   for (Index found = 1; found < kSample && !level.empty(); found += std::ssize(level)) {
-    if (std::ssize(level) > kWidest) return false;
+    if (std::ssize(level) > 2 * kWidest) return false;
     std::vector<Column> next;
-    for (const Index state : level) {
-      for (Index k = m.first[state]; k < m.first[state] + m.length[state]; ++k) {
-        if (std::exchange(seen[at(m.column[k])], 1) == 0) next.push_back(m.column[k]);
-      }
+    for (const Column state : level) {
+      moves.for_each(state, [&](Column column, double) {
+        if (std::exchange(seen[at(column)], 1) == 0) next.push_back(column);
+      });
     }
     level = std::move(next);
   }
@@ -156,12 +158,10 @@ class BandedLu final : public LaneMethod {
 }  // namespace
 
 Candidate make_banded_lu(Systems& systems, Direction wanted, Monitor&) {
-  // The transpose has the same band, turned over: no need to assemble the forward system to see whether it is narrow.
-  const CsrMatrix& seen = systems[wanted].matrix;
-  const bool narrow = band_of(seen).is_narrow();
-  if (!narrow && !looks_narrow(seen)) return {nullptr, "its states have no narrow order"};
+  if (!looks_narrow(Moves(systems, wanted))) return {nullptr, "its states have no narrow order"};
   const System& forward = systems[Direction::kForward];
-  if (narrow) return {std::make_unique<BandedLu>(forward, band_of(forward.matrix), std::nullopt), {}};
+  const Band band = band_of(forward.matrix);
+  if (band.is_narrow()) return {std::make_unique<BandedLu>(forward, band, std::nullopt), {}};
   Relabelling relabelling = Relabelling::by_breadth(forward.matrix);
   const System relabelled = relabelling.apply(forward);
   const Band narrowed = band_of(relabelled.matrix);

@@ -19,24 +19,15 @@ void for_strong_entries(const System& system, double threshold, Index row, Body&
 }
 
 /// Whether more than `most_states` can be reached from a state by strong entries: its group is then as large.
-bool reaches_many(const System& system, double threshold, Index most_states, Column state) {
+bool reaches_many(const Moves& moves, double threshold, Index most_states, Column state) {
   std::vector<Column> found{state};
   std::unordered_set<Column> seen{state};
   for (std::size_t next = 0; next < found.size() && std::ssize(found) <= most_states; ++next) {
-    for_strong_entries(system, threshold, found[next], [&](Column column) {
-      if (seen.insert(column).second) found.push_back(column);
+    moves.for_each(found[next], [&](Column column, double value) {
+      if (value > threshold && seen.insert(column).second) found.push_back(column);
     });
   }
   return std::ssize(found) > most_states;
-}
-
-/// A look at a few states, which spares most chains that are no groups a search of the whole.
-bool is_hopeless(const System& system, double threshold, Index most_states) {
-  constexpr Index kSamples = 8;
-  for (Index i = 0; i < kSamples; ++i) {
-    if (reaches_many(system, threshold, most_states, static_cast<Column>(system.size() * i / kSamples))) return true;
-  }
-  return false;
 }
 
 /// Disjoint sets of states (Galler & Fischer 1964), each known by its first state.
@@ -74,8 +65,15 @@ class DisjointSets {
 
 }  // namespace
 
+bool Groups::hang_together(const Moves& moves, double threshold, Index most_states) {
+  constexpr Index kSamples = 8;
+  for (Index i = 0; i < kSamples; ++i) {
+    if (reaches_many(moves, threshold, most_states, static_cast<Column>(moves.size() * i / kSamples))) return true;
+  }
+  return false;
+}
+
 std::optional<Groups> Groups::find(const System& system, double threshold, Index most_states) {
-  if (is_hopeless(system, threshold, most_states)) return std::nullopt;
   DisjointSets sets(system.size());
   for (Index row = 0; row < system.size(); ++row) {
     Column first = sets.find(static_cast<Column>(row));

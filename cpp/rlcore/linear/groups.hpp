@@ -7,14 +7,19 @@
 #include <span>
 #include <vector>
 
+#include "rlcore/linear/moves.hpp"
 #include "rlcore/linear/system.hpp"
 
 namespace rlcore::linear {
 
 class Groups {
  public:
+  /// Whether a group of more than `most_states` shows around a few states: where all hang together, the search of the
+  /// whole is spared.
+  static bool hang_together(const Moves& moves, double threshold, Index most_states);
+
   /// The components, direction ignored, of the entries of discount M above `threshold`; nothing as soon as one is known
-  /// to have more than `most_states`, which happens at once where all states hang together.
+  /// to have more than `most_states`.
   static std::optional<Groups> find(const System& system, double threshold, Index most_states);
 
   Index count() const { return static_cast<Index>(start_.size()) - 1; }

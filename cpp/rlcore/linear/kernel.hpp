@@ -34,6 +34,7 @@ class Kernel {
   const Chain& chain() const { return chain_; }
   Index size() const { return chain_.size(); }
   bool is_discounted() const { return leaving_.empty(); }
+  double discount() const { return discount_; }
 
   /// The state that stops the process, if it is one alone.
   std::optional<Index> only_stop() const;

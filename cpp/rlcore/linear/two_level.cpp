@@ -515,8 +515,12 @@ Candidate make_for(Systems& systems, Groups groups, Direction wanted, Monitor& m
 
 Candidate make_two_level(Systems& systems, Direction wanted, Monitor& monitor) {
   std::string reason;
+  const Moves moves(systems, wanted);
   for (const double strong : kStrong) {
-    std::optional<Groups> groups = Groups::find(systems[wanted], strong, kLargestGroup);
+    std::optional<Groups> groups;
+    if (!Groups::hang_together(moves, strong, kLargestGroup)) {
+      groups = Groups::find(systems[wanted], strong, kLargestGroup);
+    }
     monitor.poll({kName, 0, 0.0, 0.0});
     if (!groups) {
       reason = "its states hang together";
