@@ -91,8 +91,9 @@ class Inverses {
   }
 
   /// Adds to y the product with one group's inverse.
-  void multiply(Index group, ConstVector b, double* y) const {
-    const Index size = ssize(b);
+  template <class Number>
+  void multiply(Index group, std::span<const Number> b, Number* y) const {
+    const Index size = std::ssize(b);
     const double* column = inverse_.data() + start_[at(group)];
     for (Index j = 0; j < size; ++j, column += size) {
       for (Index i = 0; i < size; ++i) y[i] += column[i] * b[at(j)];
@@ -286,7 +287,7 @@ Monitor muted(Monitor& monitor) {
 
 /// A few steps of GCR, in one direction: for groups that mix fast, or hardly exchange anything. What is slow is then
 /// one mode at most. Sweeps show it, and each step adds so much of it that the sum of the residual would vanish.
-class FewSteps final : public Method {
+class FewSteps final : public LaneMethod {
  public:
   explicit FewSteps(const System& system) : system_(system), slow_(at(system.size()), 1.0) {
     constexpr Index kSweeps = 8;
@@ -302,15 +303,14 @@ class FewSteps final : public Method {
     for (double& value : slow_) value /= sum;
   }
 
-  Outcome solve(Direction, ConstVector b, Vector x, const Goal& goal, Monitor& monitor) override {
-    const auto add_slow = [this](ConstVector r, Vector y) {
-      const double sum = std::accumulate(r.begin(), r.end(), 0.0);
-      for (std::size_t i = 0; i < y.size(); ++i) y[i] = r[i] + sum * slow_[i];
-    };
-    const std::array lanes{Lane{b, x, goal}};
-    return GcrSolver<double>{kName, system_, add_slow, kMostSteps, kMostSteps, kReduction}
-        .solve(lanes, monitor)
-        .front();
+  std::vector<Outcome> solve_together(Direction, std::span<const Lane> lanes, Monitor& monitor) override {
+    return with_lanes(lanes.size(), [&]<class Number>() {
+      const auto add_slow = [this](std::span<const Number> r, std::span<Number> y) {
+        const Number sum = std::accumulate(r.begin(), r.end(), Number{});
+        for (std::size_t i = 0; i < y.size(); ++i) y[i] = r[i] + slow_[i] * sum;
+      };
+      return GcrSolver<Number>{kName, system_, add_slow, kMostSteps, kMostSteps, kReduction}.solve(lanes, monitor);
+    });
   }
 
  private:
@@ -344,15 +344,22 @@ class CoarseSystem {
     return false;
   }
 
-  void solve(ConstVector b, Vector x, Monitor& monitor) {
-    const Goal goal{kCoarseError, 0.0, system().residual_norm(b), system().amplification};
-    if (goal.initial == 0.0) {
-      std::fill(x.begin(), x.end(), 0.0);
-    } else if (is_local_) {
-      const std::array lanes{Lane{b, x, goal}};
+  /// Overwrites each x. A right side of zeros is no system to solve.
+  void solve(std::span<const Doubles> b, std::span<Doubles> x, Monitor& monitor) {
+    std::vector<Lane> lanes;
+    for (std::size_t k = 0; k < b.size(); ++k) {
+      const Goal goal{kCoarseError, 0.0, system().residual_norm(b[k]), system().amplification};
+      if (goal.initial == 0.0) {
+        std::fill(x[k].begin(), x[k].end(), 0.0);
+      } else {
+        lanes.push_back({b[k], x[k], goal});
+      }
+    }
+    if (lanes.empty()) return;
+    if (is_local_) {
       local_->solve(*method_, direction_, lanes, monitor);
     } else {
-      method_->solve(direction_, b, x, goal, monitor);
+      method_->solve_together(direction_, lanes, monitor);
     }
   }
 
@@ -367,7 +374,7 @@ class CoarseSystem {
     for (std::size_t i = 0; i < b.size(); ++i) b[i] = static_cast<double>((i * i + i / 3) % 7) - 2.0;
     Doubles x(b.size());
     Doubles residual(b.size());
-    solve(b, x, monitor);
+    solve({&b, 1}, {&x, 1}, monitor);
     system().residual(b, x, residual);
     return system().residual_norm(residual) * system().amplification <= kSlack * kCoarseError * system().norm(x);
   }
@@ -389,24 +396,22 @@ class TwoLevels {
         inverses_(system, groups),
         shapes_(find_shapes(system, groups, inverses_)),
         from_shapes_(exchange.from_shapes(system, groups, shapes_.shape)),
-        coarse_(coarse_system()),
-        sums_(at(groups.count())),
-        held_(at(groups.count())) {}
+        coarse_(coarse_system()) {}
 
   bool prepare(Monitor& monitor) {
     Monitor within = muted(monitor);
     return coarse_.choose_method(within);
   }
 
-  Outcome solve(ConstVector b, Vector x, const Goal& goal, Monitor& monitor) {
+  std::vector<Outcome> solve(std::span<const Lane> lanes, Monitor& monitor) {
     Monitor within = muted(monitor);
-    const auto precondition = [&](ConstVector r, Vector y) {
-      aggregate(r, within);
-      disaggregate(r, y);
-    };
-    const std::array lanes{Lane{b, x, goal}};
-    const GcrSolver<double> solver{kName, system_, precondition, kMostDirections, kMostIterations, kReduction};
-    return solver.solve(lanes, monitor).front();
+    return with_lanes(lanes.size(), [&]<class Number>() {
+      const auto precondition = [&](std::span<const Number> r, std::span<Number> y) {
+        disaggregate<Number>(r, aggregate(r, lanes.size(), within), y);
+      };
+      return GcrSolver<Number>{kName, system_, precondition, kMostDirections, kMostIterations, kReduction}.solve(
+          lanes, monitor);
+    });
   }
 
  private:
@@ -422,29 +427,36 @@ class TwoLevels {
     };
   }
 
-  /// z, from Q' r
-  void aggregate(ConstVector r, Monitor& monitor) {
+  /// z, from Q' r, of so many lanes.
+  template <class Number>
+  Numbers<Number> aggregate(std::span<const Number> r, std::size_t num_lanes, Monitor& monitor) {
+    std::vector<Doubles> sums(num_lanes, Doubles(at(groups_.count())));
     Inverses::for_groups(groups_, *system_.team, [&](Index g) {
-      double sum = 0.0;
+      Number sum{};
       for (Index p = groups_.start(g); p < groups_.start(g + 1); ++p) {
         const auto state = at(groups_.state(p));
         sum += shapes_.weight[state] * r[state];
       }
-      sums_[at(g)] = sum;
+      for (std::size_t k = 0; k < num_lanes; ++k) sums[k][at(g)] = lane(sum, k);
     });
-    coarse_.solve(sums_, held_, monitor);
+    std::vector<Doubles> held(num_lanes, Doubles(at(groups_.count())));
+    coarse_.solve(sums, held, monitor);
+    Numbers<Number> side_by_side(at(groups_.count()));
+    interleave<Number>(std::vector<ConstVector>(held.begin(), held.end()), side_by_side, *system_.team);
+    return side_by_side;
   }
 
-  void disaggregate(ConstVector r, Vector y) {
+  template <class Number>
+  void disaggregate(std::span<const Number> r, const Numbers<Number>& held, std::span<Number> y) const {
     Inverses::for_groups(groups_, *system_.team, [&](Index g) {
-      std::array<double, kLargestGroup> right;
-      std::array<double, kLargestGroup> answer;
+      std::array<Number, kLargestGroup> right;
+      std::array<Number, kLargestGroup> answer;
       const std::span<const Column> states = groups_.states(g);
       for (std::size_t i = 0; i < states.size(); ++i) {
-        right[i] = r[at(states[i])] + from_shapes_.row_product(groups_.start(g) + static_cast<Index>(i), held_.data());
-        answer[i] = 0.0;
+        right[i] = r[at(states[i])] + from_shapes_.row_product(groups_.start(g) + static_cast<Index>(i), held.data());
+        answer[i] = Number{};
       }
-      inverses_.multiply(g, ConstVector(right.data(), states.size()), answer.data());
+      inverses_.multiply<Number>(g, {right.data(), states.size()}, answer.data());
       for (std::size_t i = 0; i < states.size(); ++i) y[at(states[i])] = answer[i];
     });
   }
@@ -455,11 +467,9 @@ class TwoLevels {
   Shapes shapes_;
   CsrMatrix from_shapes_;
   CoarseSystem coarse_;
-  Doubles sums_;  // Q' r
-  Doubles held_;  // z
 };
 
-class TwoLevel final : public Method {
+class TwoLevel final : public LaneMethod {
  public:
   TwoLevel(Systems& systems, Groups groups) : systems_(systems), groups_(std::move(groups)) {}
 
@@ -468,13 +478,13 @@ class TwoLevel final : public Method {
     return of(direction)->prepare(monitor);
   }
 
-  Outcome solve(Direction direction, ConstVector b, Vector x, const Goal& goal, Monitor& monitor) override {
+  std::vector<Outcome> solve_together(Direction direction, std::span<const Lane> lanes, Monitor& monitor) override {
     if (!of(direction) && !prepare(direction, Exchange(systems_[direction], groups_), monitor)) {
       of(direction).reset();
-      std::fill(x.begin(), x.end(), 0.0);
-      return {0, true};
+      for (const Lane& lane : lanes) std::fill(lane.x.begin(), lane.x.end(), 0.0);
+      return std::vector<Outcome>(lanes.size(), Outcome{0, true});
     }
-    return of(direction)->solve(b, x, goal, monitor);
+    return of(direction)->solve(lanes, monitor);
   }
 
  private:
