@@ -36,7 +36,8 @@ CsrMatrix shuffled_ring(Index size) {
 
 TEST_CASE("a shuffled ring becomes local") {
   const CsrMatrix matrix = shuffled_ring(5000);
-  const std::optional<Relabelling> relabelling = Relabelling::breadth_first(matrix);
+  Team team(2);
+  const std::optional<Relabelling> relabelling = Relabelling::breadth_first(matrix, team);
   REQUIRE(relabelling);
   const CsrMatrix renamed = relabelling->apply(matrix);
   Index furthest = 0;
@@ -64,6 +65,6 @@ TEST_CASE("what is local already, or has no good order, is left alone") {
     const Mdp mdp(model.arrays());
     const std::vector<double> policy = model.uniform_policy();
     const Chain chain(mdp, policy, check_policy(mdp, policy));
-    CHECK_FALSE(Relabelling::breadth_first(chain.transition(team)));
+    CHECK_FALSE(Relabelling::breadth_first(chain.transition(team), team));
   }
 }

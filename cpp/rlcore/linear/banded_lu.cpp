@@ -162,7 +162,7 @@ Candidate make_banded_lu(Systems& systems, Direction wanted, Monitor&) {
   const System& forward = systems[Direction::kForward];
   const Band band = band_of(forward.matrix);
   if (band.is_narrow()) return {std::make_unique<BandedLu>(forward, band, std::nullopt), {}};
-  Relabelling relabelling = Relabelling::by_breadth(forward.matrix);
+  Relabelling relabelling = Relabelling::by_breadth(forward.matrix, systems.team());
   const System relabelled = relabelling.apply(forward);
   const Band narrowed = band_of(relabelled.matrix);
   if (!narrowed.is_narrow()) return {nullptr, "its states have no narrow order"};

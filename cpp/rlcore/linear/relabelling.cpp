@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <numeric>
+#include <utility>
 
 namespace rlcore::linear {
 namespace {
@@ -17,57 +19,86 @@ constexpr double kWorthwhile = 4.0;
 
 /// The mean distance of a column from its row, when state i has the number number[i].
 template <class Number>
-double mean_distance(const CsrMatrix& matrix, Number&& number) {
-  double sum = 0.0;
-  for (Index row = 0; row < matrix.size; ++row) {
-    for (Index k = matrix.first[row]; k < matrix.first[row] + matrix.length[row]; ++k) {
-      sum += static_cast<double>(std::abs(number(row) - number(matrix.column[k])));
+double mean_distance(const CsrMatrix& matrix, Team& team, Number&& number) {
+  Doubles partial(at(num_blocks(matrix.size)));
+  team.for_blocks(matrix.size, kBlock, [&](Index first, Index last, Index block) {
+    double sum = 0.0;
+    for (Index row = first; row < last; ++row) {
+      for (Index k = matrix.first[row]; k < matrix.first[row] + matrix.length[row]; ++k) {
+        sum += static_cast<double>(std::abs(number(row) - number(matrix.column[k])));
+      }
     }
-  }
+    partial[at(block)] = sum;
+  });
+  const double sum = std::accumulate(partial.begin(), partial.end(), 0.0);
   return sum / static_cast<double>(std::max<Index>(matrix.num_entries, 1));
 }
 
-/// Who has an entry in the column of each state.
-struct Predecessors {
-  Positions start;
-  Columns state;
-
-  explicit Predecessors(const CsrMatrix& matrix) : start(at(matrix.size + 1), 0), state(at(matrix.num_entries)) {
-    const auto for_entries = [&](auto&& body) {
-      for (Index row = 0; row < matrix.size; ++row) {
-        for (Index k = matrix.first[row]; k < matrix.first[row] + matrix.length[row]; ++k) body(row, matrix.column[k]);
-      }
-    };
-    for_entries([&](Index, Column column) { ++start[at(column) + 1]; });
-    for (std::size_t i = 1; i < start.size(); ++i) start[i] += start[i - 1];
-    Positions next(start.begin(), start.end() - 1);
-    for_entries([&](Index row, Column column) { state[at(next[at(column)]++)] = static_cast<Column>(row); });
+/// The undirected graph of a matrix as a list of records, one a state: its number, how many neighbours it has, and
+/// where the records of these begin. In a chain with shuffled labels each step is a wait for memory: one, this way, for
+/// all that there is to know of a state.
+class Records {
+ public:
+  explicit Records(const CsrMatrix& matrix) : begin_(at(matrix.size), kHeader) {
+    for_entries(matrix, [&](Index row, Index column) {
+      ++begin_[at(row)];
+      ++begin_[at(column)];
+    });
+    Index end = 0;
+    for (Index& begin : begin_) end += std::exchange(begin, end);
+    record_ = Buffer<Index>(end);
+    for (std::size_t state = 0; state < begin_.size(); ++state) {
+      record_[begin_[state]] = static_cast<Index>(state);
+      record_[begin_[state] + 1] = 0;
+    }
+    for_entries(matrix, [&](Index row, Index column) { add_neighbour(row, column); });
+    for_entries(matrix, [&](Index row, Index column) { add_neighbour(column, row); });
   }
-};
 
-Columns breadth_first_order(const CsrMatrix& matrix) {
-  const Predecessors predecessors(matrix);
-  Columns order;
-  order.reserve(at(matrix.size));
-  std::vector<char> found(at(matrix.size), 0);
-  const auto visit = [&](Column state) {
-    if (found[at(state)] != 0) return;
-    found[at(state)] = 1;
-    order.push_back(state);
-  };
-  for (Index root = 0; root < matrix.size; ++root) {
-    std::size_t next = order.size();
-    visit(static_cast<Column>(root));
-    for (; next < order.size(); ++next) {
-      const Index state = order[next];
-      for (Index k = matrix.first[state]; k < matrix.first[state] + matrix.length[state]; ++k) visit(matrix.column[k]);
-      for (Index k = predecessors.start[at(state)]; k < predecessors.start[at(state + 1)]; ++k) {
-        visit(predecessors.state[at(k)]);
+  /// The states in breadth-first order, successors before predecessors.
+  Columns breadth_first_order() {
+    Columns order;
+    Positions queue;
+    order.reserve(begin_.size());
+    queue.reserve(begin_.size());
+    const auto visit = [&](Index begin) {
+      Index& state = record_[begin];
+      if (state < 0) return;
+      order.push_back(static_cast<Column>(state));
+      queue.push_back(begin);
+      state = kFound;
+    };
+    std::size_t next = 0;
+    for (const Index root : begin_) {
+      visit(root);
+      for (; next < queue.size(); ++next) {
+        const Index begin = queue[next];
+        const Index* const neighbour = record_.data() + begin + kHeader;
+        for (Index k = 0; k < record_[begin + 1]; ++k) visit(neighbour[k]);
       }
     }
+    return order;
   }
-  return order;
-}
+
+ private:
+  static constexpr Index kHeader = 2;
+  static constexpr Index kFound = -1;
+
+  template <class Body>
+  static void for_entries(const CsrMatrix& matrix, Body&& body) {
+    for (Index row = 0; row < matrix.size; ++row) {
+      for (Index k = matrix.first[row]; k < matrix.first[row] + matrix.length[row]; ++k) body(row, matrix.column[k]);
+    }
+  }
+
+  void add_neighbour(Index of, Index state) {
+    Index* const record = record_.data() + begin_[at(of)];
+    record[kHeader + record[1]++] = begin_[at(state)];
+  }
+
+  Positions begin_;
+  Buffer<Index> record_;
+};
 
 }  // namespace
 
@@ -84,7 +115,7 @@ System Relabelling::apply(const System& system) const {
 
 LocalSystems::LocalSystems(Systems& original, Direction direction)
     : original_(original),
-      relabelling_(Relabelling::breadth_first(original[direction].matrix)),
+      relabelling_(Relabelling::breadth_first(original[direction].matrix, original.team())),
       relabelled_(original.size(), original.team(),
                   [this](Direction wanted) { return relabelling_->apply(original_[wanted]); }) {}
 
@@ -95,47 +126,51 @@ std::vector<Outcome> LocalSystems::solve(Method& method, Direction direction, st
       lanes, [&](std::span<const Lane> local) { return method.solve_together(direction, local, monitor); });
 }
 
-std::optional<Relabelling> Relabelling::breadth_first(const CsrMatrix& matrix) {
-  const double distance = mean_distance(matrix, [](Index state) { return state; });
+std::optional<Relabelling> Relabelling::breadth_first(const CsrMatrix& matrix, Team& team) {
+  const double distance = mean_distance(matrix, team, [](Index state) { return state; });
   if (distance <= far_away(matrix.size)) return std::nullopt;
-  Relabelling relabelling = by_breadth(matrix);
+  Relabelling relabelling = by_breadth(matrix, team);
   const Columns& number = relabelling.new_of_old_;
-  const double nearer = mean_distance(matrix, [&](Index state) { return Index{number[at(state)]}; });
+  const double nearer = mean_distance(matrix, team, [&](Index state) { return Index{number[at(state)]}; });
   if (nearer * kWorthwhile > distance) return std::nullopt;
   return relabelling;
 }
 
-Relabelling Relabelling::by_breadth(const CsrMatrix& matrix) {
-  Relabelling relabelling;
-  relabelling.old_of_new_ = breadth_first_order(matrix);
+Relabelling Relabelling::by_breadth(const CsrMatrix& matrix, Team& team) {
+  Relabelling relabelling(team);
+  relabelling.old_of_new_ = Records(matrix).breadth_first_order();
   Columns& number = relabelling.new_of_old_;
   number.resize(at(matrix.size));
-  for (std::size_t i = 0; i < number.size(); ++i) number[at(relabelling.old_of_new_[i])] = static_cast<Column>(i);
+  relabelling.for_states([&](std::size_t i) { number[at(relabelling.old_of_new_[i])] = static_cast<Column>(i); });
   return relabelling;
 }
 
 CsrMatrix Relabelling::apply(const CsrMatrix& matrix) const {
   CsrMatrix renamed(matrix.size, matrix.num_entries);
   renamed.num_entries = matrix.num_entries;
+  for_states([&](std::size_t row) { renamed.length[static_cast<Index>(row)] = matrix.length[old_of_new_[row]]; });
   Index place = 0;
   for (Index row = 0; row < matrix.size; ++row) {
-    const Index old = old_of_new_[at(row)];
     renamed.first[row] = place;
-    renamed.length[row] = matrix.length[old];
-    for (Index k = matrix.first[old]; k < matrix.first[old] + matrix.length[old]; ++k, ++place) {
-      renamed.column[place] = new_of_old_[at(matrix.column[k])];
-      renamed.value[place] = matrix.value[k];
-    }
+    place += renamed.length[row];
   }
+  for_states([&](std::size_t row) {
+    const Index old = matrix.first[old_of_new_[row]];
+    const Index begin = renamed.first[static_cast<Index>(row)];
+    for (Index k = 0; k < renamed.length[static_cast<Index>(row)]; ++k) {
+      renamed.column[begin + k] = new_of_old_[at(matrix.column[old + k])];
+      renamed.value[begin + k] = matrix.value[old + k];
+    }
+  });
   return renamed;
 }
 
 void Relabelling::apply(ConstVector x, Vector y) const {
-  for (std::size_t i = 0; i < y.size(); ++i) y[i] = x[at(old_of_new_[i])];
+  for_states([&](std::size_t i) { y[i] = x[at(old_of_new_[i])]; });
 }
 
 void Relabelling::undo(ConstVector y, Vector x) const {
-  for (std::size_t i = 0; i < x.size(); ++i) x[i] = y[at(new_of_old_[i])];
+  for_states([&](std::size_t i) { x[i] = y[at(new_of_old_[i])]; });
 }
 
 }  // namespace rlcore::linear

@@ -15,10 +15,10 @@ class Relabelling {
  public:
   /// The breadth-first order of the undirected graph of a matrix; nothing, if its columns are near their rows
   /// already, or would not come much nearer (random graphs have no good order).
-  static std::optional<Relabelling> breadth_first(const CsrMatrix& matrix);
+  static std::optional<Relabelling> breadth_first(const CsrMatrix& matrix, Team& team);
 
   /// The same order, whatever it is worth.
-  static Relabelling by_breadth(const CsrMatrix& matrix);
+  static Relabelling by_breadth(const CsrMatrix& matrix, Team& team);
 
   CsrMatrix apply(const CsrMatrix& matrix) const;
   System apply(const System& system) const;
@@ -42,6 +42,16 @@ class Relabelling {
   }
 
  private:
+  explicit Relabelling(Team& team) : team_(&team) {}
+
+  template <class Body>
+  void for_states(Body&& body) const {
+    team_->for_blocks(std::ssize(old_of_new_), kBlock, [&](Index first, Index last, Index) {
+      for (auto i = at(first); i < at(last); ++i) body(i);
+    });
+  }
+
+  Team* team_;
   std::vector<Column, LargeAllocator<Column>> old_of_new_;
   std::vector<Column, LargeAllocator<Column>> new_of_old_;
 };
