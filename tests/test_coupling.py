@@ -205,11 +205,11 @@ MEND = "divide the row by its sum"
         ),
         (
             lambda: rl.policy_coupling(FOREST, HALF, HALF[:1]),
-            "candidate: expected shape (2, 2), flat (4,) or a batch (B, 2, 2), got (1, 2)",
+            "candidate: expected 4 numbers, one for each pair, in shape (2, 2) or (4,), got shape (1, 2)",
         ),
         (
             lambda: rl.policy_coupling(FOREST, HALF, np.stack([HALF, HALF])),
-            "candidate: expected one of shape (2, 2), got a batch of shape (2, 2, 2)",
+            "candidate: expected 4 numbers, one for each pair, in shape (2, 2) or (4,), got shape (2, 2, 2)",
         ),
     ],
 )

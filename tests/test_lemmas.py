@@ -502,13 +502,13 @@ STEPS_TEXT = "steps: expected a whole number from 0 on, got"
         (
             lambda: rl.lemmas(LEAVING, STAY, LEAVE * 2, 0.5, 1),
             rl.PolicyError,
-            "candidate, state 0: expected probabilities that sum to 1 within 1e-9, got a sum of 2.0; divide the row by "
+            "candidate, state 0: expected probabilities that sum to 1 within 1e-9, got a sum of 2; divide the row by "
             "its sum",
         ),
         (
             lambda: rl.lemmas(LEAVING, -STAY, LEAVE, 0.5, 1),
             rl.PolicyError,
-            "policy, state 0, action 0: expected a probability in [0, 1], got -1.0",
+            "policy, state 0, action 0: expected a probability in [0, 1], got -1",
         ),
         (
             lambda: rl.lemmas(BARE, [[1], [1]], [[1], [1]], 0.5, 1),

@@ -1,4 +1,5 @@
 #include "rlcore/mdp.hpp"
+#include "rlcore/policy.hpp"
 
 #include "arrays.hpp"
 #include "module.hpp"
@@ -62,6 +63,16 @@ void bind_mdp(py::module_& module) {
           "Bounds the sum of the probabilities of every row.")
       .def_property_readonly("num_states", &Mdp::num_states)
       .def_property_readonly("num_pairs", &Mdp::num_pairs);
+
+  module.def(
+      "check_policy",
+      [](const Mdp& mdp, const Array<double>& policy, const std::string& argument) {
+        const py::gil_scoped_release no_gil;
+        mdp.ensure_checked();
+        check_policy(mdp, span_of(policy), -1, argument.c_str());
+      },
+      "Raises PolicyError, naming the argument, if it is not a distribution in every state.", py::arg("mdp"),
+      py::arg("policy").noconvert(), py::arg("argument"));
 
   module.def(
       "rows_are_canonical",

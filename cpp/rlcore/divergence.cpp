@@ -90,7 +90,7 @@ double kl_error(Index num_actions) { return (static_cast<double>(num_actions) + 
 Divergences divergences(const Mdp& mdp, ConstVector policy, ConstVector candidate) {
   mdp.ensure_checked();
   check_policy(mdp, policy);
-  check_policy(mdp, candidate);
+  check_policy(mdp, candidate, -1, "candidate");
   Divergences found{Doubles(at(mdp.num_states())), Doubles(at(mdp.num_states()))};
   Doubles change(at(mdp.max_num_actions()));
   Doubles kl(at(mdp.max_num_actions()));

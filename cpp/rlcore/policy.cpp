@@ -34,14 +34,14 @@ Interval enclosed_sum(const Mdp& mdp, Interval rounded_sums) {
   return {rounded_sums.lower * (1.0 - rounding), rounded_sums.upper * (1.0 + rounding)};
 }
 
-Interval check_policy(const Mdp& mdp, ConstVector policy, Index item) {
+Interval check_policy(const Mdp& mdp, ConstVector policy, Index item, const char* argument) {
   Team alone(1);
-  return check_policy(mdp, policy, alone, item);
+  return check_policy(mdp, policy, alone, item, argument);
 }
 
-Interval check_policy(const Mdp& mdp, ConstVector policy, Team& team, Index item) {
+Interval check_policy(const Mdp& mdp, ConstVector policy, Team& team, Index item, const char* argument) {
   if (ssize(policy) != mdp.num_pairs()) {
-    throw PolicyError("policy", {.item = item},
+    throw PolicyError(argument, {.item = item},
                       "expected one probability for each of the " + std::to_string(mdp.num_pairs()) + " pairs, got " +
                           std::to_string(policy.size()));
   }
@@ -49,7 +49,7 @@ Interval check_policy(const Mdp& mdp, ConstVector policy, Team& team, Index item
   team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index block) {
     Interval sums{2.0, 0.0};
     for (Index state = first; state < last; ++state) {
-      const double sum = check_policy_row(mdp, state, policy.data() + mdp.first_pair(state), "policy", item);
+      const double sum = check_policy_row(mdp, state, policy.data() + mdp.first_pair(state), argument, item);
       sums = {std::min(sums.lower, sum), std::max(sums.upper, sum)};
     }
     partial[at(block)] = sums;

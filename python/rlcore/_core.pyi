@@ -25,6 +25,7 @@ __all__: list[str] = [
     "StateRowsFields",
     "StepShifts",
     "chain_structure",
+    "check_policy",
     "compare",
     "deviation_rows",
     "discounted_sums",
@@ -324,6 +325,11 @@ def chain_structure(
 ) -> ChainStructureFields:
     """
     The recurrent classes, transient states and periods of a policy's chain.
+    """
+
+def check_policy(mdp: Mdp, policy: numpy.typing.NDArray[numpy.float64], argument: str) -> None:
+    """
+    Raises PolicyError, naming the argument, if it is not a distribution in every state.
     """
 
 def compare(

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rlcore.arguments import as_floats, as_single, as_states
+from rlcore.arguments import as_floats, as_states
 from rlcore.divergence import policy_divergences
 from rlcore.enclosure import ULP
 from rlcore.errors import PolicyError
 from rlcore.mdp import MDP, as_mdp
+from rlcore.policy import as_policy
 from rlcore.results import FloatArray
 
 SUM_TOLERANCE = 1e-9  # within which the probabilities of a row sum to 1
@@ -174,23 +175,6 @@ def policy_coupling(mdp: MDP, policy: ArrayLike, candidate: ArrayLike) -> Policy
     return PolicyCoupling(apart.tv, apart.tv_max, apart.relative_error, rows)
 
 
-def as_policy(mdp: MDP, policy: ArrayLike, argument: str) -> FloatArray:
-    """Return a policy as one probability for each pair, or say which argument is none, and where."""
-    rows = as_single(policy, mdp.pair_shape, argument, PolicyError).ravel()
-    valid = (rows >= 0.0) & np.isfinite(rows)
-    if not valid.all():
-        pair = int(np.argmin(valid))
-        state = int(mdp.pair_state[pair])
-        action = pair - int(mdp.pair_start[state])
-        raise mdp.located(PolicyError.placed(argument, _improbable(rows[pair]), state=state, action=action))
-    sums = np.add.reduceat(rows, mdp.pair_start[:-1])
-    distributed = np.abs(sums - 1.0) <= SUM_TOLERANCE
-    if not distributed.all():
-        state = int(np.argmin(distributed))
-        raise mdp.located(PolicyError.placed(argument, _undistributed(sums[state]), state=state))
-    return rows
-
-
 def _as_row(row: ArrayLike, argument: str) -> FloatArray:
     """Return a distribution over the actions of one state."""
     found = as_floats(row, argument, PolicyError)
@@ -202,18 +186,16 @@ def _as_row(row: ArrayLike, argument: str) -> FloatArray:
     valid = (found >= 0.0) & np.isfinite(found)
     if not valid.all():
         action = int(np.argmin(valid))
-        raise PolicyError(f"{argument}, action {action}: {_improbable(found[action])}")
-    if not abs(found.sum() - 1.0) <= SUM_TOLERANCE:
-        raise PolicyError(f"{argument}: {_undistributed(found.sum())}")
+        raise PolicyError(
+            f"{argument}, action {action}: expected a probability in [0, 1], got {float(found[action])!r}"
+        )
+    total = float(found.sum())
+    if not abs(total - 1.0) <= SUM_TOLERANCE:
+        raise PolicyError(
+            f"{argument}: expected probabilities that sum to 1 within 1e-9, got a sum of {total!r}; "
+            "divide the row by its sum"
+        )
     return found
-
-
-def _improbable(number: float) -> str:
-    return f"expected a probability in [0, 1], got {float(number)!r}"
-
-
-def _undistributed(total: float) -> str:
-    return f"expected probabilities that sum to 1 within 1e-9, got a sum of {float(total)!r}; divide the row by its sum"
 
 
 def _coupled(p: FloatArray, q: FloatArray) -> Coupling:

@@ -28,13 +28,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from rlcore.arguments import as_tolerance
 from rlcore.certified_sums import total_of
-from rlcore.coupling import TINY, as_policy
+from rlcore.coupling import TINY
 from rlcore.divergence import policy_divergences
 from rlcore.enclosure import ULP, Enclosure, Verdict, at_most, product_or_zero
 from rlcore.errors import ArgumentError, ImproperPolicyError, ModelError, SettingError
 from rlcore.evaluation import evaluate
 from rlcore.mdp import MDP, as_mdp
 from rlcore.occupancy import occupancy
+from rlcore.policy import as_policy
 from rlcore.results import Evaluation, FloatArray, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic, FiniteHorizon, as_setting
 

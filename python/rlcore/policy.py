@@ -5,10 +5,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rlcore import _core
 from rlcore.arguments import as_floats, as_pair_array
-from rlcore.errors import ArgumentError, PolicyError
+from rlcore.errors import ArgumentError, InputError, PolicyError
 from rlcore.mdp import MDP, as_mdp
 from rlcore.results import Evaluation, FloatArray
+
+
+def as_policy(mdp: MDP, policy: ArrayLike, argument: str = "policy") -> FloatArray:
+    """Return a policy as one probability for each pair, or say which argument is none, and where."""
+    rows = as_pair_array(policy, mdp.pair_shape, argument, PolicyError)
+    try:
+        _core.check_policy(mdp._core, rows, argument)
+    except InputError as error:
+        raise mdp.located(error) from None
+    return rows
 
 
 def uniform_policy(mdp: MDP) -> FloatArray:
