@@ -23,6 +23,7 @@ from rlcore.errors import (
     SettingError,
 )
 from rlcore.evaluation import evaluate
+from rlcore.families import Direct, LinearSoftmax, Scores, TabularSoftmax
 from rlcore.finite_horizon import FiniteHorizonEvaluation, FiniteHorizonOccupancy
 from rlcore.improvement import check_improvement
 from rlcore.improvement_report import BoundReport, ImprovementReport
@@ -61,6 +62,7 @@ __all__ = [
     "ChainStructure",
     "ConvergenceError",
     "Coupling",
+    "Direct",
     "Discounted",
     "Enclosure",
     "Episodic",
@@ -72,6 +74,7 @@ __all__ = [
     "ImprovementReport",
     "InputError",
     "Lemmas",
+    "LinearSoftmax",
     "MissingPackageError",
     "MixtureBound",
     "ModelError",
@@ -82,9 +85,11 @@ __all__ = [
     "PolicyError",
     "Progress",
     "RlcoreError",
+    "Scores",
     "SettingError",
     "SettingsComparison",
     "Statement",
+    "TabularSoftmax",
     "Verdict",
     "audit",
     "chain_structure",

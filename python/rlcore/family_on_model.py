@@ -1,0 +1,268 @@
+"""A policy with its scores grad log pi on a model (theory 4.1).
+
+The scores psi are one row of K numbers for each pair, with sum_a pi psi = 0 in every state. They are never needed one
+by one: gradients, Fisher matrices and critics are made of psi v and psi^T w.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
+
+from rlcore.arguments import as_floats, as_pair_array
+from rlcore.enclosure import ULP
+from rlcore.errors import ArgumentError, InputError, PolicyError
+from rlcore.mdp import MDP
+from rlcore.pair_matrix import extremes, first_beyond, largest, roundings, transposed_product
+from rlcore.results import FloatArray
+
+# By how much the probabilities of a state may miss the sum 1, hence its scores the mean 0, relative to the largest.
+ROW_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class FamilyOnModel(ABC):
+    """A policy and its scores, checked.
+
+    Attributes
+    ----------
+    mdp
+        The model.
+    policy
+        pi as a vector over pairs: the family's policy as it is stored, which scores and gradients belong to.
+    parameter_shape
+        The shape of theta, and of everything that has a number for each parameter.
+    """
+
+    mdp: MDP
+    policy: FloatArray
+    parameter_shape: tuple[int, ...]
+
+    @abstractmethod
+    def scores_product(self, v: ArrayLike) -> FloatArray:
+        """Return psi v, for each pair the derivative of log pi in the direction v: shape (num_pairs,)."""
+
+    @abstractmethod
+    def scores_transposed(self, w: ArrayLike) -> FloatArray:
+        """Return psi^T w, of the shape of the parameters."""
+
+    @abstractmethod
+    def score_matrix(self) -> FloatArray | csr_array:
+        """Return psi, shape (num_pairs, K); sparse if that is how the family is made."""
+
+    @property
+    @abstractmethod
+    def largest_scores(self) -> FloatArray:
+        """Upper bounds on max |psi| over all pairs, of the shape of the parameters."""
+
+    @property
+    @abstractmethod
+    def rounding_per_weight(self) -> FloatArray:
+        """Bounds the error of ``scores_transposed(w)`` divided by sum |w|, of the shape of the parameters."""
+
+    def mean_derivative(self, x: ArrayLike) -> FloatArray:
+        """Return the derivative of sum_p pi(p) x(p) for numbers x of pairs, of the shape of the parameters."""
+        given = self._over_pairs(x)
+        return self.scores_transposed(self.policy * (given - self._spread(self._means(given))))
+
+    def _over_pairs(self, x: ArrayLike) -> FloatArray:
+        return as_pair_array(x, self.mdp.pair_shape, "x", ArgumentError)
+
+    def _over_parameters(self, v: ArrayLike) -> FloatArray:
+        found = as_floats(v, "vector", ArgumentError)
+        size = int(np.prod(self.parameter_shape))
+        if found.shape not in (self.parameter_shape, (size,)):
+            raise ArgumentError(
+                f"vector: expected a number for each parameter, in shape {self.parameter_shape}, got {found.shape}"
+            )
+        return found.reshape(size)
+
+    def _sums(self, x: FloatArray) -> Any:
+        """Sum over the actions of each state."""
+        return np.add.reduceat(x, self.mdp.pair_start[:-1])
+
+    def _means(self, x: FloatArray) -> Any:
+        """Form sum_a pi x in each state."""
+        return self._sums(self.policy * x)
+
+    def _spread(self, per_state: FloatArray) -> FloatArray:
+        """Give every pair the number of its state."""
+        return np.repeat(per_state, np.diff(self.mdp.pair_start))
+
+    @cached_property
+    def _most_actions(self) -> int:
+        return int(np.diff(self.mdp.pair_start).max())
+
+    @cached_property
+    def _averaging(self) -> csr_array:
+        """The policy as a matrix (S, num_pairs), which takes numbers of pairs to their means."""
+        parts = (self.policy, np.arange(self.mdp.num_pairs), self.mdp.pair_start)
+        return csr_array(parts, shape=(self.mdp.num_states, self.mdp.num_pairs))
+
+
+class TabularOnModel(FamilyOnModel):
+    """psi(s,a) = 1 at its own parameter, minus pi at those of its state."""
+
+    def scores_product(self, v: ArrayLike) -> FloatArray:
+        """Return psi v."""
+        preferences = self._over_parameters(v)
+        return preferences - self._spread(self._means(preferences))
+
+    def scores_transposed(self, w: ArrayLike) -> FloatArray:
+        """Return psi^T w."""
+        weight = self._over_pairs(w)
+        return (weight - self.policy * self._spread(self._sums(weight))).reshape(self.parameter_shape)
+
+    def score_matrix(self) -> csr_array:
+        """Return psi."""
+        own = csr_array((np.ones(self.mdp.num_pairs), (np.arange(self.mdp.num_pairs), self.mdp.pair_state)))
+        return csr_array(scipy.sparse.eye_array(self.mdp.num_pairs) - own @ self._averaging)
+
+    @property
+    def largest_scores(self) -> FloatArray:
+        """Upper bounds on max |psi|."""
+        return np.maximum(self.policy, 1.0 - self.policy).reshape(self.parameter_shape) * (1.0 + ULP)
+
+    @property
+    def rounding_per_weight(self) -> FloatArray:
+        """Bounds the rounding of psi^T w."""
+        return np.full(self.parameter_shape, (self._most_actions + 2) * ULP)
+
+
+class DirectOnModel(FamilyOnModel):
+    """psi(s,a) = 1 / pi(s,a) at its own parameter."""
+
+    def scores_product(self, v: ArrayLike) -> FloatArray:
+        """Return psi v."""
+        return self._over_parameters(v) * self._own_scores
+
+    def scores_transposed(self, w: ArrayLike) -> FloatArray:
+        """Return psi^T w."""
+        return (self._over_pairs(w) * self._own_scores).reshape(self.parameter_shape)
+
+    def score_matrix(self) -> csr_array:
+        """Return psi."""
+        return csr_array(scipy.sparse.diags_array(self._own_scores))
+
+    def mean_derivative(self, x: ArrayLike) -> FloatArray:
+        """Return x, the derivatives of sum_p pi(p) x(p) for the probabilities themselves."""
+        return self._over_pairs(x).reshape(self.parameter_shape)
+
+    @property
+    def largest_scores(self) -> FloatArray:
+        """Upper bounds on max |psi|."""
+        return self._own_scores.reshape(self.parameter_shape) * (1.0 + ULP)
+
+    @property
+    def rounding_per_weight(self) -> FloatArray:
+        """Bounds the rounding of psi^T w."""
+        return 2.0 * ULP * self.largest_scores
+
+    @cached_property
+    def _own_scores(self) -> FloatArray:
+        if not self.policy.all():
+            fault = "expected positive probabilities, got 0.0, where direct parameters have no score 1 / pi"
+            raise self.mdp.located(at_pair(self.mdp, "policy", fault, int(self.policy.argmin())))
+        with np.errstate(over="ignore"):
+            scores: FloatArray = 1.0 / self.policy
+        return scores
+
+
+@dataclass(frozen=True, eq=False)
+class LinearOnModel(FamilyOnModel):
+    """psi = f - E_pi f, which is formed after products with f, so that sparse features stay sparse."""
+
+    features: Any
+
+    def scores_product(self, v: ArrayLike) -> FloatArray:
+        """Return psi v."""
+        preferences: FloatArray = self.features @ self._over_parameters(v)
+        return preferences - self._spread(self._means(preferences))
+
+    def scores_transposed(self, w: ArrayLike) -> FloatArray:
+        """Return psi^T w."""
+        weight = self._over_pairs(w)
+        return transposed_product(self.features, weight - self.policy * self._spread(self._sums(weight)))
+
+    def score_matrix(self) -> FloatArray | csr_array:
+        """Return psi."""
+        mean = self._averaging @ self.features
+        if not scipy.sparse.issparse(self.features):
+            return self.features - np.repeat(mean, np.diff(self.mdp.pair_start), axis=0)
+        own = (np.ones(self.mdp.num_pairs), self.mdp.pair_state, np.arange(self.mdp.num_pairs + 1))
+        return csr_array(self.features - csr_array(own, shape=(self.mdp.num_pairs, self.mdp.num_states)) @ mean)
+
+    @property
+    def largest_scores(self) -> FloatArray:
+        """Upper bounds on max |psi|."""
+        # A mean lies between the features of its state, and stored probabilities sum to 1 up to rounding.
+        lowest, highest = extremes(self.features)
+        return (highest - lowest) * (1.0 + 4 * ULP) + (self._most_actions + 4) * ULP * largest(self.features)
+
+    @property
+    def rounding_per_weight(self) -> FloatArray:
+        """Bounds the rounding of psi^T w."""
+        # Weights that are centred are at most twice as large.
+        return 2.0 * (roundings(self.features) + self._most_actions + 4) * ULP * largest(self.features)
+
+
+@dataclass(frozen=True, eq=False)
+class ScoresOnModel(FamilyOnModel):
+    """psi as it is given."""
+
+    scores: Any
+
+    def scores_product(self, v: ArrayLike) -> FloatArray:
+        """Return psi v."""
+        product: FloatArray = self.scores @ self._over_parameters(v)
+        return product
+
+    def scores_transposed(self, w: ArrayLike) -> FloatArray:
+        """Return psi^T w."""
+        return transposed_product(self.scores, self._over_pairs(w))
+
+    def score_matrix(self) -> FloatArray | csr_array:
+        """Return psi."""
+        found: FloatArray | csr_array = self.scores
+        return found
+
+    @property
+    def largest_scores(self) -> FloatArray:
+        """Upper bounds on max |psi|."""
+        return largest(self.scores)
+
+    @property
+    def rounding_per_weight(self) -> FloatArray:
+        """Bounds the rounding of psi^T w."""
+        return roundings(self.scores) * ULP * largest(self.scores)
+
+    def check_means(self) -> None:
+        """Check sum_a pi psi = 0, up to what pi and psi may be off.
+
+        Probabilities may miss the sum 1 by ROW_TOLERANCE, and so may their derivatives the sum 0, relative to the
+        largest score of the parameter; means are formed with roundings that are relative to the largest of all.
+        """
+        largest = self.largest_scores
+        allowed = ROW_TOLERANCE * largest + (self._most_actions + 2) * ULP * largest.max(initial=0.0)
+        mean = self._averaging @ self.scores
+        state, parameter = first_beyond(mean, allowed)
+        if state is not None:
+            off = mean[state, parameter]
+            fault = (
+                f"expected sum_a pi psi = 0 within {allowed[parameter]:.3g}, got {off:.6g} for parameter {parameter}; "
+                "subtract the mean of the state's scores under the policy"
+            )
+            raise self.mdp.located(PolicyError.placed("scores", fault, state=state))
+
+
+def at_pair(mdp: MDP, argument: str, fault: str, pair: int) -> InputError:
+    """Return an error that knows its place."""
+    state = int(mdp.pair_state[pair])
+    return PolicyError.placed(argument, fault, state=state, action=pair - int(mdp.pair_start[state]))
