@@ -25,6 +25,7 @@ from rlcore.errors import (
 from rlcore.evaluation import evaluate
 from rlcore.families import Direct, LinearSoftmax, Scores, TabularSoftmax
 from rlcore.finite_horizon import FiniteHorizonEvaluation, FiniteHorizonOccupancy
+from rlcore.gradient import PolicyGradient, policy_gradient
 from rlcore.improvement import check_improvement
 from rlcore.improvement_report import BoundReport, ImprovementReport
 from rlcore.io.file import load, save, validate
@@ -83,6 +84,7 @@ __all__ = [
     "PolicyCoupling",
     "PolicyDivergences",
     "PolicyError",
+    "PolicyGradient",
     "Progress",
     "RlcoreError",
     "Scores",
@@ -117,6 +119,7 @@ __all__ = [
     "plot",
     "policy_coupling",
     "policy_divergences",
+    "policy_gradient",
     "random_policy",
     "save",
     "simulation_bound",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse
@@ -44,6 +44,9 @@ class FamilyOnModel(ABC):
     mdp: MDP
     policy: FloatArray
     parameter_shape: tuple[int, ...]
+
+    one_parameter_for_each_pair: ClassVar[bool] = False
+    """Whether the derivative by a parameter is made of one pair's numbers alone."""
 
     @abstractmethod
     def scores_product(self, v: ArrayLike) -> FloatArray:
@@ -110,6 +113,8 @@ class FamilyOnModel(ABC):
 class TabularOnModel(FamilyOnModel):
     """psi(s,a) = 1 at its own parameter, minus pi at those of its state."""
 
+    one_parameter_for_each_pair = True
+
     def scores_product(self, v: ArrayLike) -> FloatArray:
         """Return psi v."""
         preferences = self._over_parameters(v)
@@ -138,6 +143,8 @@ class TabularOnModel(FamilyOnModel):
 
 class DirectOnModel(FamilyOnModel):
     """psi(s,a) = 1 / pi(s,a) at its own parameter."""
+
+    one_parameter_for_each_pair = True
 
     def scores_product(self, v: ArrayLike) -> FloatArray:
         """Return psi v."""

@@ -1,0 +1,252 @@
+"""What gradients, critics and Fisher matrices are made of: the visits, Q and A of a family's policy (theory 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from rlcore.arguments import as_tolerance
+from rlcore.enclosure import ULP
+from rlcore.errors import ImproperPolicyError, SettingError
+from rlcore.evaluation import evaluate
+from rlcore.families import Family, as_family
+from rlcore.family_on_model import DirectOnModel, FamilyOnModel, at_pair
+from rlcore.mdp import MDP, as_mdp, start_of
+from rlcore.occupancy import occupancy
+from rlcore.results import Evaluation, FloatArray, Occupancy, Progress
+from rlcore.settings import Average, Discounted, Episodic, as_setting
+
+Kind = Discounted | Episodic | Average
+
+# Up to so many states, a second and more precise solution takes milliseconds.
+FEW_STATES = 4096
+
+# Nothing is solved to a smaller relative error, unless it is asked for.
+FINEST = 1e-14
+
+# With more states, weights are only made so much more exact than the visits times max |A|, even if they are far smaller.
+WORTH_IT = 1e-2
+
+# The least positive double: visits that are smaller are lost.
+LEAST = 5e-324
+
+
+@dataclass(frozen=True, eq=False)
+class GradientBase:
+    """A family's policy in a setting, and what is proven of it.
+
+    Attributes
+    ----------
+    family
+        The policy and its scores on the model.
+    setting
+        In which kind of task.
+    evaluation, occupancy
+        Values and visits, each with its certificate.
+    tolerances
+        The relative errors with which these were asked for.
+    """
+
+    family: FamilyOnModel
+    setting: Kind
+    evaluation: Evaluation
+    occupancy: Occupancy
+    tolerances: tuple[float, float]
+
+    @property
+    def mdp(self) -> MDP:
+        """The model."""
+        return self.family.mdp
+
+    @property
+    def visits(self) -> FloatArray:
+        """rho, e or d: how the states weigh in the gradient, shape (S,)."""
+        return self.occupancy.state if isinstance(self.setting, Average) else self.occupancy.visits
+
+    @property
+    def visits_error(self) -> float:
+        """Bounds the L1 error of the visits."""
+        name = "state" if isinstance(self.setting, Average) else "visits"
+        return float(self.occupancy.certificate.bounds[name]) + self.mdp.num_states * LEAST
+
+    @cached_property
+    def mass(self) -> float:
+        """Bounds the sum of the visits."""
+        return (float(self.visits.sum()) + self.visits_error) * (1.0 + self.mdp.num_states * ULP)
+
+    @cached_property
+    def advantages(self) -> AdvantageWeights:
+        """The visits, shared out to the pairs and times A; or times Q, for which the policy need not be known."""
+        if isinstance(self.family, DirectOnModel):
+            q = _where_visited(self, self.evaluation.action_value.ravel())
+            return _weights(self, np.ones(self.mdp.num_pairs), q, float(self.bounds["action_value"]))
+        a = np.where(self.family.policy == 0.0, 0.0, self.evaluation.advantage.ravel())
+        return _weights(self, self.family.policy, _where_visited(self, a), float(self.bounds["advantage"]))
+
+    @property
+    def bounds(self) -> Any:
+        """Bounds on the errors of the values."""
+        return self.evaluation.certificate.bounds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AdvantageWeights:
+    """rho(s) m(s,a) y(s,a), of which the gradient is the product with the scores (theory 4.1): m = pi, y = A.
+
+    For `Direct` m = 1 and y = Q.
+
+    Attributes
+    ----------
+    weight
+        One number for each pair, shape (num_pairs,).
+    size
+        The sum of their magnitudes.
+    scale
+        Bounds what they could sum up to: the visits times max |y|.
+    largest_error
+        Bounds the error of each.
+    from_values, from_visits, rounding
+        Bounds what the errors of y, those of the visits, and rounding add to their L1 error.
+    """
+
+    weight: FloatArray
+    size: float
+    scale: float
+    largest_error: float
+    from_values: float
+    from_visits: float
+    rounding: float
+
+    @property
+    def error(self) -> float:
+        """Bounds the L1 error."""
+        return (self.from_values + self.from_visits + self.rounding) * (1.0 + 8 * ULP)
+
+
+def gradient_base(
+    mdp: MDP,
+    family: Family,
+    setting: Kind | float,
+    function: str,
+    tol: float,
+    num_threads: int | None,
+    progress: Callable[[Progress], object] | None,
+) -> GradientBase:
+    """Evaluate a family's policy and find its visits, again and more precisely if A is small beside V."""
+    on_model = as_family(family).on(as_mdp(mdp))
+    kind = as_kind(setting, function)
+    tolerance = as_tolerance(tol)
+    solving = {"num_threads": num_threads, "progress": progress, "raise_on_failure": False}
+    base = GradientBase(
+        on_model,
+        kind,
+        _evaluated(on_model, kind, tolerance, function, solving),
+        visits_of(on_model, kind, tolerance, function, solving),
+        (tolerance, tolerance),
+    )
+    for_values, for_visits = _finer_tolerances(base, tolerance)
+    if for_values < tolerance:
+        base = replace(base, evaluation=_evaluated(on_model, kind, for_values, function, solving))
+    if for_visits < tolerance:
+        base = replace(base, occupancy=visits_of(on_model, kind, for_visits, function, solving))
+    return replace(base, tolerances=(for_values, for_visits))
+
+
+def as_kind(setting: Any, function: str) -> Kind:
+    """Return the setting, of one of the kinds in which gradients exist."""
+    found = as_setting(setting, function, Discounted, Episodic, Average)
+    assert isinstance(found, Kind)
+    return found
+
+
+def _evaluated(family: FamilyOnModel, setting: Kind, tol: float, function: str, solving: dict[str, Any]) -> Evaluation:
+    if not isinstance(setting, Average):
+        start_of(family.mdp, None, function)  # values do not need it
+    found = evaluate(family.mdp, family.policy, setting, tol=tol, **solving)
+    assert isinstance(found, Evaluation)
+    if found.advantage is None:
+        raise SettingError(
+            f"setting: {function} exists in Average() for policies with one recurrent class, "
+            "this one has several; use Discounted(gamma)"
+        )
+    return found
+
+
+def visits_of(family: FamilyOnModel, setting: Kind, tol: float, function: str, solving: dict[str, Any]) -> Occupancy:
+    """Find the visits; with one recurrent class those of `Average` do not depend on the start."""
+    anywhere = isinstance(setting, Average) and family.mdp.initial is None
+    states = family.mdp.num_states
+    initial = np.full(states, 1.0 / states) if anywhere else start_of(family.mdp, None, function)
+    found = occupancy(family.mdp, family.policy, setting, initial=initial, tol=tol, **solving)
+    assert isinstance(found, Occupancy)
+    return found
+
+
+def _finer_tolerances(base: GradientBase, tol: float) -> tuple[float, float]:
+    """Return the tolerances for values and visits with which the weights meet theirs.
+
+    Few states are worth the digits that make each of many small weights exact, beside the largest.
+    """
+    found = base.advantages
+    few = base.mdp.num_states <= FEW_STATES
+    aim = tol * (float(np.abs(found.weight).max()) if few else max(found.size, WORTH_IT * found.scale))
+    if found.from_values + found.from_visits <= aim:
+        return tol, tol
+    finest = min(FINEST, tol)
+    tolerances = [
+        max(finest, tol * (aim / 4.0) / part) if part > aim / 2.0 else tol
+        for part in (found.from_values, found.from_visits)
+    ]
+    return tolerances[0], tolerances[1]
+
+
+def _where_visited(base: GradientBase, y: FloatArray) -> FloatArray:
+    """Return y with 0 in place of NaN: the policy comes to these pairs from nowhere that the process reaches.
+
+    An action that is never taken may lead to where the process stays for ever; it has no Q then, and the return no
+    derivative by its probability.
+    """
+    undefined = np.isnan(y)
+    if not undefined.any():
+        return y
+    visited = undefined & (base.visits[base.mdp.pair_state] > 0.0)
+    if visited.any():
+        fault = (
+            "expected an action after which the process surely ends, for it has no value otherwise; "
+            "use Discounted(gamma)"
+        )
+        error = at_pair(base.mdp, "family", fault, int(visited.argmax()))
+        raise base.mdp.located(ImproperPolicyError.placed("family", fault, state=error.state, action=error.action))
+    return np.where(undefined, 0.0, y)
+
+
+def _weights(base: GradientBase, m: FloatArray, y: FloatArray, y_error: float) -> AdvantageWeights:
+    """Form rho m y: |rho m y - rho^ m y^| <= |rho - rho^| m |y^| + rho m |y - y^|, and two roundings."""
+    first, counts = base.mdp.pair_start[:-1], np.diff(base.mdp.pair_start)
+    share = m * y
+    magnitude = np.abs(share)
+    sums = np.add.reduceat(magnitude, first)
+    width = float(np.add.reduceat(m, first).max())  # 1 for a policy
+    outward = 1.0 + (int(counts.max()) + 4) * ULP
+    size = float(base.visits @ sums) * outward * (1.0 + base.mdp.num_states * ULP)
+    weight = np.repeat(base.visits, counts) * share
+    largest_visits = float(base.visits.max()) + base.visits_error
+    return AdvantageWeights(
+        weight,
+        size,
+        base.mass * width * float(np.abs(y).max()),
+        outward
+        * (
+            base.visits_error * float(magnitude.max())
+            + largest_visits * float(m.max()) * y_error
+            + 2 * ULP * float(np.abs(weight).max())
+            + LEAST
+        ),
+        outward * base.mass * width * y_error,
+        outward * base.visits_error * float(sums.max()),
+        2 * ULP * size + base.mdp.num_pairs * LEAST,
+    )
