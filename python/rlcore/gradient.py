@@ -67,10 +67,9 @@ def policy_gradient(
     setting
         ``Discounted(gamma)``, or just gamma; ``Episodic()``; or ``Average()``, for one recurrent class.
     tol
-        The error asked for of the weights rho pi A in the L1 norm, relative to their sum of magnitudes; the gradient is
-        their product with the scores. Where that cannot be had, because they are 0 or nearly so, relative to the visits
-        times max |A|. Models of up to 4096 states are solved until the error is small beside each weight's largest,
-        where that can be had. 0 for the best attainable.
+        The L1 error asked for of the weights rho pi A, whose product with the scores is the gradient, relative to
+        sum rho max |A|; where all actions are equally good, to sum rho max |Q|. Models of up to 4096 states are solved
+        until it is that small beside the largest weight, if that can be had. 0 for the best attainable.
     num_threads
         Threads to use; None for one per core. Every number gives bitwise the same answer.
     progress
@@ -123,7 +122,7 @@ def policy_gradient(
     average = field == "gain"
     result = PolicyGradient(gradient, None if average else objective, objective if average else None, certificate)
     if raise_on_failure:
-        check_converged(result, tol, "policy_gradient", "the sum of |rho pi A|")
+        check_converged(result, tol, "policy_gradient", "sum rho max |A|")
     return result
 
 

@@ -28,8 +28,8 @@ FEW_STATES = 4096
 # Nothing is solved to a smaller relative error, unless it is asked for.
 FINEST = 1e-14
 
-# With more states, weights are only made so much more exact than the visits times max |A|, even if they are far smaller.
-WORTH_IT = 1e-2
+# The error of A is twice that of V, and A is usually smaller.
+SHARPER = 0.125
 
 # The least positive double: visits that are smaller are lost.
 LEAST = 5e-324
@@ -47,15 +47,12 @@ class GradientBase:
         In which kind of task.
     evaluation, occupancy
         Values and visits, each with its certificate.
-    tolerances
-        The relative errors with which these were asked for.
     """
 
     family: FamilyOnModel
     setting: Kind
     evaluation: Evaluation
     occupancy: Occupancy
-    tolerances: tuple[float, float]
 
     @property
     def mdp(self) -> MDP:
@@ -144,16 +141,15 @@ def gradient_base(
     base = GradientBase(
         on_model,
         kind,
-        _evaluated(on_model, kind, tolerance, function, solving),
+        _evaluated(on_model, kind, SHARPER * tolerance, function, solving),
         visits_of(on_model, kind, tolerance, function, solving),
-        (tolerance, tolerance),
     )
     for_values, for_visits = _finer_tolerances(base, tolerance)
-    if for_values < tolerance:
+    if for_values < SHARPER * tolerance:
         base = replace(base, evaluation=_evaluated(on_model, kind, for_values, function, solving))
     if for_visits < tolerance:
         base = replace(base, occupancy=visits_of(on_model, kind, for_visits, function, solving))
-    return replace(base, tolerances=(for_values, for_visits))
+    return base
 
 
 def as_kind(setting: Any, function: str) -> Kind:
@@ -193,15 +189,14 @@ def _finer_tolerances(base: GradientBase, tol: float) -> tuple[float, float]:
     """
     found = base.advantages
     few = base.mdp.num_states <= FEW_STATES
-    aim = tol * (float(np.abs(found.weight).max()) if few else max(found.size, WORTH_IT * found.scale))
+    aim = tol * (float(np.abs(found.weight).max()) if few else found.scale)
     if found.from_values + found.from_visits <= aim:
-        return tol, tol
-    finest = min(FINEST, tol)
-    tolerances = [
-        max(finest, tol * (aim / 4.0) / part) if part > aim / 2.0 else tol
-        for part in (found.from_values, found.from_visits)
-    ]
-    return tolerances[0], tolerances[1]
+        return SHARPER * tol, tol
+
+    def finer(asked: float, part: float) -> float:
+        return max(min(FINEST, asked), asked * (aim / 4.0) / part) if part > aim / 2.0 else asked
+
+    return finer(SHARPER * tol, found.from_values), finer(tol, found.from_visits)
 
 
 def _where_visited(base: GradientBase, y: FloatArray) -> FloatArray:
