@@ -6,6 +6,7 @@ from rlcore import gallery, plot
 from rlcore.audit import Audit, audit
 from rlcore.candidates import PolicyChanges
 from rlcore.chain_structure import ChainStructure, chain_structure
+from rlcore.compatible_critic import CompatibleCritic, compatible_critic
 from rlcore.convergence_bounds import direct_parameter_bound, npg_bound, simulation_bound
 from rlcore.coupling import Coupling, PolicyCoupling, coupling, policy_coupling
 from rlcore.death_mdp import death_mdp
@@ -34,6 +35,7 @@ from rlcore.lemmas import Lemmas, Statement, lemmas
 from rlcore.long_run import deviation_rows, episode_length, first_passage_times, kemeny_constant
 from rlcore.mdp import MDP
 from rlcore.mixture_bound import MixtureBound, mixture_bound
+from rlcore.natural_gradient import fisher_matrix, fisher_vector_product, natural_gradient
 from rlcore.occupancy import occupancy, state_distribution, successor_representation
 from rlcore.policy import (
     deterministic_policy,
@@ -61,6 +63,7 @@ __all__ = [
     "Certificate",
     "CertifiedArray",
     "ChainStructure",
+    "CompatibleCritic",
     "ConvergenceError",
     "Coupling",
     "Direct",
@@ -97,6 +100,7 @@ __all__ = [
     "chain_structure",
     "check_improvement",
     "compare_settings",
+    "compatible_critic",
     "coupling",
     "death_mdp",
     "deterministic_policy",
@@ -106,6 +110,8 @@ __all__ = [
     "epsilon_greedy_policy",
     "evaluate",
     "first_passage_times",
+    "fisher_matrix",
+    "fisher_vector_product",
     "from_gymnasium",
     "gallery",
     "greedy_policy",
@@ -114,6 +120,7 @@ __all__ = [
     "load",
     "mixture_bound",
     "mixture_policy",
+    "natural_gradient",
     "npg_bound",
     "occupancy",
     "plot",

@@ -20,7 +20,7 @@ from rlcore.arguments import as_floats, as_pair_array
 from rlcore.enclosure import ULP
 from rlcore.errors import ArgumentError, InputError, PolicyError
 from rlcore.mdp import MDP
-from rlcore.pair_matrix import extremes, first_beyond, largest, roundings, transposed_product
+from rlcore.pair_matrix import extremes, first_beyond, largest, largest_row, roundings, transposed_product
 from rlcore.results import FloatArray
 
 # By how much the probabilities of a state may miss the sum 1, hence its scores the mean 0, relative to the largest.
@@ -69,6 +69,10 @@ class FamilyOnModel(ABC):
     @abstractmethod
     def rounding_per_weight(self) -> FloatArray:
         """Bounds the error of ``scores_transposed(w)`` divided by sum |w|, of the shape of the parameters."""
+
+    @abstractmethod
+    def product_rounding(self, v: FloatArray) -> float:
+        """Bounds the error of each number of ``scores_product(v)``."""
 
     def mean_derivative(self, x: ArrayLike) -> FloatArray:
         """Return the derivative of sum_p pi(p) x(p) for numbers x of pairs, of the shape of the parameters."""
@@ -140,6 +144,10 @@ class TabularOnModel(FamilyOnModel):
         """Bounds the rounding of psi^T w."""
         return np.full(self.parameter_shape, (self._most_actions + 2) * ULP)
 
+    def product_rounding(self, v: FloatArray) -> float:
+        """Bounds the rounding of psi v."""
+        return (self._most_actions + 4) * ULP * float(np.abs(v).max())
+
 
 class DirectOnModel(FamilyOnModel):
     """psi(s,a) = 1 / pi(s,a) at its own parameter."""
@@ -171,6 +179,10 @@ class DirectOnModel(FamilyOnModel):
     def rounding_per_weight(self) -> FloatArray:
         """Bounds the rounding of psi^T w."""
         return 2.0 * ULP * self.largest_scores
+
+    def product_rounding(self, v: FloatArray) -> float:
+        """Bounds the rounding of psi v."""
+        return 2.0 * ULP * float(np.abs(self.scores_product(v)).max())
 
     @cached_property
     def _own_scores(self) -> FloatArray:
@@ -219,6 +231,11 @@ class LinearOnModel(FamilyOnModel):
         # Weights that are centred are at most twice as large.
         return 2.0 * (roundings(self.features) + self._most_actions + 4) * ULP * largest(self.features)
 
+    def product_rounding(self, v: FloatArray) -> float:
+        """Bounds the rounding of psi v."""
+        width, size = largest_row(self.features, v)
+        return 2.0 * (width + self._most_actions + 4) * ULP * size
+
 
 @dataclass(frozen=True, eq=False)
 class ScoresOnModel(FamilyOnModel):
@@ -249,6 +266,11 @@ class ScoresOnModel(FamilyOnModel):
     def rounding_per_weight(self) -> FloatArray:
         """Bounds the rounding of psi^T w."""
         return roundings(self.scores) * ULP * largest(self.scores)
+
+    def product_rounding(self, v: FloatArray) -> float:
+        """Bounds the rounding of psi v."""
+        width, size = largest_row(self.scores, v)
+        return (width + 2) * ULP * size
 
     def check_means(self) -> None:
         """Check sum_a pi psi = 0, up to what pi and psi may be off.

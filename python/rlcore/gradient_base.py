@@ -8,8 +8,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rlcore.arguments import as_tolerance
+from rlcore.comparison_base import reachable_states
 from rlcore.enclosure import ULP
 from rlcore.errors import ImproperPolicyError, SettingError
 from rlcore.evaluation import evaluate
@@ -74,6 +76,42 @@ class GradientBase:
     def mass(self) -> float:
         """Bounds the sum of the visits."""
         return (float(self.visits.sum()) + self.visits_error) * (1.0 + self.mdp.num_states * ULP)
+
+    @property
+    def share(self) -> FloatArray:
+        """The distribution d of states under which critics are fitted and Fisher matrices are means, shape (S,)."""
+        return self.occupancy.state
+
+    @property
+    def measure(self) -> FloatArray:
+        """d(s) pi(a|s), shape (num_pairs,)."""
+        return self.occupancy.pair.ravel()
+
+    @property
+    def measure_error(self) -> float:
+        """Bounds the L1 error of the measure."""
+        return float(self.occupancy.certificate.bounds["pair"]) + self.mdp.num_pairs * LEAST
+
+    @property
+    def visits_per_share(self) -> float:
+        """Visits per share of d: 1 / (1 - gamma), the expected length of an episode, or 1."""
+        if isinstance(self.setting, Discounted):
+            return 1.0 / (1.0 - self.setting.gamma)
+        return float(self.visits.sum()) if isinstance(self.setting, Episodic) else 1.0
+
+    @cached_property
+    def visited(self) -> NDArray[np.bool_]:
+        """Which states have visits, be they too few for a double."""
+        visited: NDArray[np.bool_] = self.visits > 0.0
+        endures = not isinstance(self.setting, Average) and self.setting != Discounted(0.0)
+        if endures and not visited.all():
+            assert self.mdp.initial is not None
+            visited |= reachable_states(self.mdp, self.family.policy, self.mdp.initial)
+        return visited
+
+    def over_pairs(self, per_state: Any) -> Any:
+        """Give every pair the number of its state."""
+        return np.repeat(per_state, np.diff(self.mdp.pair_start))
 
     @cached_property
     def advantages(self) -> AdvantageWeights:

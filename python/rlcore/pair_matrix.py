@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
 from rlcore.arguments import as_floats
+from rlcore.enclosure import ULP
 from rlcore.errors import PolicyError
 from rlcore.io.sparse import damage_of
 from rlcore.mdp import MDP
@@ -103,6 +104,14 @@ def largest(matrix: Any) -> FloatArray:
     """Return the largest magnitude of each column."""
     lowest, highest = extremes(matrix)
     return np.maximum(-lowest, highest)
+
+
+def largest_row(matrix: Any, v: FloatArray) -> tuple[int, float]:
+    """Return the largest number of entries in a row, and a bound on the sum of the magnitudes of entries times v."""
+    terms = np.sort(largest(matrix) * np.abs(v.ravel()))[::-1]
+    sparse = scipy.sparse.issparse(matrix)
+    width = int(np.diff(matrix.indptr).max()) if sparse else int(matrix.shape[1])
+    return width, float(terms[:width].sum()) * (1.0 + width * ULP)
 
 
 def first_beyond(matrix: Any, allowed: FloatArray) -> tuple[int | None, int]:
