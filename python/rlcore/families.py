@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -20,7 +21,7 @@ from rlcore.family_on_model import (
     at_pair,
 )
 from rlcore.mdp import MDP, as_mdp
-from rlcore.pair_matrix import as_finite, as_pair_rows, over_pairs
+from rlcore.pair_matrix import PairMatrix, as_finite, as_pair_matrix, check_rows
 from rlcore.policy import softmax_policy
 from rlcore.results import FloatArray
 
@@ -126,16 +127,11 @@ class LinearSoftmax(Family):
 
     features: Any
     theta: ArrayLike
+    _matrix: PairMatrix = field(init=False)
 
     def __post_init__(self) -> None:
-        features = as_pair_rows(self.features, "features")
-        theta = as_finite(self.theta, "theta")
-        if theta.shape != (features.shape[-1],):
-            raise PolicyError(
-                f"theta: expected {features.shape[-1]} parameters, one for each feature, got shape {theta.shape}"
-            )
-        object.__setattr__(self, "features", features)
-        object.__setattr__(self, "theta", theta)
+        object.__setattr__(self, "_matrix", as_pair_matrix(self.features, "features"))
+        object.__setattr__(self, "theta", self._checked(self.theta))
 
     @property
     def parameters(self) -> FloatArray:
@@ -144,22 +140,31 @@ class LinearSoftmax(Family):
 
     def with_parameters(self, theta: ArrayLike) -> LinearSoftmax:
         """Return the family at other parameters."""
-        return replace(self, theta=theta)
+        changed = copy(self)  # what is known of the features is kept
+        object.__setattr__(changed, "theta", self._checked(theta))
+        return changed
 
     def on(self, mdp: MDP) -> FamilyOnModel:
         """Return the policy and its scores on a model."""
         mdp = as_mdp(mdp)
-        features = over_pairs(self.features, mdp, "features")
+        check_rows(self._matrix, mdp, "features")
         with np.errstate(over="ignore", invalid="ignore"):
-            preferences = features @ self.parameters
+            preferences = self._matrix.product(self.parameters)
         if not np.isfinite(preferences).all():
             pair = int(np.isfinite(preferences).argmin())
             fault = f"expected preferences theta . f that are finite, got {preferences[pair]}"
             raise mdp.located(at_pair(mdp, "theta", fault, pair))
-        return LinearOnModel(mdp, softmax_policy(mdp, preferences).ravel(), self.parameters.shape, features)
+        return LinearOnModel(mdp, softmax_policy(mdp, preferences).ravel(), self.parameters.shape, self._matrix)
+
+    def _checked(self, theta: ArrayLike) -> FloatArray:
+        found = as_finite(theta, "theta")
+        size = self._matrix.num_columns
+        if found.shape != (size,):
+            raise PolicyError(f"theta: expected {size} parameters, one for each feature, got shape {found.shape}")
+        return found
 
     def __repr__(self) -> str:
-        return f"LinearSoftmax(features of shape {self.features.shape})"
+        return f"LinearSoftmax(features of shape {self._matrix.given_shape})"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -240,10 +245,11 @@ class Scores(Family):
 
     policy: ArrayLike
     scores: Any
+    _matrix: PairMatrix = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", as_finite(self.policy, "policy"))
-        object.__setattr__(self, "scores", as_pair_rows(self.scores, "scores"))
+        object.__setattr__(self, "_matrix", as_pair_matrix(self.scores, "scores"))
 
     @property
     def parameters(self) -> None:
@@ -261,13 +267,13 @@ class Scores(Family):
         """Return the policy and its scores on a model."""
         mdp = as_mdp(mdp)
         policy = _as_policy(mdp, self.policy)
-        scores = over_pairs(self.scores, mdp, "scores")
-        found = ScoresOnModel(mdp, policy, (scores.shape[1],), scores)
+        check_rows(self._matrix, mdp, "scores")
+        found = ScoresOnModel(mdp, policy, (self._matrix.num_columns,), self._matrix)
         found.check_means()
         return found
 
     def __repr__(self) -> str:
-        return f"Scores(scores of shape {self.scores.shape})"
+        return f"Scores(scores of shape {self._matrix.given_shape})"
 
 
 def as_family(family: Any) -> Family:

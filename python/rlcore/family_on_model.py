@@ -20,7 +20,7 @@ from rlcore.arguments import as_floats, as_pair_array
 from rlcore.enclosure import ULP
 from rlcore.errors import ArgumentError, InputError, PolicyError
 from rlcore.mdp import MDP
-from rlcore.pair_matrix import extremes, first_beyond, largest, largest_row, roundings, transposed_product
+from rlcore.pair_matrix import PairMatrix, first_beyond
 from rlcore.results import FloatArray
 
 # By how much the probabilities of a state may miss the sum 1, hence its scores the mean 0, relative to the largest.
@@ -198,79 +198,79 @@ class DirectOnModel(FamilyOnModel):
 class LinearOnModel(FamilyOnModel):
     """psi = f - E_pi f, which is formed after products with f, so that sparse features stay sparse."""
 
-    features: Any
+    features: PairMatrix
 
     def scores_product(self, v: ArrayLike) -> FloatArray:
         """Return psi v."""
-        preferences: FloatArray = self.features @ self._over_parameters(v)
+        preferences = self.features.product(self._over_parameters(v))
         return preferences - self._spread(self._means(preferences))
 
     def scores_transposed(self, w: ArrayLike) -> FloatArray:
         """Return psi^T w."""
         weight = self._over_pairs(w)
-        return transposed_product(self.features, weight - self.policy * self._spread(self._sums(weight)))
+        return self.features.transposed_product(weight - self.policy * self._spread(self._sums(weight)))
 
     def score_matrix(self) -> FloatArray | csr_array:
         """Return psi."""
-        mean = self._averaging @ self.features
-        if not scipy.sparse.issparse(self.features):
-            return self.features - np.repeat(mean, np.diff(self.mdp.pair_start), axis=0)
+        features = self.features.rows
+        mean = self._averaging @ features
+        if not self.features.is_sparse:
+            centred: FloatArray = features - np.repeat(mean, np.diff(self.mdp.pair_start), axis=0)
+            return centred
         own = (np.ones(self.mdp.num_pairs), self.mdp.pair_state, np.arange(self.mdp.num_pairs + 1))
-        return csr_array(self.features - csr_array(own, shape=(self.mdp.num_pairs, self.mdp.num_states)) @ mean)
+        return csr_array(features - csr_array(own, shape=(self.mdp.num_pairs, self.mdp.num_states)) @ mean)
 
     @property
     def largest_scores(self) -> FloatArray:
         """Upper bounds on max |psi|."""
         # A mean lies between the features of its state, and stored probabilities sum to 1 up to rounding.
-        lowest, highest = extremes(self.features)
-        return (highest - lowest) * (1.0 + 4 * ULP) + (self._most_actions + 4) * ULP * largest(self.features)
+        lowest, highest = self.features.extremes
+        return (highest - lowest) * (1.0 + 4 * ULP) + (self._most_actions + 4) * ULP * self.features.largest
 
     @property
     def rounding_per_weight(self) -> FloatArray:
         """Bounds the rounding of psi^T w."""
         # Weights that are centred are at most twice as large.
-        return 2.0 * (roundings(self.features) + self._most_actions + 4) * ULP * largest(self.features)
+        return 2.0 * (self.features.roundings + self._most_actions + 4) * ULP * self.features.largest
 
     def product_rounding(self, v: FloatArray) -> float:
         """Bounds the rounding of psi v."""
-        width, size = largest_row(self.features, v)
-        return 2.0 * (width + self._most_actions + 4) * ULP * size
+        roundings = self.features.width + self._most_actions + 4
+        return 2.0 * roundings * ULP * self.features.largest_product(v.ravel())
 
 
 @dataclass(frozen=True, eq=False)
 class ScoresOnModel(FamilyOnModel):
     """psi as it is given."""
 
-    scores: Any
+    scores: PairMatrix
 
     def scores_product(self, v: ArrayLike) -> FloatArray:
         """Return psi v."""
-        product: FloatArray = self.scores @ self._over_parameters(v)
-        return product
+        return self.scores.product(self._over_parameters(v))
 
     def scores_transposed(self, w: ArrayLike) -> FloatArray:
         """Return psi^T w."""
-        return transposed_product(self.scores, self._over_pairs(w))
+        return self.scores.transposed_product(self._over_pairs(w))
 
     def score_matrix(self) -> FloatArray | csr_array:
         """Return psi."""
-        found: FloatArray | csr_array = self.scores
+        found: FloatArray | csr_array = self.scores.rows
         return found
 
     @property
     def largest_scores(self) -> FloatArray:
         """Upper bounds on max |psi|."""
-        return largest(self.scores)
+        return self.scores.largest
 
     @property
     def rounding_per_weight(self) -> FloatArray:
         """Bounds the rounding of psi^T w."""
-        return roundings(self.scores) * ULP * largest(self.scores)
+        return self.scores.roundings * ULP * self.scores.largest
 
     def product_rounding(self, v: FloatArray) -> float:
         """Bounds the rounding of psi v."""
-        width, size = largest_row(self.scores, v)
-        return (width + 2) * ULP * size
+        return (self.scores.width + 2) * ULP * self.scores.largest_product(v.ravel())
 
     def check_means(self) -> None:
         """Check sum_a pi psi = 0, up to what pi and psi may be off.
@@ -280,9 +280,10 @@ class ScoresOnModel(FamilyOnModel):
         """
         largest = self.largest_scores
         allowed = ROW_TOLERANCE * largest + (self._most_actions + 2) * ULP * largest.max(initial=0.0)
-        mean = self._averaging @ self.scores
-        state, parameter = first_beyond(mean, allowed)
-        if state is not None:
+        mean = self._averaging @ self.scores.rows
+        beyond = first_beyond(mean, allowed)
+        if beyond is not None:
+            state, parameter = beyond
             off = mean[state, parameter]
             fault = (
                 f"expected sum_a pi psi = 0 within {allowed[parameter]:.3g}, got {off:.6g} for parameter {parameter}; "
