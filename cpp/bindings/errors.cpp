@@ -32,6 +32,8 @@ void translate(std::exception_ptr pointer) {
     raise("SettingError", error);
   } catch (const ImproperPolicyError& error) {
     raise("ImproperPolicyError", error);
+  } catch (const UnboundedValueError& error) {
+    raise("UnboundedValueError", error);
   }
 }
 

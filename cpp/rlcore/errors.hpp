@@ -42,5 +42,8 @@ class SettingError : public InputError {
 class ImproperPolicyError : public InputError {
   using InputError::InputError;
 };
+class UnboundedValueError : public InputError {
+  using InputError::InputError;
+};
 
 }  // namespace rlcore

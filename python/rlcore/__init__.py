@@ -22,6 +22,7 @@ from rlcore.errors import (
     PolicyError,
     RlcoreError,
     SettingError,
+    UnboundedValueError,
 )
 from rlcore.evaluation import evaluate
 from rlcore.families import Direct, LinearSoftmax, Scores, TabularSoftmax
@@ -37,6 +38,7 @@ from rlcore.mdp import MDP
 from rlcore.mixture_bound import MixtureBound, mixture_bound
 from rlcore.natural_gradient import fisher_matrix, fisher_vector_product, natural_gradient
 from rlcore.occupancy import occupancy, state_distribution, successor_representation
+from rlcore.planning import solve
 from rlcore.policy import (
     deterministic_policy,
     epsilon_greedy_policy,
@@ -46,7 +48,7 @@ from rlcore.policy import (
     softmax_policy,
     uniform_policy,
 )
-from rlcore.results import Certificate, CertifiedArray, Evaluation, Occupancy, Progress
+from rlcore.results import Certificate, CertifiedArray, Evaluation, Occupancy, Progress, Solution
 from rlcore.settings import Average, Discounted, Episodic, FiniteHorizon
 from rlcore.settings_comparison import SettingsComparison, compare_settings
 from rlcore.statements import AuditRow
@@ -93,8 +95,10 @@ __all__ = [
     "Scores",
     "SettingError",
     "SettingsComparison",
+    "Solution",
     "Statement",
     "TabularSoftmax",
+    "UnboundedValueError",
     "Verdict",
     "audit",
     "chain_structure",
@@ -131,6 +135,7 @@ __all__ = [
     "save",
     "simulation_bound",
     "softmax_policy",
+    "solve",
     "state_distribution",
     "successor_representation",
     "uniform_policy",

@@ -57,6 +57,10 @@ class ImproperPolicyError(InputError):
     """A policy may go on for ever where episodes must end; the message names the states in which it stays."""
 
 
+class UnboundedValueError(InputError):
+    """No policy is best, since rewards without end can be had; the message names states in which they can."""
+
+
 class MissingPackageError(RlcoreError, ImportError):
     """An optional package is needed for this; the message says how to install it."""
 

@@ -145,6 +145,41 @@ class Occupancy:
         return f"Occupancy(state: {_extent(self.state)}, {self.certificate!r})"
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Solution:
+    """The best that any policy can do, and a policy that does it (theory 2.9, 3.1, 3.2).
+
+    Attributes
+    ----------
+    policy
+        A policy that is optimal within its bounds: one action in each state, the lowest of those that could not be
+        told apart. It has the shape of policies of the model; with a finite horizon there is one for each step, shape
+        (steps, *pair_shape).
+    value
+        V*, shape (S,): the most that can be expected from each state. Finite horizon: shape (steps + 1, S), as in
+        `FiniteHorizonEvaluation`. Average: the bias of the policy.
+    start_value
+        rho0^T V*, or None if the model has no start distribution, and in `Average`.
+    certificate
+        ``error_bound`` is the largest distance of ``value`` (Average: ``gain``) from the optimum. ``bounds`` has it for
+        each field, and by "policy_value" (Average: "policy_gain") what the policy's own value may fall short of the
+        optimum, in any state.
+    gain
+        Average: the largest mean reward of a step in the long run, from each state, shape (S,).
+    """
+
+    policy: FloatArray
+    value: FloatArray
+    start_value: float | None
+    certificate: Certificate
+    gain: FloatArray | None = None
+
+    def __repr__(self) -> str:
+        start = "" if self.start_value is None else f", start_value={_shown(self.start_value)}"
+        gain = "" if self.gain is None else f", gain: {_extent(self.gain)}"
+        return f"Solution(value: {_extent(self.value)}{start}{gain}, {self.certificate!r})"
+
+
 class CertifiedArray(np.ndarray[Any, np.dtype[np.float64]]):
     """A read-only array that carries a ``certificate``. What is computed from it is a plain array."""
 

@@ -1,0 +1,22 @@
+"""Planning: With a discount."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rlcore.errors import SettingError
+from rlcore.mdp import MDP
+from rlcore.results import Solution
+from rlcore.settings import Discounted
+
+
+def solve_discounted(
+    mdp: MDP,
+    setting: Discounted,
+    tolerance: float,
+    num_threads: int,
+    progress: Callable[..., object] | None,
+    explain: bool,
+) -> Solution:
+    """Return what `solve` returns."""
+    raise SettingError("setting: not solved yet")
