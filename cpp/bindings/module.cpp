@@ -10,4 +10,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   bind_finite_horizon(module);
   bind_chain_structure(module);
   bind_improvement(module);
+  bind_planning(module);
 }

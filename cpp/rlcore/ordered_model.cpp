@@ -1,0 +1,156 @@
+#include "rlcore/ordered_model.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace rlcore {
+namespace {
+
+using Columns = std::vector<Column, LargeAllocator<Column>>;
+using Positions = std::vector<Index, LargeAllocator<Index>>;
+
+/// Calls body(successor) once for every state that some action of a state may lead to. `seen` remembers.
+template <class Body>
+void for_successors(const Mdp& mdp, Index state, Columns& seen, Body&& body) {
+  for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
+    const Row row = mdp.row(pair);
+    row.prefetch_next();
+    for (Index k = 0; k < row.length; ++k) {
+      const Column successor = row.column[k];
+      if (seen[at(successor)] == state) continue;
+      seen[at(successor)] = static_cast<Column>(state);
+      body(successor);
+    }
+  }
+}
+
+/// Who may move to each state.
+struct Predecessors {
+  Positions start;
+  Columns state;
+
+  explicit Predecessors(const Mdp& mdp) : start(at(mdp.num_states() + 1), 0) {
+    const auto for_moves = [&](auto&& body) {
+      Columns seen(at(mdp.num_states()), -1);
+      for (Index s = 0; s < mdp.num_states(); ++s) {
+        for_successors(mdp, s, seen, [&](Column successor) { body(s, successor); });
+      }
+    };
+    for_moves([&](Index, Column successor) { ++start[at(successor)]; });
+    Index total = 0;
+    for (Index& count : start) total += count, count = total;
+    state.resize(at(total));
+    for_moves([&](Index s, Column successor) { state[at(--start[at(successor)])] = static_cast<Column>(s); });
+  }
+};
+
+/// The states in which the largest reward can be had; where all are alike, those in which the process can end.
+Columns sources(const Mdp& mdp) {
+  const auto with = [&](auto&& has) {
+    Columns states;
+    for (Index s = 0; s < mdp.num_states(); ++s) {
+      bool found = false;
+      for (Index pair = mdp.first_pair(s); pair < mdp.first_pair(s + 1); ++pair) found = found || has(at(pair));
+      if (found) states.push_back(static_cast<Column>(s));
+    }
+    return states;
+  };
+  const ConstVector reward = mdp.reward();
+  const double most = *std::max_element(reward.begin(), reward.end());
+  Columns states = with([&](std::size_t pair) { return reward[pair] == most; });
+  if (std::ssize(states) * 2 > mdp.num_states() && mdp.can_end()) {
+    states = with([&](std::size_t pair) { return mdp.termination()[pair] > 0.0; });
+  }
+  return states;
+}
+
+/// Breadth first against the moves; what leads to no source comes after, from its own first state on.
+Columns order_of(const Mdp& mdp) {
+  const Predecessors predecessors(mdp);
+  Columns order;
+  order.reserve(at(mdp.num_states()));
+  std::vector<char> found(at(mdp.num_states()), 0);
+  const auto visit = [&](Column state) {
+    if (found[at(state)] != 0) return;
+    found[at(state)] = 1;
+    order.push_back(state);
+  };
+  std::size_t next = 0;
+  const auto spread = [&] {
+    for (; next < order.size(); ++next) {
+      const std::size_t state = at(order[next]);
+      for (Index k = predecessors.start[state]; k < predecessors.start[state + 1]; ++k) {
+        visit(predecessors.state[at(k)]);
+      }
+    }
+  };
+  for (const Column source : sources(mdp)) visit(source);
+  spread();
+  for (Index root = 0; root < mdp.num_states(); ++root) {
+    visit(static_cast<Column>(root));
+    spread();
+  }
+  return order;
+}
+
+}  // namespace
+
+OrderedModel::OrderedModel(const Mdp& mdp, Team& team)
+    : old_of_new_(order_of(mdp)),
+      new_of_old_(old_of_new_.size()),
+      reward_(at(mdp.num_pairs())),
+      column_(mdp.num_entries()),
+      probability_(mdp.num_entries()) {
+  for (std::size_t i = 0; i < old_of_new_.size(); ++i) new_of_old_[at(old_of_new_[i])] = static_cast<Column>(i);
+  place_rows(mdp);
+  copy_rows(mdp, team);
+}
+
+void OrderedModel::place_rows(const Mdp& mdp) {
+  first_pair_.reserve(old_of_new_.size() + 1);
+  first_entry_.reserve(at(mdp.num_pairs() + 1));
+  Index pairs = 0;
+  Index entries = 0;
+  for (const Column old : old_of_new_) {
+    first_pair_.push_back(pairs);
+    pairs += mdp.first_pair(old + 1) - mdp.first_pair(old);
+    for (Index pair = mdp.first_pair(old); pair < mdp.first_pair(old + 1); ++pair) {
+      first_entry_.push_back(entries);
+      entries += mdp.row(pair).length;
+    }
+  }
+  first_pair_.push_back(pairs);
+  first_entry_.push_back(entries);
+}
+
+void OrderedModel::copy_rows(const Mdp& mdp, Team& team) {
+  team.for_blocks(num_states(), kBlock, [&](Index first, Index last, Index) {
+    for (Index state = first; state < last; ++state) {
+      const Index old_pair = mdp.first_pair(old_of_new_[at(state)]);
+      for (Index pair = first_pair(state); pair < first_pair(state + 1); ++pair) {
+        const Index old = old_pair + pair - first_pair(state);
+        const Row row = mdp.row(old);
+        reward_[at(pair)] = mdp.reward()[at(old)];
+        Index place = first_entry_[at(pair)];
+        for (Index k = 0; k < row.length; ++k, ++place) {
+          column_[place] = new_of_old_[at(row.column[k])];
+          probability_[place] = row.probability[k];
+        }
+      }
+    }
+  });
+}
+
+void OrderedModel::apply(ConstVector x, Vector y, Team& team) const {
+  team.for_blocks(num_states(), kBlock, [&](Index first, Index last, Index) {
+    for (auto i = at(first); i < at(last); ++i) y[i] = x[at(old_of_new_[i])];
+  });
+}
+
+void OrderedModel::undo(ConstVector y, Vector x, Team& team) const {
+  team.for_blocks(num_states(), kBlock, [&](Index first, Index last, Index) {
+    for (auto i = at(first); i < at(last); ++i) x[at(old_of_new_[i])] = y[i];
+  });
+}
+
+}  // namespace rlcore

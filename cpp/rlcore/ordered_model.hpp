@@ -1,0 +1,51 @@
+// A model under labels that grow with the distance from its rewards: planning's methods work on this copy, and what
+// they find is proven on the model itself.
+//
+// Values spread from the largest rewards to those from where they can be reached. In the order of a breadth-first
+// search from there, against the direction of the moves, one sweep in place carries them through the whole model;
+// and the matrices of policies that make for the rewards are nearly triangular, so that incomplete factors suit them.
+#pragma once
+
+#include <vector>
+
+#include "rlcore/mdp.hpp"
+#include "rlcore/parallel.hpp"
+#include "rlcore/storage.hpp"
+
+namespace rlcore {
+
+class OrderedModel {
+ public:
+  OrderedModel(const Mdp& mdp, Team& team);
+
+  Index num_states() const { return static_cast<Index>(old_of_new_.size()); }
+  Index first_pair(Index state) const { return first_pair_[at(state)]; }
+  Index num_entries() const { return first_entry_.back(); }
+  Index first_entry(Index pair) const { return first_entry_[at(pair)]; }
+  ConstVector reward() const { return reward_; }
+  Row row(Index pair) const {
+    const Index first = first_entry(pair);
+    return {column_.data() + first, probability_.data() + first, first_entry(pair + 1) - first, 0};
+  }
+
+  /// y in the new order, from x in the old one; and back.
+  void apply(ConstVector x, Vector y, Team& team) const;
+  void undo(ConstVector y, Vector x, Team& team) const;
+
+ private:
+  using Columns = std::vector<Column, LargeAllocator<Column>>;
+  using Positions = std::vector<Index, LargeAllocator<Index>>;
+
+  void place_rows(const Mdp& mdp);
+  void copy_rows(const Mdp& mdp, Team& team);
+
+  Columns old_of_new_;
+  Columns new_of_old_;
+  Positions first_pair_;
+  Positions first_entry_;
+  Doubles reward_;
+  Buffer<Column> column_;
+  Buffer<double> probability_;
+};
+
+}  // namespace rlcore
