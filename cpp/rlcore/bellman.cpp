@@ -17,6 +17,7 @@ double rounded_up(double x) { return x + kOutward * std::fabs(x); }
 /// A product of the sum is rounded at most once for every entry of its row, and some four times besides: by itself, by
 /// gamma, as r is added, and as the two sums of a row are joined.
 double bellman_error_in_doubles(const Mdp& mdp, double scale) {
+  if (scale == 0.0) return 0.0;
   const double roundings = static_cast<double>(mdp.max_row_length()) + 8.0;
   return roundings * kUnitRoundoff * (1.0 + 2.0 * roundings * kUnitRoundoff) * scale +
          underflow_error(mdp.max_row_length());

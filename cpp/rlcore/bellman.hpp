@@ -30,7 +30,10 @@ RLCORE_INLINE Best best_action(const Model& model, double discount, Index state,
   Best best{-std::numeric_limits<double>::infinity(), -1};
   for (Index pair = model.first_pair(state); pair < model.first_pair(state + 1); ++pair) {
     const double q = model.reward()[at(pair)] + discount * model.row(pair).dot(v);
-    if (q > best.value) best = {q, pair};
+    // Two choices without a jump: which action is better is as hard to foresee as it can be.
+    const bool better = q > best.value;
+    best.value = better ? q : best.value;
+    best.pair = better ? pair : best.pair;
   }
   return best;
 }

@@ -9,6 +9,9 @@ namespace {
 using Columns = std::vector<Column, LargeAllocator<Column>>;
 using Positions = std::vector<Index, LargeAllocator<Index>>;
 
+/// States between two looks at the monitor.
+constexpr Index kStatesPerPoll = 65536;
+
 /// Calls body(successor) once for every state that some action of a state may lead to. `seen` remembers.
 template <class Body>
 void for_successors(const Mdp& mdp, Index state, Columns& seen, Body&& body) {
@@ -29,16 +32,17 @@ struct Predecessors {
   Positions start;
   Columns state;
 
-  explicit Predecessors(const Mdp& mdp) : start(at(mdp.num_states() + 1), 0) {
+  Predecessors(const Mdp& mdp, Monitor& monitor) : start(at(mdp.num_states() + 1), 0) {
     const auto for_moves = [&](auto&& body) {
       Columns seen(at(mdp.num_states()), -1);
       for (Index s = 0; s < mdp.num_states(); ++s) {
+        if (s % kStatesPerPoll == 0) monitor.poll({"breadth-first order"});
         for_successors(mdp, s, seen, [&](Column successor) { body(s, successor); });
       }
     };
     for_moves([&](Index, Column successor) { ++start[at(successor)]; });
     Index total = 0;
-    for (Index& count : start) total += count, count = total;
+    for (Index& count : start) count = total += count;
     state.resize(at(total));
     for_moves([&](Index s, Column successor) { state[at(--start[at(successor)])] = static_cast<Column>(s); });
   }
@@ -65,8 +69,8 @@ Columns sources(const Mdp& mdp) {
 }
 
 /// Breadth first against the moves; what leads to no source comes after, from its own first state on.
-Columns order_of(const Mdp& mdp) {
-  const Predecessors predecessors(mdp);
+Columns order_of(const Mdp& mdp, Monitor& monitor) {
+  const Predecessors predecessors(mdp, monitor);
   Columns order;
   order.reserve(at(mdp.num_states()));
   std::vector<char> found(at(mdp.num_states()), 0);
@@ -78,6 +82,7 @@ Columns order_of(const Mdp& mdp) {
   std::size_t next = 0;
   const auto spread = [&] {
     for (; next < order.size(); ++next) {
+      if (next % at(kStatesPerPoll) == 0) monitor.poll({"breadth-first order"});
       const std::size_t state = at(order[next]);
       for (Index k = predecessors.start[state]; k < predecessors.start[state + 1]; ++k) {
         visit(predecessors.state[at(k)]);
@@ -95,8 +100,8 @@ Columns order_of(const Mdp& mdp) {
 
 }  // namespace
 
-OrderedModel::OrderedModel(const Mdp& mdp, Team& team)
-    : old_of_new_(order_of(mdp)),
+OrderedModel::OrderedModel(const Mdp& mdp, Team& team, Monitor& monitor)
+    : old_of_new_(order_of(mdp, monitor)),
       new_of_old_(old_of_new_.size()),
       reward_(at(mdp.num_pairs())),
       column_(mdp.num_entries()),

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "rlcore/mdp.hpp"
+#include "rlcore/monitor.hpp"
 #include "rlcore/parallel.hpp"
 #include "rlcore/storage.hpp"
 
@@ -16,7 +17,7 @@ namespace rlcore {
 
 class OrderedModel {
  public:
-  OrderedModel(const Mdp& mdp, Team& team);
+  OrderedModel(const Mdp& mdp, Team& team, Monitor& monitor);
 
   Index num_states() const { return static_cast<Index>(old_of_new_.size()); }
   Index first_pair(Index state) const { return first_pair_[at(state)]; }
