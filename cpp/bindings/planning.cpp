@@ -6,6 +6,7 @@
 #include "module.hpp"
 #include "monitor.hpp"
 #include "results.hpp"
+#include "rlcore/planning_finite_horizon.hpp"
 
 namespace rlcore::bindings {
 namespace {
@@ -28,6 +29,21 @@ PlanFields fields_of(Plan&& plan, Doubles&& policy, const Mdp& mdp) {
   fields.start_value = py::cast(plan.start_value);
   fields.value_bound = py::cast(plan.bounds.value);
   fields.policy_value_bound = py::cast(plan.bounds.policy_value);
+  fields.start_value_bound = py::cast(plan.bounds.start_value);
+  fields.certificate = certificate_of(plan.certificate);
+  return fields;
+}
+
+/// Bounds are those of each time.
+PlanFields fields_of(FiniteHorizonPlan&& plan, Doubles&& policy, const Mdp& mdp, Index steps) {
+  PlanFields fields;
+  Shape policies = pair_shape(mdp);
+  policies.insert(policies.begin(), steps);
+  fields.policy = owning_array(std::move(policy), policies);
+  fields.value = owning_array(std::move(plan.value), {steps + 1, mdp.num_states()});
+  fields.start_value = py::cast(plan.start_value);
+  fields.value_bound = owning_array(std::move(plan.bounds.value), {steps + 1});
+  fields.policy_value_bound = owning_array(std::move(plan.bounds.policy_value), {steps + 1});
   fields.start_value_bound = py::cast(plan.bounds.start_value);
   fields.certificate = certificate_of(plan.certificate);
   return fields;
@@ -59,6 +75,23 @@ void bind_planning(py::module_& module) {
         return fields_of(std::move(plan), std::move(policy), mdp);
       },
       "An optimal policy with a discount.", py::arg("mdp"), py::arg("discount"), py::arg("tolerance"),
+      py::arg("num_threads"), py::arg("progress"));
+
+  module.def(
+      "solve_finite_horizon",
+      [](const Mdp& mdp, const Array<double>& discounts, double tolerance, int num_threads,
+         const py::object& progress) {
+        Monitor monitor = monitor_for(progress);
+        FiniteHorizonPlan plan;
+        Doubles policies;
+        {
+          const py::gil_scoped_release no_gil;
+          plan = solve_finite_horizon(mdp, span_of(discounts), {tolerance, num_threads}, monitor);
+          policies = policy_of(mdp, plan.choices);
+        }
+        return fields_of(std::move(plan), std::move(policies), mdp, discounts.size());
+      },
+      "An optimal policy for every step.", py::arg("mdp"), py::arg("discounts").noconvert(), py::arg("tolerance"),
       py::arg("num_threads"), py::arg("progress"));
 }
 

@@ -540,9 +540,14 @@ Plan solve_discounted(const Mdp& mdp, double discount, const Options& options, M
 }
 
 Doubles policy_of(const Mdp& mdp, const Choices& choices) {
-  Doubles policy(at(mdp.num_pairs()), 0.0);
-  for (const Index pair : choices) policy[at(pair)] = 1.0;
-  return policy;
+  const std::size_t steps = choices.size() / at(mdp.num_states());
+  Doubles policies(steps * at(mdp.num_pairs()), 0.0);
+  for (std::size_t step = 0; step < steps; ++step) {
+    double* const policy = policies.data() + step * at(mdp.num_pairs());
+    const Index* const taken = choices.data() + step * at(mdp.num_states());
+    for (Index state = 0; state < mdp.num_states(); ++state) policy[taken[state]] = 1.0;
+  }
+  return policies;
 }
 
 }  // namespace rlcore

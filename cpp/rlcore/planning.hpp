@@ -31,7 +31,7 @@ struct Plan {
 /// Throws SettingError.
 Plan solve_discounted(const Mdp& mdp, double discount, const Options& options, Monitor& monitor);
 
-/// The policy that takes the chosen pairs, (num_pairs).
+/// The policy that takes the chosen pairs, (num_pairs); or one for each step, if pairs were chosen for several.
 Doubles policy_of(const Mdp& mdp, const Choices& choices);
 
 }  // namespace rlcore

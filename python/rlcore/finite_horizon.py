@@ -181,7 +181,7 @@ def evaluate_finite_horizon(
         mdp = mdp.with_reward(as_single(reward, mdp.pair_shape, "reward", ModelError))
     # A copy, since the caller may change its own before action values are asked for.
     policies = _schedule(mdp, policy, setting.steps).copy()
-    _check_memory(setting.steps, mdp.num_states)
+    check_memory(setting.steps, mdp.num_states)
     arguments = (tolerance, as_num_threads(num_threads), as_callback(progress))
     found = _backwards(mdp, policies, setting, False, *arguments)
     bounds: dict[str, Any] = {"value": found.value_bounds}
@@ -189,7 +189,7 @@ def evaluate_finite_horizon(
         bounds["start_value"] = found.start_value_bound
 
     def find_actions() -> _Actions:
-        _check_memory(setting.steps, 2 * mdp.num_pairs)
+        check_memory(setting.steps, 2 * mdp.num_pairs)
         more = _backwards(mdp, policies, setting, True, *arguments)
         return (
             more.action_value,
@@ -278,7 +278,7 @@ def occupancy_finite_horizon(
     tolerance = as_tolerance(tol)
     policies = _schedule(mdp, policy, setting.steps)
     start = as_single(start_of(mdp, initial, "occupancy"), (mdp.num_states,), "initial", ModelError)
-    _check_memory(setting.steps, mdp.num_states)
+    check_memory(setting.steps, mdp.num_states)
     try:
         found = _core.occupancy_finite_horizon(
             mdp._core,
@@ -326,7 +326,8 @@ def _schedule(mdp: MDP, policy: ArrayLike, steps: int) -> FloatArray:
     return policies
 
 
-def _check_memory(steps: int, numbers: int) -> None:
+def check_memory(steps: int, numbers: int) -> None:
+    """Refuse tables of so many numbers for each step that no memory holds them."""
     total = (steps + 1) * numbers
     if total > MOST_NUMBERS:
         gigabytes = total * np.dtype(np.float64).itemsize / 1e9
