@@ -49,9 +49,12 @@ from rlcore.policy import (
     uniform_policy,
 )
 from rlcore.results import Certificate, CertifiedArray, Evaluation, Occupancy, Progress, Solution
+from rlcore.regions import KLPenalty, MaxKL, MeanKL
+from rlcore.results import Certificate, CertifiedArray, Evaluation, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic, FiniteHorizon
 from rlcore.settings_comparison import SettingsComparison, compare_settings
 from rlcore.statements import AuditRow
+from rlcore.trust_region import TrustRegionStep, trust_region_step
 
 __version__ = _version("rlcore")
 
@@ -79,8 +82,11 @@ __all__ = [
     "ImproperPolicyError",
     "ImprovementReport",
     "InputError",
+    "KLPenalty",
     "Lemmas",
     "LinearSoftmax",
+    "MaxKL",
+    "MeanKL",
     "MissingPackageError",
     "MixtureBound",
     "ModelError",
@@ -99,6 +105,7 @@ __all__ = [
     "Statement",
     "TabularSoftmax",
     "UnboundedValueError",
+    "TrustRegionStep",
     "Verdict",
     "audit",
     "chain_structure",
@@ -138,6 +145,7 @@ __all__ = [
     "solve",
     "state_distribution",
     "successor_representation",
+    "trust_region_step",
     "uniform_policy",
     "validate",
 ]

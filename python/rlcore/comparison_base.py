@@ -116,13 +116,46 @@ def comparison_base(
     progress: Callable[[Progress], object] | None,
 ) -> ComparisonBase:
     """Evaluate a policy and find its visits, more precisely than is asked for."""
+    ev, found = solved_base(mdp, policy, setting, tol, num_threads, progress)
+    return comparison_base_of(mdp, policy, setting, ev, found, num_threads, progress)
+
+
+def solved_base(
+    mdp: MDP,
+    policy: FloatArray,
+    setting: Discounted | Episodic | Average,
+    tol: float,
+    num_threads: int | None,
+    progress: Callable[[Progress], object] | None,
+    evaluation: Evaluation | None = None,
+    visits: Occupancy | None = None,
+) -> tuple[Evaluation, Occupancy]:
+    """Evaluate a policy and find its visits, more precisely than is asked for, unless they are known already."""
     solving: dict[str, Any] = {"num_threads": num_threads, "progress": progress, "raise_on_failure": False}
     initial = _start_of(mdp, setting)
-    ev = _evaluated(mdp, policy, setting, SHARPER * tol, solving)
+    ev = evaluation
+    if ev is None:
+        ev = _evaluated(mdp, policy, setting, SHARPER * tol, solving)
     ensure_advantage(ev, "policy")
-    found = occupancy(mdp, policy, setting, initial=initial, tol=SHARPER * tol, **solving)
-    assert isinstance(found, Occupancy)
+    if visits is None:
+        found = occupancy(mdp, policy, setting, initial=initial, tol=SHARPER * tol, **solving)
+        assert isinstance(found, Occupancy)
+        visits = found
     _check(ev, tol, "V")
+    return ev, visits
+
+
+def comparison_base_of(
+    mdp: MDP,
+    policy: FloatArray,
+    setting: Discounted | Episodic | Average,
+    ev: Evaluation,
+    found: Occupancy,
+    num_threads: int | None,
+    progress: Callable[[Progress], object] | None,
+) -> ComparisonBase:
+    """Collect what is known of a policy from its evaluation and its visits."""
+    initial = _start_of(mdp, setting)
     bounds = ev.certificate.bounds
     undefined_pairs = np.isnan(ev.advantage.ravel())
     advantage = np.where(undefined_pairs, 0.0, ev.advantage.ravel())
