@@ -11,4 +11,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   bind_chain_structure(module);
   bind_improvement(module);
   bind_planning(module);
+  bind_trust_region(module);
 }

@@ -1,10 +1,9 @@
 #include "rlcore/divergence.hpp"
 
-#include <bit>
 #include <cmath>
-#include <cstdint>
 #include <limits>
 
+#include "rlcore/logarithm.hpp"
 #include "rlcore/policy.hpp"
 #include "rlcore/twofold.hpp"
 
@@ -14,29 +13,13 @@ namespace {
 /// Below this p or q / p the quotient loses digits.
 constexpr double kLeast = 1e-290;
 
-/// 1/3 + z/5 + z^2/7 + ... for 0 <= z <= 0.0295, to 2^-50 of it.
-RLCORE_INLINE double atanh_tail(double z) {
-  double sum = 1.0 / 21.0;
-  for (int k = 19; k >= 3; k -= 2) sum = 1.0 / k + z * sum;
-  return sum;
-}
-
 /// p phi((q - p) / p) for p and q / p of ordinary size.
 RLCORE_INLINE double kl_term(double p, double q, double change) {
-  // q / p = 2^k m with m about in [1/sqrt 2, sqrt 2].
-  const double quotient = q / p;
-  const auto bits = std::bit_cast<std::uint64_t>(quotient);
-  const double in_one_to_two = std::bit_cast<double>((bits & 0x000FFFFFFFFFFFFF) | 0x3FF0000000000000);
-  const double exponent = std::bit_cast<double>((bits >> 52) | 0x4330000000000000) - (0x1p52 + 1023.0);
-  const bool high = in_one_to_two > 1.4142135623730951;
-  const double m = high ? 0.5 * in_one_to_two : in_one_to_two;
-  const double k = high ? exponent + 1.0 : exponent;
+  const auto [k, m] = scaled(q / p);
   const bool near = k == 0.0;
   const double s = (near ? change : m - 1.0) / (near ? p + q : m + 1.0);
   const double tail = 2.0 * p * s * s * s * atanh_tail(s * s);
-  const double log_high = k * 0x1.62e42feep-1;  // k ln 2: this part is exact, since its constant ends in zeros
-  const double log_low = k * 0x1.a39ef35793c76p-33 + 2.0 * s;
-  return (near ? s * change : change - p * (log_high + log_low)) - tail;
+  return (near ? s * change : change - p * (log_high(k) + (log_low(k) + 2.0 * s))) - tail;
 }
 
 // Compiled for wide vectors too, and chosen by the machine; the bits are the same either way.

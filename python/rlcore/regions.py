@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from rlcore.errors import ArgumentError
-from rlcore.trust_region import StepBase, TrustRegionStep
+from rlcore import _core
+from rlcore.errors import ArgumentError, SettingError
+from rlcore.settings import Discounted
+from rlcore.trust_region import Region, StepBase, TrustRegionStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,9 @@ class MaxKL:
         object.__setattr__(self, "delta", _as_radius(self.delta, "delta"))
 
     def _step(self, base: StepBase) -> TrustRegionStep:
-        raise NotImplementedError
+        found = _core.max_kl_step(base.mdp._core, base.core, self.delta, *base.known.threads_and_callback)
+        most_tv = min(1.0, math.sqrt(self.delta / 2.0))  # Pinsker's inequality
+        return _step_of(base, self, found, found.multiplier, base.unknown(most_tv, base.mass * most_tv))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,9 @@ class MeanKL:
         object.__setattr__(self, "delta", _as_radius(self.delta, "delta"))
 
     def _step(self, base: StepBase) -> TrustRegionStep:
-        raise NotImplementedError
+        found = _core.mean_kl_step(base.mdp._core, base.core, base.share, self.delta, *base.known.threads_and_callback)
+        weighted_tv = min(base.mass, math.sqrt(base.mass * self.delta / base.share / 2.0))
+        return _step_of(base, self, found, found.price, base.unknown(1.0, weighted_tv))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +114,44 @@ class KLPenalty:
             object.__setattr__(self, "coefficient", _as_radius(self.coefficient, "coefficient"))
 
     def _step(self, base: StepBase) -> TrustRegionStep:
-        raise NotImplementedError
+        penalty = self._coefficient_for(base)
+        found = _core.kl_penalty_step(base.mdp._core, base.core, penalty, *base.known.threads_and_callback)
+        # C KL <= sum w Abar <= 2 eps TV sum w, and 2 TV^2 <= KL, for whoever does better than the old policy.
+        most_tv = 1.0 if penalty == 0.0 else min(1.0, float(base.known.epsilon.upper) * base.mass / penalty)
+        unknown = base.unknown(most_tv, base.mass * most_tv)
+        return _step_of(base, self, found, found.multiplier, unknown, penalty)
+
+    def _coefficient_for(self, base: StepBase) -> float:
+        """Return C, by default that of theorem 2.1."""
+        if self.coefficient is not None:
+            return self.coefficient
+        setting = base.known.setting
+        if not isinstance(setting, Discounted):
+            raise SettingError(
+                f"region: the default coefficient of rlcore.KLPenalty() exists for rlcore.Discounted(gamma), not for "
+                f"{setting!r}; give one, as in rlcore.KLPenalty(10.0)"
+            )
+        return 4.0 * float(base.known.epsilon.upper) * setting.gamma / (1.0 - setting.gamma) ** 2
+
+
+def _step_of(
+    base: StepBase,
+    region: Region,
+    found: _core.TrustRegionFields,
+    multiplier: Any,
+    unknown: float,
+    penalty: float | None = None,
+) -> TrustRegionStep:
+    """Return the core's step, with what the errors of A and w add to its gap."""
+    return base.step_to(
+        found.policy,
+        region,
+        kl=found.kl,
+        kl_error=found.kl_error,
+        multiplier=multiplier,
+        dual_gap=found.dual_gap + unknown,
+        penalty=penalty,
+    )
 
 
 def _as_radius(x: Any, name: str) -> float:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rlcore import _core
 from rlcore.arguments import as_num_threads, as_single, as_tolerance
 from rlcore.candidates import chunks_of
 from rlcore.comparison_base import SHARPER, ComparisonBase, comparison_base_of, solved_base
@@ -109,6 +110,11 @@ class StepBase:
         return self.known.policy
 
     @property
+    def mass(self) -> float:
+        """Bounds the sum of the weights w from above."""
+        return (float(self.known.weight.sum()) + self.known.weight_error) * (1.0 + self.mdp.num_states * ULP)
+
+    @property
     def share(self) -> float:
         """What turns the weights w into d: 1 - gamma, 1 / sum e, or 1."""
         if isinstance(self.known.setting, Discounted):
@@ -121,6 +127,23 @@ class StepBase:
         largest = float(np.nanmax(np.abs(self.evaluation.action_value), initial=0.0))
         return max(float(self.evaluation.certificate.bounds["action_value"]), 4 * ULP * largest)
 
+    @property
+    def core(self) -> _core.OldPolicy:
+        """The same as the core takes it; actions after which nothing is known of the value are not taken."""
+        known = self.known
+        advantage = np.where(known.undefined_pairs, -np.inf, known.advantage)
+        return _core.OldPolicy(known.policy, advantage, known.weight, self.tie)
+
+    def unknown(self, most_tv: float, weighted_tv: float) -> float:
+        """Bound what the errors of A and w may hide from L of two policies of the region.
+
+        `most_tv` bounds their TV from the old policy in every state, `weighted_tv` sum w TV.
+        """
+        known = self.known
+        largest = float(known.epsilon.upper)
+        error = known.advantage_error + 2 * ULP * largest
+        return (4.0 * error * weighted_tv + 4.0 * known.weight_error * largest * most_tv) * (1.0 + 16 * ULP)
+
     def step_to(
         self,
         policy: FloatArray,
@@ -132,10 +155,10 @@ class StepBase:
         dual_gap: float | None = None,
         penalty: float | None = None,
     ) -> TrustRegionStep:
-        """Measure a new policy, given as a vector over pairs, and return it with its certificate."""
+        """Measure a new policy and return it with its certificate."""
         seen = self.compared_with(policy)
         gain = seen.gain[0]
-        new, eta_new = self._return_of(policy)
+        new, eta_new = self._return_of(policy.reshape(-1))
         bounds: dict[str, Any] = {
             "policy": 0.0,
             "kl": kl_error,
@@ -162,7 +185,7 @@ class StepBase:
 
     def compared_with(self, policy: FloatArray) -> Compared:
         """Look once at a new policy."""
-        chunks, _ = chunks_of(self.mdp, policy, False)
+        chunks, _ = chunks_of(self.mdp, policy.reshape(-1), False)
         return compared(self.known, next(iter(chunks)))
 
     def _return_of(self, policy: FloatArray) -> tuple[Evaluation, Enclosure]:

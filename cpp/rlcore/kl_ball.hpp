@@ -1,0 +1,113 @@
+// One state of a trust-region step: the distribution q that makes most of the advantages A of its actions, for what it
+// costs to leave the old one p, KL(p || q) (theory 7).
+//
+// The optimum has q_a = lambda p_a / (nu - A_a) on the support of p. With top = max A over the support, g = top - A >=
+// 0, m = sum p g and nu = top + x there remains one unknown x > 0, and with 1 + c = (x + g) / (x + m) and D = sum p c^2
+// / (1 + c)
+//
+//   q = p / ((1 + c) (1 + D)),  lambda(x) = (x + m) / (1 + D),  KL(p || q) = f(x) = log(1 + D) - sum p phi(c),
+//
+// where phi(c) = c - log(1 + c): lambda grows from 0 to infinity, f falls from infinity to 0. What rounding adds to f
+// is a few ulp of log(1 + D) <= D, and lambda D is what the step gains: so it costs a few ulp of the gain.
+//
+// An action outside the support gets mass only at nu = its A: if x0 = A - top > 0 then x stays at x0 once it gets
+// there, the action gets r, and the rest is scaled by 1 - r.
+#pragma once
+
+#include <vector>
+
+#include "rlcore/storage.hpp"
+#include "rlcore/types.hpp"
+
+namespace rlcore {
+
+/// Where a row goes: a point of its path from p (x infinite) to greedy (x = 0). x and lambda are in units of the row.
+struct KlPoint {
+  double x = 0.0;
+  double odds = 0.0;         // of the top actions, as a logarithm: it stands for an x that is too small for a double
+  bool is_far = false;       // whether it does
+  double outside = 0.0;      // r
+  double kl = 0.0;           // KL(p || q)
+  double price = 0.0;        // (1 - r) lambda
+  double log_price = 0.0;    // prices may be too small for a double
+  double kl_slope = 0.0;     // d KL / d log x, beyond the barrier d KL / d log lambda
+  double price_slope = 0.0;  // d log lambda / d log x, beyond the barrier 1
+  double kl_rounding = 0.0;  // about what rounding does to KL
+};
+
+class KlBall {
+ public:
+  /// Takes the row of a state: p >= 0, which sums to about 1, and the advantages of its actions, of which those outside
+  /// the support of p may be -inf. Advantages within `tie` of each other count as the same.
+  void read(std::span<const double> p, std::span<const double> advantage, double tie);
+
+  /// Whether some action is better than p by more than the tie; rows where none is stay as they are.
+  bool moves() const { return moves_; }
+
+  /// The variance of A under p, and x0 > 0 if an action outside the support of p is better than all in it, else 0.
+  double variance() const { return variance_ * unit_ * unit_; }
+  double outside_lead() const { return has_outside_ ? barrier_ * unit_ : 0.0; }
+
+  /// The best point with KL(p || q) <= level, 0 < level < inf; x may start anywhere near it, or at 0 for no idea.
+  KlPoint at_level(double level, double start);
+
+  /// The best point at a price: where sum q A - price KL(p || q) is largest. The price is given by its logarithm.
+  KlPoint at_price(double log_price, double start);
+
+  /// The price of a point in the units of A, and its logarithm.
+  double price(const KlPoint& point) const { return point.price * unit_; }
+  double log_price(const KlPoint& point) const { return point.log_price + log_unit_; }
+
+  /// Writes q of a point: it sums to 1 within a few ulp, and is positive where p is.
+  void write(const KlPoint& point, Vector q) const;
+
+  /// Writes the greedy distribution: all on the first action that is within a tie of the best.
+  void write_greedy(Vector q) const;
+
+  /// Bounds max_q sum (q - p) A - price KL(p || q) over all q from above, rounding included: weak duality with the nu
+  /// of a point. It holds for any price, and is sharp for that of the point.
+  double dual_bound(const KlPoint& point, double price) const;
+
+  /// The same at price 0.
+  double greedy_bound() const;
+
+  /// The same of a row whose differences on the support are ties, at price x0 or above.
+  double tied_bound() const;
+
+ private:
+  struct Spread {  // of 1 / (x + g)
+    double d = 0.0;
+    double phi = 0.0;
+    double variance = 0.0;
+  };
+  Spread spread_at(double x, bool with_phi) const;
+  KlPoint near_point(double x) const;
+  KlPoint far_point(double odds) const;
+  void prepare_far();
+  double far_odds(double log_x) const;
+  KlPoint at_far_level(double level) const;
+  double x_of_price(double price, double start) const;
+  KlPoint beyond(const KlPoint& barrier, double log_rest) const;
+
+  Index num_actions_ = 0;
+  bool moves_ = false;
+  bool is_flat_ = false;
+  double unit_ = 1.0;  // a power of two: everything below is divided by it
+  double log_unit_ = 0.0;
+  double mean_ = 0.0;  // m
+  double variance_ = 0.0;
+  double ignored_ = 0.0;  // m of a row whose differences are ties
+  bool has_outside_ = false;
+  double barrier_ = 0.0;  // x0
+  Index outside_action_ = -1;
+  Index greedy_action_ = -1;
+  double top_mass_ = 0.0;  // sum p where g = 0, and where g > 0
+  double rest_mass_ = 0.0;
+  double mean_log_ = 0.0;  // sum p log g and sum p / g where g > 0
+  double mean_inverse_ = 0.0;
+  bool is_far_prepared_ = false;
+  std::vector<Index> action_;  // of the support
+  Doubles p_, g_;
+};
+
+}  // namespace rlcore

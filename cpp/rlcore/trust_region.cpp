@@ -1,0 +1,454 @@
+#include "rlcore/trust_region.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "rlcore/decreasing_root.hpp"
+#include "rlcore/divergence.hpp"
+#include "rlcore/kl_ball.hpp"
+#include "rlcore/policy.hpp"
+#include "rlcore/twofold.hpp"
+
+namespace rlcore {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// How near the shared number must come to its place, relative to what it makes of the states together.
+constexpr double kSharedTolerance = 0x1p-44;
+
+/// Pairs that are dealt with between two looks at the monitor.
+constexpr Index kPortion = Index{1} << 22;
+
+/// A sum in twofold arithmetic, of numbers some of which may be infinite.
+class Sum {
+ public:
+  void add(double term) {
+    if (std::isinf(term)) {
+      is_infinite_ = true;
+      return;
+    }
+    const Twofold sum = two_sum(sum_, term);
+    sum_ = sum.hi;
+    rest_ += sum.lo;
+  }
+  void add(const Sum& other) {
+    is_infinite_ = is_infinite_ || other.is_infinite_;
+    add(other.sum_);
+    rest_ += other.rest_;
+  }
+  double total() const { return is_infinite_ ? kInfinity : sum_ + rest_; }
+
+ private:
+  double sum_ = 0.0;
+  double rest_ = 0.0;
+  bool is_infinite_ = false;
+};
+
+/// What sums over states and their derivatives need: of the numbers and of how they change with the one that is shared.
+struct Response {
+  Sum value, fall, rounding;
+  void include(const Response& other) {
+    value.add(other.value);
+    fall.add(other.fall);
+    rounding.add(other.rounding);
+  }
+};
+
+/// What a first look at the states tells.
+struct Survey {
+  Sum spread;  // of w Var A, or of w times its root
+  Sum lead;    // of w x0 where A is the same on the support
+  double most_lead = 0.0;
+  bool any_moves = false;
+  bool any_spread = false;
+  void include(const Survey& other) {
+    spread.add(other.spread);
+    lead.add(other.lead);
+    most_lead = std::max(most_lead, other.most_lead);
+    any_moves = any_moves || other.any_moves;
+    any_spread = any_spread || other.any_spread;
+  }
+};
+
+/// What the step comes to.
+struct Account {
+  Sum scale;  // of the magnitudes in the gap
+  Sum gap;     // of w (dual bound - Abar)
+  Sum kl;      // of w KL of the policy as it is stored, rounded up
+  Sum shares;  // of the multipliers
+  Sum tv;      // of w TV
+  double most_kl = 0.0;
+  double kl_error = 0.0;
+  void include(const Account& other) {
+    gap.add(other.gap);
+    scale.add(other.scale);
+    kl.add(other.kl);
+    shares.add(other.shares);
+    tv.add(other.tv);
+    most_kl = std::max(most_kl, other.most_kl);
+    kl_error = std::max(kl_error, other.kl_error);
+  }
+};
+
+/// The row of a state: the old one, the advantages, and the new one.
+struct StateRow {
+  Index state;
+  double weight;
+  std::span<const double> p;
+  std::span<const double> advantage;
+  Vector q;
+  Vector change, kl;  // scratch
+};
+
+/// What a row that was written is, as it is stored.
+struct Stored {
+  double kl = 0.0;        // rounded up
+  double kl_error = 0.0;  // of it
+  double abar = 0.0;      // sum (q - p) A, rounded down
+  double tv = 0.0;
+  bool is_floored = false;  // whether a probability is as small as can be
+};
+
+class Stepper {
+ public:
+  Stepper(const OldPolicy& old, Team& team, Monitor& monitor) : old_(old), team_(team), monitor_(monitor) {
+    old.mdp.ensure_checked(team.size());
+    check_policy(old.mdp, old.policy, team);
+    step_.policy.assign(old.policy.begin(), old.policy.end());
+    step_.kl.resize(at(old.mdp.num_states()));
+    step_.multiplier.resize(at(old.mdp.num_states()));
+    start_.resize(at(old.mdp.num_states()));
+  }
+
+  TrustRegionStep take() { return std::move(step_); }
+  TrustRegionStep& step() { return step_; }
+
+  /// Nothing changes: nothing else is allowed, or everything else costs more than it gains. Rows that would move have
+  /// the multiplier inf.
+  void stay() {
+    over_states<Account>([&](KlBall& ball, const StateRow& row, Account&) {
+      ball.read(row.p, row.advantage, old_.tie);
+      if (ball.moves()) step_.multiplier[at(row.state)] = kInfinity;
+    });
+  }
+
+  /// Every row that moves becomes greedy.
+  void be_greedy() {
+    const Account account = over_states<Account>([&](KlBall& ball, const StateRow& row, Account& sums) {
+      ball.read(row.p, row.advantage, old_.tie);
+      if (ball.moves()) ball.write_greedy(row.q);
+      const Stored stored = measured(row);
+      step_.kl[at(row.state)] = ball.moves() ? stored.kl / (1.0 + stored.kl_error) : 0.0;
+      book(row, stored, ball.greedy_bound(), step_.kl[at(row.state)], sums);
+    });
+    close(account, 0.0);
+  }
+
+  /// Every state by itself, to KL = radius.
+  void to_radius(double radius) {
+    const double error = kl_error(old_.mdp.max_num_actions());
+    // So far below the radius that the row as it is stored mostly stays within it: rounding moves KL by about 2 TV ulp.
+    const double level = radius * (1.0 - std::min(0.5, 0x1p-45 + error + 8.0 * kUnitRoundoff / std::sqrt(radius)));
+    const Account account = over_states<Account>([&](KlBall& ball, const StateRow& row, Account& sums) {
+      ball.read(row.p, row.advantage, old_.tie);
+      if (!ball.moves() || !(level > 0.0)) return keep(ball, row, sums);
+      const KlPoint point = ball.at_level(level, 0.0);
+      ball.write(point, row.q);
+      Stored stored = measured(row);
+      for (double most = 1.0; stored.kl > radius; most *= 0.5) {
+        retreat(row, std::min(radius / stored.kl, most));
+        stored = measured(row);
+      }
+      const double price = ball.price(point);
+      step_.kl[at(row.state)] = point.kl;
+      step_.multiplier[at(row.state)] = price;
+      book(row, stored, ball.dual_bound(point, price) + price * radius * (1.0 + 2.0 * kUnitRoundoff), point.kl, sums);
+    });
+    close(account, 0.0);
+  }
+
+  /// One price for all states, at which the mean of KL is the radius.
+  void to_mean(double share, double radius) {
+    const Survey survey = look_around([](double weight, double variance) { return weight * variance; });
+    if (!survey.any_moves) return to_price(share, radius, -kInfinity);
+    const double aim = radius * (1.0 - kSharedTolerance);
+    const double guess = 0.5 * (std::log(share * survey.spread.total()) - std::log(2.0 * radius));
+    const double start = std::isfinite(guess) ? guess : std::log(survey.most_lead) - 1.0;
+    const double log_price = decreasing_root(start, -kInfinity, [&](double candidate) {
+      const Response found = kl_at_price(share, candidate);
+      const double kl = found.value.total();
+      const bool will_do = std::fabs(kl - aim) <= 0.5 * kSharedTolerance * radius + 4.0 * found.rounding.total();
+      const double step = (straightened(aim) - straightened(kl)) / (straightened_slope(kl) * -found.fall.total());
+      return Look{will_do, kl > aim, step};
+    });
+    to_price(share, radius, log_price);
+  }
+
+  /// One level for all states, at which the prices that they would pay for more sum to the coefficient.
+  void to_penalty(double coefficient) {
+    const Survey survey = look_around([](double weight, double variance) { return weight * std::sqrt(variance); });
+    if (!survey.any_spread && survey.lead.total() <= coefficient * (1.0 - kSharedTolerance)) {
+      return to_common_level(coefficient, 0.0);
+    }
+    const double log_coefficient = std::log(coefficient);
+    double start = 2.0 * (std::log(survey.spread.total()) - log_coefficient) - std::log(2.0);
+    if (!std::isfinite(start)) start = std::log(std::log(survey.lead.total()) - log_coefficient);
+    if (!std::isfinite(start)) start = 0.0;
+    const double log_level = decreasing_root(start, -kInfinity, [&](double candidate) {
+      const double level = std::exp(candidate);
+      const Response found = price_at_level(level, log_coefficient);
+      const double relative = found.value.total();  // to the coefficient
+      const double miss = std::log(relative);
+      const double fall = found.fall.total() / relative * level;  // of log relative with log level
+      // The logarithm of the price falls like that of the level at first, and like the level in the end.
+      const double along_level = miss / fall;
+      const double step = along_level > 0.0 && level > 1.0 ? std::log1p(along_level) : along_level;
+      return Look{std::fabs(relative - 1.0) <= 0.5 * kSharedTolerance, relative > 1.0, step};
+    });
+    to_common_level(coefficient, std::exp(log_level));
+  }
+
+ private:
+  // ---- passes over the states ----
+
+  /// Calls visit(ball, row, sums) for every state that is visited, and adds up the sums in a fixed order.
+  template <class Sums, class Visit>
+  Sums over_states(Visit&& visit) {
+    const Mdp& mdp = old_.mdp;
+    const Index num_states = mdp.num_states();
+    std::vector<Sums> parts(at(num_blocks(num_states)));
+    const Index portion = std::max<Index>(1, kPortion / (kBlock * std::max<Index>(1, mdp.num_pairs() / num_states)));
+    for (Index done = 0; done < num_states; done += portion * kBlock) {
+      monitor_.poll({"trust region", step_.passes, 0.0, 0.0});
+      const Index count = std::min(portion * kBlock, num_states - done);
+      team_.for_blocks(count, kBlock, [&](Index first, Index last, Index) {
+        KlBall ball;
+        Doubles scratch(at(2 * mdp.max_num_actions()));
+        Sums& sums = parts[at((done + first) / kBlock)];
+        for (Index state = done + first; state < done + last; ++state) {
+          const double weight = old_.weight[at(state)];
+          if (!(weight > 0.0)) continue;
+          const auto pair = at(mdp.first_pair(state));
+          const std::size_t num_actions = at(mdp.first_pair(state + 1)) - pair;
+          visit(ball,
+                StateRow{state, weight, old_.policy.subspan(pair, num_actions),
+                         old_.advantage.subspan(pair, num_actions), Vector(step_.policy).subspan(pair, num_actions),
+                         Vector(scratch).first(num_actions), Vector(scratch).last(num_actions)},
+                sums);
+        }
+      });
+    }
+    ++step_.passes;
+    Sums all;
+    for (const Sums& part : parts) all.include(part);
+    return all;
+  }
+
+  template <class Spread>
+  Survey look_around(Spread&& spread) {
+    return over_states<Survey>([&](KlBall& ball, const StateRow& row, Survey& sums) {
+      ball.read(row.p, row.advantage, old_.tie);
+      if (!ball.moves()) return;
+      sums.any_moves = true;
+      const double lead = ball.outside_lead();
+      if (ball.variance() > 0.0) {
+        sums.any_spread = true;
+        sums.spread.add(spread(row.weight, ball.variance()));
+      } else {
+        sums.lead.add(row.weight * lead);
+      }
+      sums.most_lead = std::max(sums.most_lead, lead);
+    });
+  }
+
+  /// sum d KL at a price, and how it falls with the logarithm of the price.
+  Response kl_at_price(double share, double log_price) {
+    return over_states<Response>([&](KlBall& ball, const StateRow& row, Response& sums) {
+      ball.read(row.p, row.advantage, old_.tie);
+      if (!ball.moves()) return;
+      const KlPoint point = ball.at_price(log_price, start_[at(row.state)]);
+      start_[at(row.state)] = point.x;
+      const double d = share * row.weight;
+      sums.value.add(d * point.kl);
+      sums.fall.add(d * -point.kl_slope / point.price_slope);
+      sums.rounding.add(d * point.kl_rounding);
+    });
+  }
+
+  /// sum w lambda / C at a level, and how it falls with the level.
+  Response price_at_level(double level, double log_coefficient) {
+    return over_states<Response>([&](KlBall& ball, const StateRow& row, Response& sums) {
+      ball.read(row.p, row.advantage, old_.tie);
+      if (!ball.moves()) return;
+      const KlPoint point = ball.at_level(level, start_[at(row.state)]);
+      start_[at(row.state)] = point.outside > 0.0 ? 0.0 : point.x;
+      const double price = row.weight * std::exp(ball.log_price(point) - log_coefficient);
+      sums.value.add(price);
+      sums.fall.add(price * point.price_slope / -point.kl_slope);
+    });
+  }
+
+  // ---- the last pass ----
+
+  /// All states at one price. If rounding has taken the mean of KL beyond the radius, all rows go back a little: KL is
+  /// convex along the way.
+  void to_price(double share, double radius, double log_price) {
+    const double price = std::exp(log_price);
+    double part = 1.0;
+    Account account;
+    for (double most = 1.0;; most *= 0.5) {
+      account = over_states<Account>([&](KlBall& ball, const StateRow& row, Account& sums) {
+        ball.read(row.p, row.advantage, old_.tie);
+        if (!ball.moves()) return keep(ball, row, sums);
+        const KlPoint point = ball.at_price(log_price, start_[at(row.state)]);
+        ball.write(point, row.q);
+        if (part < 1.0) retreat(row, part);
+        step_.kl[at(row.state)] = point.kl;
+        book(row, measured(row), ball.dual_bound(point, price), point.kl, sums);
+      });
+      const double kl = share * account.kl.total() * (1.0 + 4.0 * kUnitRoundoff);
+      if (kl <= radius) break;
+      part *= std::min(radius / kl, most) * (1.0 - 0x1p-50);
+    }
+    step_.price = price;
+    close(account, price * radius / share);
+  }
+
+  /// All states at one level of KL. Multipliers are taken a little smaller, so that they sum to less than C for
+  /// certain.
+  void to_common_level(double coefficient, double level) {
+    double scale = 1.0 - 2.0 * kSharedTolerance;
+    Account account;
+    while (true) {
+      account = over_states<Account>([&](KlBall& ball, const StateRow& row, Account& sums) {
+        ball.read(row.p, row.advantage, old_.tie);
+        if (!ball.moves()) return keep(ball, row, sums);
+        if (level == 0.0) {
+          step_.multiplier[at(row.state)] = row.weight * ball.outside_lead();
+          return keep(ball, row, sums);
+        }
+        const KlPoint point = ball.at_level(level, start_[at(row.state)]);
+        ball.write(point, row.q);
+        const double price = scale * ball.price(point);
+        step_.kl[at(row.state)] = point.kl;
+        step_.multiplier[at(row.state)] = row.weight * price;
+        sums.shares.add(row.weight * price);
+        book(row, measured(row), ball.dual_bound(point, price), point.kl, sums);
+      });
+      const double total = account.shares.total() * (1.0 + 4.0 * kUnitRoundoff);
+      if (total <= coefficient) break;
+      scale *= coefficient / total * (1.0 - kSharedTolerance);
+    }
+    step_.price = coefficient;
+    close(account, coefficient * account.most_kl);
+  }
+
+  /// A row that stays as it is: what it could gain is less than a tie.
+  void keep(const KlBall& ball, const StateRow& row, Account& sums) const {
+    sums.gap.add(row.weight * (step_.multiplier[at(row.state)] > 0.0 ? ball.tied_bound() : ball.greedy_bound()));
+  }
+
+  /// Goes back to a part of the way from p to q.
+  static void retreat(const StateRow& row, double part) {
+    for (std::size_t a = 0; a < row.q.size(); ++a) {
+      const double there = row.p[a] + part * (row.q[a] - row.p[a]);
+      row.q[a] = row.p[a] > 0.0 ? std::max(there, std::numeric_limits<double>::denorm_min()) : std::max(there, 0.0);
+    }
+  }
+
+  static Stored measured(const StateRow& row) {
+    const Index num_actions = ssize(row.p);
+    divergence_terms(num_actions, row.p.data(), row.q.data(), row.change.data(), row.kl.data());
+    Stored stored;
+    double sum = 0.0, mean = 0.0, scale = 0.0;
+    for (std::size_t a = 0; a < row.p.size(); ++a) {
+      stored.kl += row.kl[a];
+      stored.tv += 0.5 * std::fabs(row.change[a]);
+      stored.is_floored = stored.is_floored || (row.p[a] > 0.0 && row.q[a] < std::numeric_limits<double>::min());
+      if (row.p[a] > 0.0) {
+        sum += row.p[a];
+        mean += row.p[a] * row.advantage[a];
+      }
+      if (row.change[a] == 0.0) continue;
+      const double term = row.change[a] * row.advantage[a];
+      stored.abar += term;
+      scale += std::fabs(term);
+    }
+    const double roundings = static_cast<double>(num_actions + 4) * kUnitRoundoff;
+    stored.kl_error = kl_error(num_actions);
+    stored.kl *= 1.0 + stored.kl_error;
+    // Other policies sum to 1, and p nearly.
+    stored.abar -= roundings * scale + (std::fabs(sum - 1.0) + roundings) * std::fabs(mean);
+    return stored;
+  }
+
+  /// Enters a row that was written; `bound` is what the dual allows it to gain, `kl` what is reported.
+  static void book(const StateRow& row, const Stored& stored, double bound, double kl, Account& sums) {
+    sums.gap.add(row.weight * (bound - stored.abar));
+    sums.scale.add(row.weight * (bound + std::fabs(stored.abar)));
+    sums.kl.add(row.weight * stored.kl);
+    sums.tv.add(row.weight * stored.tv);
+    sums.most_kl = std::max(sums.most_kl, stored.kl);
+    const double excess = stored.kl - kl;
+    if (std::isinf(stored.kl)) return;
+    const double error = stored.is_floored ? std::max(excess, 0.0) : std::fabs(excess) + stored.kl_error * stored.kl;
+    sums.kl_error = std::max(sums.kl_error, error);
+  }
+
+  void close(const Account& account, double constant) {
+    const double rounding = 16.0 * kUnitRoundoff * (account.scale.total() + constant);
+    step_.dual_gap = std::max(account.gap.total() + constant, 0.0) + rounding;
+    step_.kl_error = account.kl_error;
+    step_.tv = account.tv.total();
+  }
+
+  const OldPolicy& old_;
+  Team& team_;
+  Monitor& monitor_;
+  Doubles start_;  // x of each state, where its next search begins
+  TrustRegionStep step_;
+};
+
+}  // namespace
+
+TrustRegionStep max_kl_step(const OldPolicy& old, double radius, Team& team, Monitor& monitor) {
+  Stepper stepper(old, team, monitor);
+  if (radius == 0.0) {
+    stepper.stay();
+  } else if (radius == kInfinity) {
+    stepper.be_greedy();
+  } else {
+    stepper.to_radius(radius);
+  }
+  return stepper.take();
+}
+
+TrustRegionStep mean_kl_step(const OldPolicy& old, double share, double radius, Team& team, Monitor& monitor) {
+  Stepper stepper(old, team, monitor);
+  if (radius == 0.0) {
+    stepper.stay();
+    stepper.step().price = kInfinity;
+  } else if (radius == kInfinity) {
+    stepper.be_greedy();
+  } else {
+    stepper.to_mean(share, radius);
+  }
+  return stepper.take();
+}
+
+TrustRegionStep kl_penalty_step(const OldPolicy& old, double coefficient, Team& team, Monitor& monitor) {
+  Stepper stepper(old, team, monitor);
+  if (coefficient == kInfinity) {
+    stepper.stay();
+  } else if (coefficient == 0.0) {
+    stepper.be_greedy();
+  } else {
+    stepper.to_penalty(coefficient);
+  }
+  return stepper.take();
+}
+
+}  // namespace rlcore
