@@ -86,11 +86,26 @@ from .long_run import (
 from .occupancy import Occupancy, occupancy, state_distribution, successor_representation
 from .rational import exact
 from .structure import ChainStructure, EndingChain, chain_structure, ending_chain
+from .trust_region import (
+    Conservative,
+    KLPenalty,
+    MaxKL,
+    MeanKL,
+    NaturalGradient,
+    TrustRegionStep,
+    TrustRegionUpdate,
+    dual_gap_of,
+    trust_region_step,
+    trust_region_step_average,
+    trust_region_step_episodic,
+    trust_region_update,
+)
 
 __all__ = [
     "AverageEvaluation",
     "AverageOccupancy",
     "ChainStructure",
+    "Conservative",
     "ConservativeStep",
     "Coupling",
     "DeathMDP",
@@ -107,11 +122,17 @@ __all__ = [
     "ImproperPolicyError",
     "Improvement",
     "ImprovementCheck",
+    "KLPenalty",
+    "MaxKL",
+    "MeanKL",
+    "NaturalGradient",
     "Occupancy",
     "PerformanceDifference",
     "PolicyDivergences",
     "RandomHorizon",
     "Sides",
+    "TrustRegionStep",
+    "TrustRegionUpdate",
     "bounds",
     "bounds_average",
     "bounds_episodic",
@@ -124,6 +145,7 @@ __all__ = [
     "deviation_rows",
     "direct_parameter_bound",
     "discounted_objectives",
+    "dual_gap_of",
     "enclosures",
     "enclosures_episodic",
     "ending_chain",
@@ -163,4 +185,8 @@ __all__ = [
     "successor_representation",
     "theorem_2_1",
     "total_variation",
+    "trust_region_step",
+    "trust_region_step_average",
+    "trust_region_step_episodic",
+    "trust_region_update",
 ]
