@@ -721,13 +721,14 @@ def _conservative_update(
 
 def _root(f: Callable[[mpf], mpf], start: mpf) -> mpf:
     """Return the root of a falling function: by false position, and by bisection where that is slow."""
-    low, high = _bracket(f, start)
-    at_low, at_high = f(low), f(high)
+    (low, at_low), (high, at_high) = _bracket(f, start)
     tolerance = mpf(10) ** (5 - DIGITS)
-    bisect, side = False, 0
+    side, widths = 0, [3 * (high - low)] * 3
     while high - low > tolerance * max(abs(low), abs(high), 1):
-        width = high - low
-        middle = (low + high) / 2 if bisect else low + width * at_low / (at_low - at_high)
+        slow = 2 * (high - low) > widths[-3]
+        middle = (low + high) / 2 if slow else low + (high - low) * at_low / (at_low - at_high)
+        # After a bisection three more steps have their chance.
+        widths = [3 * (high - low)] * 3 if slow else [*widths, high - low]
         value = f(middle)
         if abs(value) <= tolerance:
             return middle
@@ -738,18 +739,19 @@ def _root(f: Callable[[mpf], mpf], start: mpf) -> mpf:
         else:
             high, at_high = middle, value
             at_low, side = (at_low / 2 if side == -1 else at_low), -1
-        bisect = not bisect and high - low > width / 2
     return (low + high) / 2
 
 
-def _bracket(f: Callable[[mpf], mpf], start: mpf) -> tuple[mpf, mpf]:
-    """Return two points between which a falling function changes its sign."""
-    low = high = start
+def _bracket(f: Callable[[mpf], mpf], start: mpf) -> tuple[tuple[mpf, mpf], tuple[mpf, mpf]]:
+    """Return two points between which a falling function changes its sign, and its values there."""
+    low = high = (start, f(start))
     step = mpf(1)
-    while f(low) <= 0:
-        high, low, step = low, low - step, 2 * step
-    while f(high) > 0:
-        low, high, step = high, high + step, 2 * step
+    while low[1] <= 0:
+        high, low = low, (low[0] - step, f(low[0] - step))
+        step *= 16
+    while high[1] > 0:
+        low, high = high, (high[0] + step, f(high[0] + step))
+        step *= 16
     return low, high
 
 
