@@ -12,4 +12,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   bind_improvement(module);
   bind_planning(module);
   bind_trust_region(module);
+  bind_simulation(module);
 }

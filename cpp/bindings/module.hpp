@@ -14,5 +14,6 @@ void bind_chain_structure(pybind11::module_& module);
 void bind_improvement(pybind11::module_& module);
 void bind_planning(pybind11::module_& module);
 void bind_trust_region(pybind11::module_& module);
+void bind_simulation(pybind11::module_& module);
 
 }  // namespace rlcore::bindings

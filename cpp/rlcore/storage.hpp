@@ -89,6 +89,8 @@ using Doubles = std::vector<double, LargeAllocator<double>>;
 template <class T>
 class Buffer {
  public:
+  using value_type = T;
+
   Buffer() = default;
   explicit Buffer(Index size) : size_(at(size)), data_(size > 0 ? LargeAllocator<T>().allocate(size_) : nullptr) {}
   Buffer(Buffer&& other) noexcept : size_(std::exchange(other.size_, 0)), data_(std::exchange(other.data_, nullptr)) {}
