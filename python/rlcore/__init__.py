@@ -53,6 +53,7 @@ from rlcore.regions import KLPenalty, MaxKL, MeanKL
 from rlcore.results import Certificate, CertifiedArray, Evaluation, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic, FiniteHorizon
 from rlcore.settings_comparison import SettingsComparison, compare_settings
+from rlcore.simulation import Trajectories, simulate
 from rlcore.statements import AuditRow
 from rlcore.trust_region import TrustRegionStep, trust_region_step
 
@@ -106,6 +107,7 @@ __all__ = [
     "TabularSoftmax",
     "UnboundedValueError",
     "TrustRegionStep",
+    "Trajectories",
     "Verdict",
     "audit",
     "chain_structure",
@@ -140,6 +142,7 @@ __all__ = [
     "policy_gradient",
     "random_policy",
     "save",
+    "simulate",
     "simulation_bound",
     "softmax_policy",
     "solve",

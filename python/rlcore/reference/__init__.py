@@ -63,6 +63,7 @@ from .finite_horizon import (
     evaluate_finite_horizon,
     occupancy_finite_horizon,
 )
+from .gradient_estimation import EstimatorMoments, estimate_gradient
 from .improvement import (
     Improvement,
     PerformanceDifference,
@@ -98,6 +99,7 @@ from .planning import (
     solve_finite_horizon,
 )
 from .rational import exact
+from .simulation import Episode, philox, random_bits, simulate
 from .structure import ChainStructure, EndingChain, chain_structure, ending_chain
 from .trust_region import (
     Conservative,
@@ -126,10 +128,12 @@ __all__ = [
     "DiscountedObjectives",
     "EndComponent",
     "EndingChain",
+    "Episode",
     "EpisodeLength",
     "EpisodicEvaluation",
     "EpisodicOccupancy",
     "EpisodicOptimum",
+    "EstimatorMoments",
     "Evaluation",
     "ExpectedAdvantageBounds",
     "FiniteHorizonEvaluation",
@@ -172,6 +176,7 @@ __all__ = [
     "episode_length",
     "eq_85",
     "eq_88",
+    "estimate_gradient",
     "evaluate",
     "evaluate_average",
     "evaluate_episodic",
@@ -195,10 +200,13 @@ __all__ = [
     "occupancy_episodic",
     "occupancy_finite_horizon",
     "performance_difference",
+    "philox",
     "policy_coupling",
     "policy_divergences",
+    "random_bits",
     "random_horizon",
     "restart_chain",
+    "simulate",
     "simulation_bound",
     "solve",
     "solve_average",
