@@ -28,6 +28,7 @@ from rlcore.evaluation import evaluate
 from rlcore.families import Direct, LinearSoftmax, Scores, TabularSoftmax
 from rlcore.finite_horizon import FiniteHorizonEvaluation, FiniteHorizonOccupancy
 from rlcore.gradient import PolicyGradient, policy_gradient
+from rlcore.gradient_estimation import EstimateHistory, GradientEstimate, estimate_gradient
 from rlcore.improvement import check_improvement
 from rlcore.improvement_report import BoundReport, ImprovementReport
 from rlcore.io.file import load, save, validate
@@ -76,10 +77,12 @@ __all__ = [
     "Discounted",
     "Enclosure",
     "Episodic",
+    "EstimateHistory",
     "Evaluation",
     "FiniteHorizon",
     "FiniteHorizonEvaluation",
     "FiniteHorizonOccupancy",
+    "GradientEstimate",
     "ImproperPolicyError",
     "ImprovementReport",
     "InputError",
@@ -121,6 +124,7 @@ __all__ = [
     "direct_parameter_bound",
     "episode_length",
     "epsilon_greedy_policy",
+    "estimate_gradient",
     "evaluate",
     "first_passage_times",
     "fisher_matrix",

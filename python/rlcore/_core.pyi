@@ -44,6 +44,7 @@ __all__: list[str] = [
     "occupancy_episodic",
     "occupancy_finite_horizon",
     "rows_are_canonical",
+    "simulate",
     "state_distribution",
     "step_shifts",
     "successor_representation",
@@ -535,6 +536,21 @@ def occupancy_finite_horizon(
 def rows_are_canonical(column: numpy.typing.NDArray[numpy.int32], row_start: numpy.ndarray) -> bool:
     """
     Whether the columns of every row increase.
+    """
+
+def simulate(
+    mdp: Mdp,
+    policy: numpy.typing.NDArray[numpy.float64],
+    initial: numpy.typing.NDArray[numpy.float64],
+    seed: typing.SupportsInt | typing.SupportsIndex,
+    first_episode: typing.SupportsInt | typing.SupportsIndex,
+    episodes: typing.SupportsInt | typing.SupportsIndex,
+    steps: typing.SupportsInt | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
+    """
+    The states, pairs and lengths of episodes.
     """
 
 def state_distribution(

@@ -164,8 +164,8 @@ def simulate(
     >>> walk = rl.gallery.random_walk(5)
     >>> found = rl.simulate(walk, rl.uniform_policy(walk), episodes=2, steps=6)
     >>> found.states
-    array([[ 2,  3,  4,  3,  2,  3,  2],
-           [ 2,  3,  4, -1, -1, -1, -1]], dtype=int32)
+    array([[ 2,  3,  4, -1, -1, -1, -1],
+           [ 2,  1,  0, -1, -1, -1, -1]], dtype=int32)
     """
     mdp = as_mdp(mdp)
     count, length = _as_count(episodes, "episodes"), _as_count(steps, "steps")
@@ -214,9 +214,10 @@ def _as_seed(number: Any, argument: str) -> int:
 def _memory() -> int:
     """Return the bytes of the machine's memory, or what no machine has where there is no telling."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        memory: int = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return 2**47
+    return memory
 
 
 def _too_large(episodes: int, steps: int, size: int) -> ArgumentError:
