@@ -32,6 +32,13 @@ Wait for the reward or give up: what is it worth to wait every other time?
 
 from .bounds import bounds, bounds_average, bounds_episodic, enclosures, enclosures_episodic
 from .check_improvement import ImprovementCheck, check_improvement
+from .compatible_critic import (
+    CompatibleCritic,
+    compatible_critic,
+    fisher_matrix,
+    fisher_vector_product,
+    natural_gradient,
+)
 from .conservative import ConservativeStep, conservative_step, mixture_bound
 from .convergence import direct_parameter_bound, npg_bound, simulation_bound
 from .coupling import Coupling, coupling, policy_coupling
@@ -57,12 +64,14 @@ from .episodic import (
     occupancy_episodic,
 )
 from .evaluation import Evaluation, evaluate
+from .families import PolicyFamily, direct, linear_softmax, scored, tabular_softmax
 from .finite_horizon import (
     FiniteHorizonEvaluation,
     FiniteHorizonOccupancy,
     evaluate_finite_horizon,
     occupancy_finite_horizon,
 )
+from .gradient import PolicyGradient, policy_gradient, policy_gradient_average, policy_gradient_episodic
 from .gradient_estimation import EstimatorMoments, estimate_gradient
 from .improvement import (
     Improvement,
@@ -98,6 +107,7 @@ from .planning import (
     solve_episodic,
     solve_finite_horizon,
 )
+from .practical_gradient import PracticalGradient, horizon_weights, practical_gradient, stationary_weights
 from .rational import exact
 from .simulation import Episode, philox, random_bits, simulate
 from .structure import ChainStructure, EndingChain, chain_structure, ending_chain
@@ -121,6 +131,7 @@ __all__ = [
     "AverageOccupancy",
     "AverageOptimum",
     "ChainStructure",
+    "CompatibleCritic",
     "Conservative",
     "ConservativeStep",
     "Coupling",
@@ -151,6 +162,9 @@ __all__ = [
     "Optimum",
     "PerformanceDifference",
     "PolicyDivergences",
+    "PolicyFamily",
+    "PolicyGradient",
+    "PracticalGradient",
     "RandomHorizon",
     "Sides",
     "TrustRegionStep",
@@ -162,10 +176,12 @@ __all__ = [
     "cesaro_limit",
     "chain_structure",
     "check_improvement",
+    "compatible_critic",
     "conservative_step",
     "coupling",
     "death_mdp",
     "deviation_rows",
+    "direct",
     "direct_parameter_bound",
     "discounted_objectives",
     "dual_gap_of",
@@ -183,7 +199,10 @@ __all__ = [
     "evaluate_finite_horizon",
     "exact",
     "first_passage_times",
+    "fisher_matrix",
+    "fisher_vector_product",
     "futility_identity",
+    "horizon_weights",
     "improvement",
     "improvement_average",
     "improvement_episodic",
@@ -193,7 +212,9 @@ __all__ = [
     "lemma_2_4",
     "lemma_2_5",
     "lemmas",
+    "linear_softmax",
     "mixture_bound",
+    "natural_gradient",
     "npg_bound",
     "occupancy",
     "occupancy_average",
@@ -203,9 +224,14 @@ __all__ = [
     "philox",
     "policy_coupling",
     "policy_divergences",
+    "policy_gradient",
+    "policy_gradient_average",
+    "policy_gradient_episodic",
+    "practical_gradient",
     "random_bits",
     "random_horizon",
     "restart_chain",
+    "scored",
     "simulate",
     "simulation_bound",
     "solve",
@@ -214,7 +240,9 @@ __all__ = [
     "solve_finite_horizon",
     "state_distribution",
     "stationary_distributions",
+    "stationary_weights",
     "successor_representation",
+    "tabular_softmax",
     "theorem_2_1",
     "total_variation",
     "trust_region_step",

@@ -1,4 +1,4 @@
-"""Numbers that are no fractions: square roots and logarithms to sixty digits, and infinity (theory 1)."""
+"""Numbers that are no fractions: roots, logarithms and exponentials to sixty digits, and infinity (theory 1)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Extended = Fraction | float
 """A fraction, or ``math.inf``; no other float."""
 
 ACCURACY = Fraction(1, 10**60)
-"""The relative error of a root or a logarithm is at most this."""
+"""The relative error of a root, a logarithm or an exponential is at most this."""
 
 
 def product(x: Extended, y: Extended) -> Extended:
@@ -102,3 +102,26 @@ def logarithm(x: Fraction, tolerance: Fraction) -> Fraction:
     digits = (needed.numerator // needed.denominator + 1).bit_length() * 302 // 1000 + 3  # 302/1000 > log10(2)
     context = Context(prec=digits, Emax=MAX_EMAX, Emin=MIN_EMIN)
     return Fraction(context.ln(context.divide(Decimal(x.numerator), Decimal(x.denominator))))
+
+
+def exponential(x: Fraction) -> Fraction:
+    """Return e^x with a relative error of at most 1e-60.
+
+    With n digits, x is rounded by at most ``10**(1 - n) |x| / 2``, which is the relative error that its exponential
+    inherits; that is then rounded to the nearest number of n digits.
+
+    Parameters
+    ----------
+    x
+        Any number.
+
+    Examples
+    --------
+    >>> float(exponential(Fraction(1)))
+    2.718281828459045
+    >>> exponential(Fraction(0))
+    Fraction(1, 1)
+    """
+    magnitude = abs(x).__ceil__()
+    context = Context(prec=63 + len(str(magnitude)), Emax=MAX_EMAX, Emin=MIN_EMIN)
+    return Fraction(context.exp(context.divide(Decimal(x.numerator), Decimal(x.denominator))))
