@@ -532,8 +532,9 @@ def test_weights_of_the_practical_gradient() -> None:
     for model in ENDING:
         visits = reference.horizon_weights(model.transition, model.policy, model.initial, 3)
         *_, after = reference.state_distribution(model.transition, model.policy, model.initial, 3)
-        e, later = (
+        both = [x + y for x, y in zip(model.initial, after, strict=True)]
+        e, e_of_both = (
             reference.occupancy_episodic(model.transition, model.policy, start, model.termination).visits
-            for start in (model.initial, after)
+            for start in (model.initial, both)
         )
-        assert e == [x + y for x, y in zip(visits, later, strict=True)]
+        assert e_of_both == [2 * x - y for x, y in zip(e, visits, strict=True)]
