@@ -63,8 +63,19 @@ MODELS: dict[str, Callable[[], rl.MDP]] = {
     "small_gridworld": rl.gallery.small_gridworld,
     "taxicab": rl.gallery.taxicab,
     "toymaker": rl.gallery.toymaker,
+    "wrong_way": rl.gallery.wrong_way,
+    "wrong_way(1/2)": lambda: rl.gallery.wrong_way(0.5),
 }
-ENDING = {"drunkards_walk", "frozen_lake", "gambler", "layered", "random_walk", "short_corridor", "small_gridworld"}
+ENDING = {
+    "drunkards_walk",
+    "frozen_lake",
+    "gambler",
+    "layered",
+    "random_walk",
+    "short_corridor",
+    "small_gridworld",
+    "wrong_way",
+}
 RAGGED = {"gambler", "inventory", "taxicab"}
 
 # In a grid, north is up and rows are counted downwards.

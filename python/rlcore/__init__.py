@@ -49,9 +49,9 @@ from rlcore.policy import (
     softmax_policy,
     uniform_policy,
 )
-from rlcore.results import Certificate, CertifiedArray, Evaluation, Occupancy, Progress, Solution
+from rlcore.practical_gradient import PracticalGradient, practical_gradient
 from rlcore.regions import KLPenalty, MaxKL, MeanKL
-from rlcore.results import Certificate, CertifiedArray, Evaluation, Occupancy, Progress
+from rlcore.results import Certificate, CertifiedArray, Evaluation, Occupancy, Progress, Solution
 from rlcore.settings import Average, Discounted, Episodic, FiniteHorizon
 from rlcore.settings_comparison import SettingsComparison, compare_settings
 from rlcore.simulation import Trajectories, simulate
@@ -100,6 +100,7 @@ __all__ = [
     "PolicyDivergences",
     "PolicyError",
     "PolicyGradient",
+    "PracticalGradient",
     "Progress",
     "RlcoreError",
     "Scores",
@@ -108,9 +109,9 @@ __all__ = [
     "Solution",
     "Statement",
     "TabularSoftmax",
-    "UnboundedValueError",
-    "TrustRegionStep",
     "Trajectories",
+    "TrustRegionStep",
+    "UnboundedValueError",
     "Verdict",
     "audit",
     "chain_structure",
@@ -144,6 +145,7 @@ __all__ = [
     "policy_coupling",
     "policy_divergences",
     "policy_gradient",
+    "practical_gradient",
     "random_policy",
     "save",
     "simulate",

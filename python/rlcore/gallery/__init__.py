@@ -14,6 +14,7 @@ from rlcore.gallery.chains import (
     river_swim,
     short_corridor,
     shuffled_cycle,
+    wrong_way,
 )
 from rlcore.gallery.grids import frozen_lake, gridworld, slippery_grid, small_gridworld
 from rlcore.gallery.known import KnownAnswer, known_answers
@@ -44,4 +45,5 @@ __all__ = [
     "small_gridworld",
     "taxicab",
     "toymaker",
+    "wrong_way",
 ]

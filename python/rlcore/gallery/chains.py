@@ -367,6 +367,57 @@ def short_corridor() -> MDP:
     )
 
 
+def wrong_way(margin: float = 1 / 16) -> MDP:
+    """Return a model in which the practical gradient points the wrong way (theory 4.5).
+
+    Three states, one after the other. In state 0, "right" pays 1. In state 1, "right" costs 2 - margin and goes on to
+    state 2, where either action pays 1 and ends the episode. "left" pays nothing; in state 1 it ends the episode.
+
+    Parameters
+    ----------
+    margin
+        What going right all the way earns without a discount, in (0, 1).
+
+    Returns
+    -------
+    MDP
+        3 states; the actions "left" and "right"; starts in state 0.
+
+    Raises
+    ------
+    ModelError
+        If the margin is out of its range.
+
+    Notes
+    -----
+    After an idea of C. Nota and P. S. Thomas, "Is the policy gradient a gradient?", AAMAS 2020. A policy that goes
+    right with the same probability p in all states has the start value p ((1 - gamma)^2 + gamma margin), with gamma = 1
+    without a discount: more of p is better at every discount. The derivative by p is made of the advantages of going
+    right, 1 in state 0 and gamma - 2 + margin in state 1, of which the second comes a step later and counts gamma
+    times. If it counts in full, the sum is gamma - 1 + margin, negative for gamma < 1 - margin: following it leads to
+    p = 0, the worst policy of all.
+
+    Examples
+    --------
+    >>> import rlcore as rl
+    >>> mdp = rl.gallery.wrong_way()
+    >>> always_right = rl.deterministic_policy(mdp, [1, 1, 1])
+    >>> [rl.evaluate(mdp, always_right, setting).start_value for setting in (rl.Discounted(0.5), rl.Episodic())]
+    [0.28125, 0.0625]
+    """
+    margin = as_number(margin, "margin")
+    if not 0.0 < margin < 1.0:
+        raise ModelError(f"margin: expected a number between 0 and 1, got {margin!r}")
+    transition = summed(np.array([0, 1, 3]), np.array([1, 1, 2]), np.ones(3), shape=(6, 3))
+    return MDP(
+        transition,
+        np.array([0.0, 1.0, 0.0, margin - 2.0, 1.0, 1.0]),
+        termination=np.array([0.0, 0.0, 1.0, 0.0, 1.0, 1.0]),
+        initial=surely(0, 3),
+        action_labels=("left", "right"),
+    )
+
+
 def river_swim(S: int = 6) -> MDP:
     """Return the river in which it is easy to drift down and hard, but worth it, to swim up.
 

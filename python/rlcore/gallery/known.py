@@ -348,6 +348,14 @@ INVENTORY = (
     ),
 )
 
+WRONG_WAY = (
+    KnownAnswer("Discounted(1/2)", "always right", "start_value", Fraction(9, 32), "(1 - gamma)^2 + gamma margin"),
+    KnownAnswer("Discounted(7/8)", "always right", "start_value", Fraction(9, 128), "(1 - gamma)^2 + gamma margin"),
+    KnownAnswer("Episodic()", "always right", "start_value", Fraction(1, 16), "the margin"),
+    KnownAnswer("Episodic()", "uniform", "start_value", Fraction(1, 32), "p times the margin, with p = 1/2"),
+    KnownAnswer("Episodic()", "uniform", "visits", _fractions("1 1 1/2"), "state 2 is reached by going right"),
+)
+
 known_answers: Mapping[str, tuple[KnownAnswer, ...]] = MappingProxyType(
     {
         "chain": CHAIN,
@@ -370,6 +378,7 @@ known_answers: Mapping[str, tuple[KnownAnswer, ...]] = MappingProxyType(
         "small_gridworld": SMALL_GRIDWORLD,
         "taxicab": TAXICAB,
         "toymaker": TOYMAKER,
+        "wrong_way": WRONG_WAY,
     }
 )
 """What is known exactly about the models, by name: published answers, and answers with a short proof.
