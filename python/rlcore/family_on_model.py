@@ -70,9 +70,21 @@ class FamilyOnModel(ABC):
     def rounding_per_weight(self) -> FloatArray:
         """Bounds the error of ``scores_transposed(w)`` divided by sum |w|, of the shape of the parameters."""
 
+    @property
+    def largest_centre(self) -> Any:
+        """Bounds what is subtracted from features to make scores; 0 where scores are what is given."""
+        return 0.0
+
     @abstractmethod
     def product_rounding(self, v: FloatArray) -> float:
         """Bounds the error of each number of ``scores_product(v)``."""
+
+    def centred_product(self, w: FloatArray) -> FloatArray:
+        """Return psi^T w for w whose sum over the actions of each state is 0, up to rounding, if the family has scores.
+
+        Direct parameters: w itself.
+        """
+        return self.scores_transposed(w)
 
     def mean_derivative(self, x: ArrayLike) -> FloatArray:
         """Return the derivative of sum_p pi(p) x(p) for numbers x of pairs, of the shape of the parameters."""
@@ -144,6 +156,11 @@ class TabularOnModel(FamilyOnModel):
         """Bounds the rounding of psi^T w."""
         return np.full(self.parameter_shape, (self._most_actions + 2) * ULP)
 
+    @property
+    def largest_centre(self) -> float:
+        """Probabilities."""
+        return 1.0
+
     def product_rounding(self, v: FloatArray) -> float:
         """Bounds the rounding of psi v."""
         return (self._most_actions + 4) * ULP * float(np.abs(v).max())
@@ -165,6 +182,10 @@ class DirectOnModel(FamilyOnModel):
     def score_matrix(self) -> csr_array:
         """Return psi."""
         return csr_array(scipy.sparse.diags_array(self._own_scores))
+
+    def centred_product(self, w: FloatArray) -> FloatArray:
+        """Return w."""
+        return w.reshape(self.parameter_shape)
 
     def mean_derivative(self, x: ArrayLike) -> FloatArray:
         """Return x, the derivatives of sum_p pi(p) x(p) for the probabilities themselves."""
@@ -232,6 +253,11 @@ class LinearOnModel(FamilyOnModel):
         """Bounds the rounding of psi^T w."""
         # Weights that are centred are at most twice as large.
         return 2.0 * (self.features.roundings + self._most_actions + 4) * ULP * self.features.largest
+
+    @property
+    def largest_centre(self) -> FloatArray:
+        """The mean of features is no larger than the largest."""
+        return self.features.largest * (1.0 + (self._most_actions + 4) * ULP)
 
     def product_rounding(self, v: FloatArray) -> float:
         """Bounds the rounding of psi v."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -127,12 +126,19 @@ def policy_gradient(
 
 
 def gradient_with_error(base: GradientBase) -> tuple[FloatArray, float]:
-    """Form the gradient: the scores times rho pi A."""
+    """Form the gradient: the scores times rho pi A.
+
+    The mean of A is taken out, so that a policy whose probabilities sum to 1 only up to rounding has the gradient 0
+    where all actions are alike. The bound holds with and without it.
+    """
     family, found = base.family, base.advantages
+    gradient = family.centred_product(found.weight)
     if family.one_parameter_for_each_pair:
-        return found.weight.reshape(family.parameter_shape), found.largest_error
-    errors = family.largest_scores * found.error + family.rounding_per_weight * found.size
-    return family.scores_transposed(found.weight), float(errors.max()) * (1.0 + 4 * ULP)
+        error = (1.0 + family.largest_centre) * found.largest_error + family.largest_centre * found.largest_mean
+    else:
+        errors = family.largest_scores * found.error + family.rounding_per_weight * found.size
+        error = float((errors + family.largest_centre * found.mean).max())
+    return gradient, error * (1.0 + 8 * ULP)
 
 
 def objective_of(base: GradientBase) -> tuple[float, str, float]:
@@ -162,12 +168,8 @@ def _status(base: GradientBase, tol: float) -> Status:
         both = {base.evaluation.certificate.status, base.occupancy.certificate.status}
         return "converged" if both == {"converged"} else "stalled"
     found = base.advantages
-    # Where all actions are as good as each other, A is what the rounding of Q leaves.
+    # Where all actions are as good as each other, A is what the rounding of Q leaves, and Q may be that of rewards.
+    q = max(float(np.nanmax(np.abs(x), initial=0.0)) for x in (base.evaluation.action_value, base.mdp.reward))
     flat = found.scale <= found.from_values * (1.0 + 8 * ULP)
-    scale = base.mass * float(np.abs(_known(base.evaluation.action_value)).max(initial=0.0)) if flat else found.scale
-    return "converged" if found.error <= max(tol, 64 * ULP) * scale or found.error == 0.0 else "stalled"
-
-
-def _known(x: Any) -> FloatArray:
-    known: FloatArray = x[~np.isnan(x)]
-    return known
+    aim = max(tol, 64 * ULP) * (base.mass * q if flat else found.scale)
+    return "converged" if found.error <= max(aim, 64 * ULP * base.mass * q) else "stalled"

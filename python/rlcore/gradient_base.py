@@ -143,7 +143,10 @@ class AdvantageWeights:
     scale
         Bounds what they could sum up to: the visits times max |y|.
     largest_error
-        Bounds the error of each.
+        Bounds the error of each, and that of the sum over a state's actions.
+    mean, largest_mean
+        Bounds the sum over all states, and the largest, of |sum_a rho m y|. It is 0 for A, but for the rounding of
+        pi: where a state's probabilities sum to 1 + e, its mean of A is -e V.
     from_values, from_visits, rounding
         Bounds what the errors of y, those of the visits, and rounding add to their L1 error.
     """
@@ -152,6 +155,8 @@ class AdvantageWeights:
     size: float
     scale: float
     largest_error: float
+    mean: float
+    largest_mean: float
     from_values: float
     from_visits: float
     rounding: float
@@ -261,24 +266,22 @@ def _weights(base: GradientBase, m: FloatArray, y: FloatArray, y_error: float) -
     """Form rho m y: |rho m y - rho^ m y^| <= |rho - rho^| m |y^| + rho m |y - y^|, and two roundings."""
     first, counts = base.mdp.pair_start[:-1], np.diff(base.mdp.pair_start)
     share = m * y
-    magnitude = np.abs(share)
-    sums = np.add.reduceat(magnitude, first)
+    sums = np.add.reduceat(np.abs(share), first)
     width = float(np.add.reduceat(m, first).max())  # 1 for a policy
     outward = 1.0 + (int(counts.max()) + 4) * ULP
-    size = float(base.visits @ sums) * outward * (1.0 + base.mdp.num_states * ULP)
-    weight = np.repeat(base.visits, counts) * share
+    in_all = outward * (1.0 + base.mdp.num_states * ULP)
+    size = float(base.visits @ sums) * in_all
+    rounding = (int(counts.max()) + 2) * ULP
+    means = np.abs(np.add.reduceat(share, first)) + rounding * sums
     largest_visits = float(base.visits.max()) + base.visits_error
+    from_largest = base.visits_error * float(sums.max()) + largest_visits * width * y_error
     return AdvantageWeights(
-        weight,
+        np.repeat(base.visits, counts) * share,
         size,
         base.mass * width * float(np.abs(y).max()),
-        outward
-        * (
-            base.visits_error * float(magnitude.max())
-            + largest_visits * float(m.max()) * y_error
-            + 2 * ULP * float(np.abs(weight).max())
-            + LEAST
-        ),
+        outward * (from_largest + rounding * largest_visits * float(sums.max()) + LEAST),
+        float(base.visits @ means) * in_all,
+        float((base.visits * means).max()) * outward,
         outward * base.mass * width * y_error,
         outward * base.visits_error * float(sums.max()),
         2 * ULP * size + base.mdp.num_pairs * LEAST,
