@@ -39,6 +39,8 @@ WALK = rl.gallery.random_walk(3)
 STEP = rl.uniform_policy(WALK)
 PARTED = rl.MDP([[1, 0, 0], [0, 1, 0], [0.5, 0.5, 0]], [1, 2, 3], initial=[0, 0, 1], state_labels=("a", "b", "c"))
 SINGLE = rl.uniform_policy(PARTED)
+# Action 0 ends the process in state 0, action 1 leads to state 1, where it stays.
+LEAVES = rl.MDP([[0, 0], [0, 1], [0, 1], [0, 1]], [1, 0, 0, 0], termination=[1, 0, 0, 0], initial=[1, 0])
 HALF = np.full((2, 2), 0.5)
 GRID = rl.gallery.slippery_grid(30)
 EVEN = rl.uniform_policy(GRID)
@@ -998,7 +1000,179 @@ FOUND: list[Case] = [  # by this table, and mended
     ),
 ]
 
-TABLE = [*MODELS, *ARRAYS, *FUNCTIONS, *TABLES, *POLICIES, *ANSWERS, *UNDISCOUNTED, *GALLERY, *FOUND]
+FAMILY = rl.TabularSoftmax([[0, 0], [0, 0]])
+SHARED = rl.LinearSoftmax([[[0.0], [1.0]]] * 2, [0.0])
+GRADIENT_SETTINGS = (
+    "rlcore.Discounted(gamma), rlcore.Episodic() and rlcore.Average(), not for FiniteHorizon(steps=3, gamma=1.0)"
+)
+NO_SCORE = (
+    "policy, state 'fine', action 'repair': expected positive probabilities, got 0.0, where direct parameters have no "
+    "score 1 / pi"
+)
+NO_FAMILY = (
+    "family: expected rlcore.TabularSoftmax(theta), rlcore.LinearSoftmax(features, theta), rlcore.Direct(policy) or "
+    "rlcore.Scores(policy, scores), got"
+)
+
+GRADIENTS: list[Case] = [
+    (lambda: rl.TabularSoftmax([[0, NAN], [0, 0]]), rl.PolicyError, "theta: expected finite numbers, got nan"),
+    (lambda: rl.TabularSoftmax(None), rl.PolicyError, "theta: expected an array of numbers, got None"),
+    (
+        lambda: rl.policy_gradient(M, rl.TabularSoftmax([0, 0]), 0.9),
+        rl.PolicyError,
+        f"theta: {PAIRS} (2,)",
+    ),
+    (
+        lambda: rl.LinearSoftmax([0.0, 1.0], [1.0]),
+        rl.PolicyError,
+        "features: expected shape (num_pairs, K), or (*pair_shape, K), with K at least 1, got (2,)",
+    ),
+    (
+        lambda: rl.LinearSoftmax(np.zeros((4, 0)), []),
+        rl.PolicyError,
+        "features: expected shape (num_pairs, K), or (*pair_shape, K), with K at least 1, got (4, 0)",
+    ),
+    (lambda: rl.LinearSoftmax([[INF]] * 4, [1.0]), rl.PolicyError, "features: expected finite numbers, got inf"),
+    (
+        lambda: rl.LinearSoftmax([["a"]] * 4, [1.0]),
+        rl.PolicyError,
+        "features: expected real numbers, got dtype <U1",
+    ),
+    (
+        lambda: rl.LinearSoftmax(csr(columns=[0, 1, 0, 0, 9, 0, 1]), [1.0, 1.0]),
+        rl.PolicyError,
+        "features: expected a valid CSR matrix, got one of which SciPy says: indices must be < 2" + DAMAGED,
+    ),
+    (
+        lambda: rl.LinearSoftmax(scipy.sparse.csr_array(ROWS * 1j), [1.0, 1.0]),
+        rl.PolicyError,
+        "features: expected real numbers, got dtype complex128",
+    ),
+    (
+        lambda: rl.LinearSoftmax(csr(entries=[NAN] * 7), [1.0, 1.0]),
+        rl.PolicyError,
+        "features: expected finite numbers, got nan",
+    ),
+    (
+        lambda: rl.LinearSoftmax(ROWS, [1.0]),
+        rl.PolicyError,
+        "theta: expected 2 parameters, one for each feature, got shape (1,)",
+    ),
+    (
+        lambda: rl.LinearSoftmax(ROWS, [1.0, NAN]),
+        rl.PolicyError,
+        "theta: expected finite numbers, got nan",
+    ),
+    (
+        lambda: rl.policy_gradient(RAGGED.with_initial([1, 0]), rl.LinearSoftmax(ROWS, [1.0, 1.0]), 0.9),
+        rl.PolicyError,
+        "features: expected a row for each pair, in shape (3, 2), got (4, 2)",
+    ),
+    (
+        lambda: rl.policy_gradient(M, rl.LinearSoftmax(ROWS[:3], [1.0, 1.0]), 0.9),
+        rl.PolicyError,
+        "features: expected a row for each pair, in shape (4, 2) or (2, 2, 2), got (3, 2)",
+    ),
+    (
+        lambda: rl.policy_gradient(M, rl.LinearSoftmax([[1e300], [0], [0], [0]], [1e300]), 0.9),
+        rl.PolicyError,
+        "theta, state 'fine', action 'run': expected preferences theta . f that are finite, got inf",
+    ),
+    (lambda: rl.Direct([[NAN, 1], [0, 1]]), rl.PolicyError, "policy: expected finite numbers, got nan"),
+    (
+        lambda: rl.policy_gradient(M, rl.Direct([[0.5, 0.5], [0.5, 0.75]]), 0.9),
+        rl.PolicyError,
+        f"policy, state 'worn': {SUM}, got a sum of 1.25; divide the row by its sum",
+    ),
+    (
+        lambda: rl.compatible_critic(M, rl.Direct([[1, 0], [0.5, 0.5]]), 0.9),
+        rl.PolicyError,
+        NO_SCORE,
+    ),
+    (
+        lambda: rl.fisher_matrix(M, rl.Direct([[1, 0], [0.5, 0.5]]), 0.9),
+        rl.PolicyError,
+        NO_SCORE,
+    ),
+    (
+        lambda: rl.Scores(HALF, [1.0]),
+        rl.PolicyError,
+        "scores: expected shape (num_pairs, K), or (*pair_shape, K), with K at least 1, got (1,)",
+    ),
+    (
+        lambda: rl.policy_gradient(M, rl.Scores(HALF, [[[1], [-1]], [[1], [-0.5]]]), 0.9),
+        rl.PolicyError,
+        "scores, state 'worn': expected sum_a pi psi = 0 within 1e-09, got 0.25 for parameter 0; subtract the mean of "
+        "the state's scores under the policy",
+    ),
+    (
+        lambda: rl.Scores(HALF, [[[1], [-1]]] * 2).with_parameters([0.0]),
+        rl.ArgumentError,
+        "family: expected one that knows its policies at other parameters, got Scores, which are given for one policy "
+        "alone; use TabularSoftmax, LinearSoftmax or Direct",
+    ),
+    (lambda: rl.policy_gradient(M, HALF, 0.9), rl.ArgumentError, f"{NO_FAMILY} ndarray"),
+    (lambda: rl.policy_gradient(P, FAMILY, 0.9), rl.ArgumentError, "mdp: expected a rlcore.MDP, got ndarray"),
+    (
+        lambda: rl.policy_gradient(BARE, FAMILY, 0.9),
+        rl.ModelError,
+        "initial: policy_gradient needs a start distribution, and the model has none; make it with initial=p or "
+        "mdp.with_initial(p)",
+    ),
+    (
+        lambda: rl.policy_gradient(M, FAMILY, rl.FiniteHorizon(3)),
+        rl.SettingError,
+        f"setting: policy_gradient exists for {GRADIENT_SETTINGS}",
+    ),
+    (
+        lambda: rl.natural_gradient(M, FAMILY, rl.FiniteHorizon(3)),
+        rl.SettingError,
+        f"setting: natural_gradient exists for {GRADIENT_SETTINGS}",
+    ),
+    (
+        lambda: rl.fisher_vector_product(M, FAMILY, rl.FiniteHorizon(3), [1, 2, 3, 4]),
+        rl.SettingError,
+        f"setting: fisher_vector_product exists for {GRADIENT_SETTINGS}",
+    ),
+    (lambda: rl.policy_gradient(M, FAMILY, 1.0), rl.SettingError, "gamma: expected 0 <= gamma < 1, got 1.0"),
+    (lambda: rl.policy_gradient(M, FAMILY, 0.9, tol=1), rl.ArgumentError, f"{TOL} 1{BEST}"),
+    (lambda: rl.fisher_matrix(M, FAMILY, 0.9, tol=-1), rl.ArgumentError, f"{TOL} -1{BEST}"),
+    (
+        lambda: rl.policy_gradient(M, FAMILY, 0.9, num_threads=0),
+        rl.ArgumentError,
+        "num_threads: expected 1 to 256, or None for one per core, got 0",
+    ),
+    (
+        lambda: rl.policy_gradient(PARTED, rl.TabularSoftmax(np.zeros((3, 1))), rl.Average()),
+        rl.SettingError,
+        "setting: policy_gradient exists in Average() for policies with one recurrent class, this one has several; use "
+        "Discounted(gamma)",
+    ),
+    (
+        lambda: rl.policy_gradient(LEAVES, rl.Direct([[1.0, 0.0], [1.0, 0.0]]), rl.Episodic()),
+        rl.ImproperPolicyError,
+        "family, state 0, action 1: expected an action after which the process surely ends, for it has no value "
+        "otherwise; use Discounted(gamma)",
+    ),
+    (
+        lambda: rl.fisher_vector_product(M, SHARED, 0.9, [1, 2]),
+        rl.ArgumentError,
+        "vector: expected a number for each parameter, in shape (1,), got (2,)",
+    ),
+    (
+        lambda: rl.fisher_matrix(M, FAMILY, 0.9, memory="1 GB"),  # type: ignore[arg-type]
+        rl.ArgumentError,
+        "memory: expected a number of bytes, got '1 GB'",
+    ),
+    (
+        lambda: rl.fisher_matrix(M, FAMILY, 0.9, memory=100),
+        rl.ArgumentError,
+        "memory: expected a Fisher matrix of at most 9.31e-08 GiB, got 4 parameters, hence 1.19e-07 GiB; pass a larger "
+        "memory, or use fisher_vector_product, which needs no matrix",
+    ),
+]
+
+TABLE = [*MODELS, *ARRAYS, *FUNCTIONS, *TABLES, *POLICIES, *ANSWERS, *UNDISCOUNTED, *GALLERY, *FOUND, *GRADIENTS]
 
 
 @pytest.mark.parametrize(("call", "error", "message"), TABLE, ids=[message[:70] for _, _, message in TABLE])
@@ -1024,6 +1198,7 @@ RESULTS = {
     "Certificate",
     "CertifiedArray",
     "ChainStructure",
+    "CompatibleCritic",
     "Coupling",
     "Evaluation",
     "FiniteHorizonEvaluation",
@@ -1036,6 +1211,7 @@ RESULTS = {
     "Verdict",
     "Occupancy",
     "PolicyCoupling",
+    "PolicyGradient",
     "Progress",
     "SettingsComparison",
     "Statement",

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from rlcore.arguments import as_tolerance
 from rlcore.comparison_base import reachable_states
 from rlcore.enclosure import ULP
-from rlcore.errors import ImproperPolicyError, SettingError
+from rlcore.errors import ImproperPolicyError, ModelError, SettingError
 from rlcore.evaluation import evaluate
 from rlcore.families import Family, as_family
 from rlcore.family_on_model import DirectOnModel, FamilyOnModel, at_pair
-from rlcore.mdp import MDP, as_mdp, start_of
+from rlcore.mdp import MDP, as_mdp
 from rlcore.occupancy import occupancy
 from rlcore.results import Evaluation, FloatArray, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic, as_setting
@@ -178,33 +178,36 @@ def gradient_base(
 ) -> GradientBase:
     """Evaluate a family's policy and find its visits, again and more precisely if A is small beside V."""
     on_model = as_family(family).on(as_mdp(mdp))
-    kind = as_kind(setting, function)
+    kind = as_kind(setting, on_model.mdp, function)
     tolerance = as_tolerance(tol)
     solving = {"num_threads": num_threads, "progress": progress, "raise_on_failure": False}
     base = GradientBase(
         on_model,
         kind,
         _evaluated(on_model, kind, SHARPER * tolerance, function, solving),
-        visits_of(on_model, kind, tolerance, function, solving),
+        visits_of(on_model, kind, tolerance, solving),
     )
     for_values, for_visits = _finer_tolerances(base, tolerance)
     if for_values < SHARPER * tolerance:
         base = replace(base, evaluation=_evaluated(on_model, kind, for_values, function, solving))
     if for_visits < tolerance:
-        base = replace(base, occupancy=visits_of(on_model, kind, for_visits, function, solving))
+        base = replace(base, occupancy=visits_of(on_model, kind, for_visits, solving))
     return base
 
 
-def as_kind(setting: Any, function: str) -> Kind:
-    """Return the setting, of one of the kinds in which gradients exist."""
+def as_kind(setting: Any, mdp: MDP, function: str) -> Kind:
+    """Return the setting, of one of the kinds in which gradients exist; all but `Average` need a start distribution."""
     found = as_setting(setting, function, Discounted, Episodic, Average)
     assert isinstance(found, Kind)
+    if mdp.initial is None and not isinstance(found, Average):
+        raise ModelError(
+            f"initial: {function} needs a start distribution, and the model has none; "
+            "make it with initial=p or mdp.with_initial(p)"
+        )
     return found
 
 
 def _evaluated(family: FamilyOnModel, setting: Kind, tol: float, function: str, solving: dict[str, Any]) -> Evaluation:
-    if not isinstance(setting, Average):
-        start_of(family.mdp, None, function)  # values do not need it
     found = evaluate(family.mdp, family.policy, setting, tol=tol, **solving)
     assert isinstance(found, Evaluation)
     if found.advantage is None:
@@ -215,11 +218,10 @@ def _evaluated(family: FamilyOnModel, setting: Kind, tol: float, function: str, 
     return found
 
 
-def visits_of(family: FamilyOnModel, setting: Kind, tol: float, function: str, solving: dict[str, Any]) -> Occupancy:
+def visits_of(family: FamilyOnModel, setting: Kind, tol: float, solving: dict[str, Any]) -> Occupancy:
     """Find the visits; with one recurrent class those of `Average` do not depend on the start."""
-    anywhere = isinstance(setting, Average) and family.mdp.initial is None
-    states = family.mdp.num_states
-    initial = np.full(states, 1.0 / states) if anywhere else start_of(family.mdp, None, function)
+    anywhere = np.full(family.mdp.num_states, 1.0 / family.mdp.num_states)
+    initial = anywhere if family.mdp.initial is None else family.mdp.initial
     found = occupancy(family.mdp, family.policy, setting, initial=initial, tol=tol, **solving)
     assert isinstance(found, Occupancy)
     return found

@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike
 
 from rlcore.arguments import as_tolerance
 from rlcore.certificates import check_converged
-from rlcore.compatible_critic import compatible_critic
+from rlcore.compatible_critic import critic_of
 from rlcore.enclosure import ULP
 from rlcore.errors import ArgumentError
 from rlcore.families import Family, as_family
 from rlcore.family_on_model import FamilyOnModel
-from rlcore.gradient_base import LEAST, as_kind, visits_of
+from rlcore.gradient_base import LEAST, as_kind, gradient_base, visits_of
 from rlcore.mdp import MDP, as_mdp
 from rlcore.results import Certificate, CertifiedArray, FloatArray, Occupancy, Progress, certified_array
 from rlcore.settings import Average, Discounted, Episodic
@@ -72,9 +72,10 @@ def natural_gradient(
            [ 11.250625, -11.250625],
            [ 26.250625, -26.250625]])
     """
-    critic = compatible_critic(
-        mdp, family, setting, tol=tol, num_threads=num_threads, progress=progress, raise_on_failure=raise_on_failure
-    )
+    base = gradient_base(mdp, family, setting, "natural_gradient", tol, num_threads, progress)
+    critic = critic_of(base, tol)
+    if raise_on_failure:
+        check_converged(critic, tol, "natural_gradient", "sum rho max |A|")
     found = critic.certificate
     bounds = {name: found.bounds[name] for name in ("natural_gradient", "gradient")}
     certificate = Certificate(
@@ -140,6 +141,8 @@ def fisher_matrix(
     on_model = as_family(family).on(as_mdp(mdp))
     size = int(np.prod(on_model.parameter_shape))
     needed = 8 * size**2
+    if isinstance(memory, bool) or not isinstance(memory, float | int | np.floating | np.integer):
+        raise ArgumentError(f"memory: expected a number of bytes, got {memory!r}")
     if needed > memory:
         raise ArgumentError(
             f"memory: expected a Fisher matrix of at most {memory / 2**30:.3g} GiB, got {size} parameters, hence "
@@ -226,7 +229,7 @@ def _visits(
     raise_on_failure: bool,
 ) -> Occupancy:
     solving = {"num_threads": num_threads, "progress": progress, "raise_on_failure": False}
-    found = visits_of(on_model, as_kind(setting, function), as_tolerance(tol), function, solving)
+    found = visits_of(on_model, as_kind(setting, on_model.mdp, function), as_tolerance(tol), solving)
     if raise_on_failure:
         check_converged(found, tol, function, "the sum of the visits")
     return found
