@@ -25,7 +25,66 @@ def solve(
     explain: bool = False,
     raise_on_failure: bool = True,
 ) -> Solution:
-    """Find an optimal policy, and its value with a proven distance to the optimum."""
+    """Find an optimal policy, and its value with a proven distance to the optimum.
+
+    Discounted: V* solves V(s) = max_a r(s,a) + gamma sum_s' P(s'|s,a) V(s'), and the policy takes in each state an
+    action that attains the maximum. Finite horizon: the same backwards in time, a policy for each step.
+
+    Parameters
+    ----------
+    mdp
+        The model.
+    setting
+        ``Discounted(gamma)``, or just gamma; ``Episodic()``; ``Average()``; or ``FiniteHorizon(steps)``.
+    tol
+        The error of V asked for, relative to max|V*|; 0 for the best attainable. Average: that of the gain, relative
+        to the largest.
+    num_threads
+        Threads to use; None for one per core. Every number gives bitwise the same answer.
+    progress
+        Called with a `Progress` some twenty times a second.
+    explain
+        Tell in ``certificate.story`` what was tried.
+    raise_on_failure
+        Raise `ConvergenceError` if `tol` cannot be certified; otherwise return the best answer, ``status`` "stalled".
+
+    Returns
+    -------
+    Solution
+        ``.policy`` (the shape of policies; finite horizon: one for each step), ``.value`` (S,) (finite horizon:
+        (steps + 1, S)), ``.start_value``, ``.gain`` (Average), ``.certificate``; in the units of the reward. Where
+        actions cannot be told apart the policy takes the lowest. ``certificate.bounds["policy_value"]`` bounds what its
+        own value falls short of V* in any state.
+
+    Raises
+    ------
+    SettingError
+        If gamma is not in [0, 1), or a process that can end is asked for its average.
+    UnboundedValueError
+        Episodic: if there is no best policy, since rewards without end can be had.
+    ConvergenceError
+        If `tol` could not be certified; ``.result`` holds the best answer.
+
+    Notes
+    -----
+    Theory 2.9 and 2.10; Puterman 1994, chapters 4 and 6.
+
+    Examples
+    --------
+    Every year a forest is better left alone than cut:
+
+    >>> import rlcore as rl
+    >>> mdp = rl.gallery.forest()
+    >>> best = rl.solve(mdp, rl.Discounted(0.9))
+    >>> best.value.round(9)
+    array([26.244, 29.484, 33.484])
+    >>> best.policy
+    array([[1., 0.],
+           [1., 0.],
+           [1., 0.]])
+    >>> best.certificate.bounds["policy_value"] < 1e-12
+    True
+    """
     mdp = as_mdp(mdp)
     tolerance = as_tolerance(tol)
     found_setting = as_setting(setting, "solve")

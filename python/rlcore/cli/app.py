@@ -22,7 +22,7 @@ from rlcore.cli.improvement_reports import show_audit, show_candidates
 from rlcore.cli.model_argument import NamedModel, read_model
 from rlcore.cli.policy_argument import NamedPolicy, read_policy
 from rlcore.cli.progress import ProgressBar
-from rlcore.cli.reports import Question, show_evaluation, show_facts, show_occupancy, show_settings
+from rlcore.cli.reports import Question, show_evaluation, show_facts, show_occupancy, show_settings, show_solution
 from rlcore.cli.setting_argument import FORMS, read_gammas, read_setting
 from rlcore.cli.terminal import error_console, output, write
 from rlcore.errors import ArgumentError, MissingPackageError
@@ -32,6 +32,7 @@ from rlcore.improvement_report import ImprovementReport
 from rlcore.io.file import save
 from rlcore.mdp import MDP
 from rlcore.occupancy import occupancy as find_occupancy
+from rlcore.planning import solve as find_optimum
 from rlcore.results import FloatArray
 from rlcore.settings import Discounted, Setting
 from rlcore.settings_comparison import SettingsComparison, compare_settings
@@ -146,6 +147,43 @@ def evaluate(
         return
     with output() as console:
         show_evaluation(Question(named, chosen, asked, tol, limit), found, console)
+
+
+@app.command(help="What is the best policy? Its value, and a proven bound on the distance to the optimum.")
+def solve(
+    model: Model,
+    gamma: Gamma = None,
+    setting: SettingName = None,
+    tol: Tolerance = 1e-6,
+    threads: Threads = None,
+    limit: Limit = None,
+    explain: Explain = False,
+    json: Json = False,
+    save_policy: Annotated[
+        str | None,
+        typer.Option(
+            "--save", metavar="FILE", show_default=False, help="Write the policy, .npy, as --policy reads it."
+        ),
+    ] = None,
+) -> None:
+    """Answer `rlcore solve`."""
+    if save_policy is not None and not save_policy.endswith(".npy"):
+        raise ArgumentError(f"save: expected a file .npy, got {save_policy!r}")
+    asked = read_setting(gamma, setting)
+    named = read_model(model, error_console())
+    with ProgressBar(error_console()) as progress:
+        found = find_optimum(named.mdp, asked, tol=tol, num_threads=threads, progress=progress, explain=explain)
+    best = NamedPolicy("optimal", "best policy", found.policy)
+    if save_policy is not None:
+        try:
+            np.save(save_policy, found.policy)
+        except OSError as error:
+            raise typer.Exit(fail(f"cannot write {save_policy!r}: {error.strerror}", NOT_WRITTEN)) from None
+    if json:
+        write(as_json.as_text(as_json.solution_document(named, best, asked, found)))
+        return
+    with output() as console:
+        show_solution(Question(named, best, asked, tol, limit), found, console)
 
 
 @app.command(help="Where does a policy go? The visits to every state, with a proven error bound.")

@@ -30,6 +30,9 @@ check
 ``certificate``
     ``status``, ``method``, ``iterations``, ``residual``, ``error_bound``, ``bounds`` (one for each field of the
     answer), ``story`` (a list of lines with --explain, else null).
+solve
+    ``policy``, ``setting``, ``start_value``, ``value``, ``certificate``; in "average" also ``gain``. Over a horizon
+    the policy is a list with one for each step, and values are lists with one item for each time.
 info
     ``transitions``, ``memory_bytes``, ``successors`` (``mean``, ``most``), ``actions`` (``least``, ``most``),
     ``reward`` (``least``, ``most``), ``ending_pairs``, ``start_states`` (how many, or null), ``grid`` (``rows``,
@@ -50,7 +53,7 @@ from rlcore.cli.model_argument import NamedModel
 from rlcore.cli.policy_argument import NamedPolicy
 from rlcore.cli.table_file import Columns, without_infinities
 from rlcore.finite_horizon import FiniteHorizonEvaluation, FiniteHorizonOccupancy
-from rlcore.results import Certificate, Evaluation, FloatArray, Occupancy
+from rlcore.results import Certificate, Evaluation, FloatArray, Occupancy, Solution
 from rlcore.settings import Discounted, FiniteHorizon, Setting
 from rlcore.settings_comparison import SettingsComparison, name_of
 
@@ -70,6 +73,17 @@ def evaluation_document(
         "advantage": _numbers(evaluation.advantage),
         **({} if gain is None else {"gain": gain.tolist()}),
         "certificate": _certificate(evaluation.certificate),
+    }
+
+
+def solution_document(model: NamedModel, policy: NamedPolicy, setting: Setting, solution: Solution) -> Document:
+    """Return the document of ``rlcore solve --json``."""
+    return {
+        **_question("solve", model, policy, setting),
+        "start_value": solution.start_value,
+        "value": _numbers(solution.value),
+        **({} if solution.gain is None else {"gain": solution.gain.tolist()}),
+        "certificate": _certificate(solution.certificate),
     }
 
 

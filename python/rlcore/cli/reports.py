@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from rlcore.cli.tables import (
     facts_table,
     largest,
     settings_table,
+    solution_table,
     value_name,
     value_table,
     visit_table,
@@ -31,7 +33,7 @@ from rlcore.cli.tables import (
 from rlcore.cli.terminal import Glyphs, glyphs_of
 from rlcore.finite_horizon import FiniteHorizonEvaluation, FiniteHorizonOccupancy
 from rlcore.mdp import MDP
-from rlcore.results import Certificate, Evaluation, FloatArray, Occupancy
+from rlcore.results import Certificate, Evaluation, FloatArray, Occupancy, Solution
 from rlcore.settings import Average, Discounted, Episodic, FiniteHorizon, Setting
 from rlcore.settings_comparison import SettingsComparison, name_of
 
@@ -83,6 +85,39 @@ def show_evaluation(question: Question, found: Evaluation | FiniteHorizonEvaluat
         largest = max(largest, float(np.abs(mdp.reward).max()))
     every = f"every {value_name(evaluation)} is within {{}} of the exact one"
     _certified(every, evaluation.certificate, question.tol * largest, console)
+
+
+def show_solution(question: Question, found: Solution, console: Console) -> None:
+    """Print the best that any policy can do, and the policy that does it."""
+    mdp, policy = question.model.mdp, question.policy.array
+    optimum, bounds = _at_start(found), found.certificate.bounds
+    if policy.ndim > len(mdp.pair_shape):  # one for each step
+        policy = policy[0]
+    heading(question, console)
+    _start_value(optimum, console)
+    layout = layout_of(mdp)
+    numbered = layout is not None and optimum.gain is None and _draw_values(layout, mdp, policy, optimum, console)
+    ranked = optimum.value if optimum.gain is None else optimum.gain
+    chosen = extremes(ranked, _rows(question, 0 if numbered else TABLE_ROWS))
+    if chosen.all.size:
+        console.print(solution_table(mdp, policy, optimum, chosen, glyphs_of(console)))
+        console.print()
+    name, field = ("V", "value") if optimum.gain is None else ("gain", "gain")
+    largest = float(np.nanmax(np.abs(ranked), initial=0.0))
+    short = at_most(float(np.max(bounds[f"policy_{field}"])))
+    every = f"every {name} is within {{}} of the best that any policy attains; this one falls short by {short} at most"
+    _certified(every, found.certificate, question.tol * largest, console)
+
+
+def _at_start(found: Solution) -> Evaluation:
+    """Return the best values as those of a policy are held: of time 0, if they depend on the time."""
+    certificate, timed = found.certificate, found.value.ndim > 1
+    if timed:
+        bounds = {field: float(np.ravel(bound)[0]) for field, bound in certificate.bounds.items()}
+        certificate = replace(certificate, error_bound=bounds["value"], bounds=bounds)
+    value = found.value[0] if timed else found.value
+    unknown: Any = None
+    return Evaluation(value, unknown, unknown, found.start_value, certificate, None, None, found.gain)
 
 
 def show_occupancy(question: Question, occupancy: Occupancy | FiniteHorizonOccupancy, console: Console) -> None:

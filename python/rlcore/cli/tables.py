@@ -90,6 +90,22 @@ def value_table(mdp: MDP, policy: FloatArray, evaluation: Evaluation, chosen: Se
     return table
 
 
+def solution_table(mdp: MDP, policy: FloatArray, optimum: Evaluation, chosen: Selection, glyphs: Glyphs) -> Table:
+    """Return a row for each state: the best value, in the long run the best gain, and the action that attains it."""
+    name = "value" if optimum.gain is None else "gain"
+    best = optimum.value if optimum.gain is None else optimum.gain
+    taken, ended = likeliest_pairs(mdp, policy), ended_states(mdp)
+    write = column(np.nan_to_num(best[chosen.all]), optimum.certificate.bounds[name])
+
+    def cells(state: int) -> list[str]:
+        action = "over" if ended[state] else action_name(mdp, taken[state])
+        return [state_name(mdp, state), "-" if np.isnan(best[state]) else write(best[state]), action]
+
+    table = plain_table({"state": "right", "V" if name == "value" else name: "right", "best action": "left"})
+    _fill(table, chosen, cells, glyphs)
+    return table
+
+
 def visit_table(mdp: MDP, occupancy: Occupancy | FiniteHorizonOccupancy, chosen: Selection, glyphs: Glyphs) -> Table:
     """Return a row for each state: its share of the time, its expected visits if they are finite, and a bar."""
     bounds = occupancy.certificate.bounds
