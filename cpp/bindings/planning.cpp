@@ -70,7 +70,7 @@ void bind_planning(py::module_& module) {
         {
           const py::gil_scoped_release no_gil;
           plan = solve_discounted(mdp, discount, {tolerance, num_threads}, monitor);
-          policy = policy_of(mdp, plan.choices);
+          policy = policy_of(mdp, plan.choices, monitor);
         }
         return fields_of(std::move(plan), std::move(policy), mdp);
       },
@@ -87,7 +87,7 @@ void bind_planning(py::module_& module) {
         {
           const py::gil_scoped_release no_gil;
           plan = solve_finite_horizon(mdp, span_of(discounts), {tolerance, num_threads}, monitor);
-          policies = policy_of(mdp, plan.choices);
+          policies = policy_of(mdp, plan.choices, monitor);
         }
         return fields_of(std::move(plan), std::move(policies), mdp, discounts.size());
       },

@@ -369,7 +369,7 @@ class PolicyIteration {
   static constexpr Index kMostPolicies = 200;
 
   linear::Solution evaluate_policy() {
-    const Doubles policy = policy_of(problem_.mdp, choices_);
+    const Doubles policy = policy_of(problem_.mdp, choices_, problem_.monitor);
     const Chain chain(problem_.mdp, policy, {1.0, 1.0});
     const linear::Kernel kernel(chain, problem_.discount);
     linear::Resolvent resolvent(kernel, problem_.team, problem_.monitor);
@@ -539,12 +539,15 @@ Plan solve_discounted(const Mdp& mdp, double discount, const Options& options, M
   return plan_of(problem, record, options.tolerance);
 }
 
-Doubles policy_of(const Mdp& mdp, const Choices& choices) {
-  const std::size_t steps = choices.size() / at(mdp.num_states());
-  Doubles policies(steps * at(mdp.num_pairs()), 0.0);
-  for (std::size_t step = 0; step < steps; ++step) {
-    double* const policy = policies.data() + step * at(mdp.num_pairs());
-    const Index* const taken = choices.data() + step * at(mdp.num_states());
+Doubles policy_of(const Mdp& mdp, const Choices& choices, Monitor& monitor) {
+  const Index steps = std::ssize(choices) / mdp.num_states();
+  Doubles policies;
+  policies.reserve(at(steps * mdp.num_pairs()));
+  for (Index step = 0; step < steps; ++step) {
+    monitor.poll({"writing policies", step});
+    policies.resize(at((step + 1) * mdp.num_pairs()), 0.0);
+    double* const policy = policies.data() + step * mdp.num_pairs();
+    const Index* const taken = choices.data() + step * mdp.num_states();
     for (Index state = 0; state < mdp.num_states(); ++state) policy[taken[state]] = 1.0;
   }
   return policies;

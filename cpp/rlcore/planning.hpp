@@ -32,6 +32,6 @@ struct Plan {
 Plan solve_discounted(const Mdp& mdp, double discount, const Options& options, Monitor& monitor);
 
 /// The policy that takes the chosen pairs, (num_pairs); or one for each step, if pairs were chosen for several.
-Doubles policy_of(const Mdp& mdp, const Choices& choices);
+Doubles policy_of(const Mdp& mdp, const Choices& choices, Monitor& monitor);
 
 }  // namespace rlcore
