@@ -967,6 +967,10 @@ FOUND: list[Case] = [  # by this table, and mended
         "q: expected a number everywhere, got a masked array without 4 of them; fill it, as with .filled(0)",
     ),
     (lambda: rl.Discounted(HUGE), rl.SettingError, "gamma: expected 0 <= gamma < 1, got inf"),
+    (lambda: rl.solve(HALF, 0.9), rl.ArgumentError, "mdp: expected a rlcore.MDP, got ndarray"),  # type: ignore[arg-type]
+    (lambda: rl.solve(M, 1.0), rl.SettingError, "gamma: expected 0 <= gamma < 1, got 1.0"),
+    (lambda: rl.solve(M, "best"), rl.SettingError, f"{SETTING} 'best'"),  # type: ignore[arg-type]
+    (lambda: rl.solve(M, 0.9, tol=NAN), rl.ArgumentError, f"{TOL} nan{BEST}"),
     (lambda: rl.evaluate(M, HALF, HUGE), rl.SettingError, "gamma: expected 0 <= gamma < 1, got inf"),
     (lambda: rl.mixture_policy([NAN], [1.0], 0.5), rl.PolicyError, "p: expected finite numbers, got nan"),
     (
@@ -1207,6 +1211,7 @@ RESULTS = {
     "Enclosure",
     "ImprovementReport",
     "MixtureBound",
+    "Solution",
     "PolicyDivergences",
     "Verdict",
     "Occupancy",
