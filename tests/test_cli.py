@@ -209,6 +209,25 @@ def test_greedy_policy_is_shown_by_its_actions() -> None:
     assert headline_of(grid) == "0.59049000"
 
 
+def test_the_best_policy_is_drawn_saved_and_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "best.npy"
+    solved = printed("solve", FROZEN_LAKE, "--gamma", "0.99", "--save", str(file))
+    assert headline_of(solved) == "0.54202593"
+    assert "│ 0.5420 ← │ 0.4988 ↑ │ 0.4707 ↑ │ 0.4569 ↑ │\n" in solved
+    evaluated = printed("evaluate", FROZEN_LAKE, "--gamma", "0.99", "--policy", str(file))
+    assert headline_of(evaluated) == "0.54202593"
+    in_many_words = printed("solve", "gallery:garnet:S=100:A=4:b=5", "--gamma", "0.9", "--limit", "4", "--explain")
+    assert "  value iteration: " in in_many_words
+
+
+def test_policies_that_cannot_be_saved(tmp_path: Path) -> None:
+    refused = run("solve", "gallery:forest", "--gamma", "0.9", "--save", "best.csv")
+    assert refused.exit_code == 2
+    assert "save: expected a file .npy, got 'best.csv'" in refused.stderr
+    nowhere = run("solve", "gallery:forest", "--gamma", "0.9", "--save", str(tmp_path / "no" / "best.npy"))
+    assert "cannot write" in nowhere.stderr
+
+
 def headline_of(text: str) -> str:
     return re.search(r"^(?:start value|visits in all|gain)  (\S+)", text, re.MULTILINE)[1]  # type: ignore[index]
 
@@ -601,7 +620,7 @@ MODELS = [FROZEN_LAKE, "gym:Taxi-v4", "gallery:gridworld", "gallery:queue:S=30",
 @pytest.mark.parametrize("columns", ["40", "60", "80", "120"])
 @pytest.mark.parametrize("model", MODELS)
 def test_no_line_is_wider_than_the_terminal(model: str, columns: str) -> None:
-    for command in ("evaluate", "occupancy"):
+    for command in ("evaluate", "occupancy", "solve"):
         lines = printed(command, model, "--gamma", "0.9", COLUMNS=columns).splitlines()
         assert max(map(cell_len, lines)) <= int(columns)
         assert all(line == line.rstrip(" ") for line in lines)
@@ -703,6 +722,17 @@ def test_json_evaluation() -> None:
     assert certificate["story"] is None
     for field in CERTIFICATE - {"bounds", "story"}:
         assert certificate[field] == getattr(ev.certificate, field), field
+
+
+def test_json_solution() -> None:
+    document = answer("solve", FROZEN_LAKE, "--gamma", "0.99")
+    assert document.keys() == QUESTION | {"start_value", "value", "certificate"}
+    assert document["policy"]["name"] == "optimal"
+    assert np.shape(document["policy"]["probabilities"]) == (16, 4)
+    assert document["certificate"]["bounds"].keys() == {"value", "policy_value", "start_value"}
+    over_time = answer("solve", "gallery:forest", "--setting", "horizon:3")
+    assert np.shape(over_time["policy"]["probabilities"]) == (3, 3, 2)
+    assert np.shape(over_time["value"]) == (4, 3)
 
 
 def test_json_occupancy() -> None:
