@@ -20,6 +20,10 @@ constexpr double kLogLeastX = -320.0;
 const double kLeastX = std::exp(kLogLeastX);
 constexpr double kLeastGap = 0x1p-400;
 
+/// At prices beyond this, in units of the row, nothing moves that doubles could show.
+constexpr double kLogMostPrice = 500.0;
+const double kMostPrice = std::exp(kLogMostPrice);
+
 /// How near to the level f must come, relative to it and to log(1 + D): what rounding leaves is an eighth of it.
 constexpr double kLevelTolerance = 0x1p-47;
 constexpr double kPriceTolerance = 0x1p-50;
@@ -143,17 +147,19 @@ void KlBall::prepare_far() {
   }
 }
 
+double KlBall::log_top_mass() const { return rest_mass_ < 0.5 ? std::log1p(-rest_mass_) : std::log(top_mass_); }
 /// The odds of the top actions, log(p1 / x) - log(sum p / g): with x + g = g for all others they tell all.
-double KlBall::far_odds(double log_x) const { return std::log(top_mass_) - log_x - std::log(mean_inverse_); }
+double KlBall::far_odds(double log_x) const { return log_top_mass() - log_x - std::log(mean_inverse_); }
+double KlBall::far_log_x(double odds) const { return log_top_mass() - odds - std::log(mean_inverse_); }
 
 KlPoint KlBall::far_point(double odds) const {
   const double log_inverse = std::log(mean_inverse_);
-  const double log_x = std::log(top_mass_) - log_inverse - odds;
+  const double log_x = far_log_x(odds);
   KlPoint point;
   point.odds = odds;
   point.is_far = true;
   // f = sum p log g + p1 log x + log(p1 / x + sum p / g): two forms, in each of which nothing cancels.
-  point.kl = odds > 0.0 ? mean_log_ - rest_mass_ * log_x + std::log(top_mass_) + std::log1p(std::exp(-odds))
+  point.kl = odds > 0.0 ? mean_log_ - rest_mass_ * log_x + log_top_mass() + std::log1p(std::exp(-odds))
                         : mean_log_ + top_mass_ * log_x + log_inverse + std::log1p(std::exp(odds));
   point.kl = std::max(point.kl, 0.0);
   point.log_price = -log_inverse - softplus(odds);
@@ -167,7 +173,7 @@ KlPoint KlBall::far_point(double odds) const {
 /// Beyond the barrier: the action outside the support has got all but e^log_rest, and x stays where it is.
 KlPoint KlBall::beyond(const KlPoint& barrier, double log_rest) const {
   KlPoint point = barrier;
-  point.outside = -std::expm1(log_rest);
+  point.log_rest = log_rest;
   point.kl = barrier.kl - log_rest;
   point.log_price = barrier.log_price + log_rest;
   point.price = std::exp(point.log_price);
@@ -222,7 +228,7 @@ KlPoint KlBall::at_far_level(double level) const {
 }
 
 KlPoint KlBall::at_price(double absolute_log_price, double start) {
-  const double log_price = absolute_log_price - log_unit_;
+  const double log_price = std::min(absolute_log_price - log_unit_, kLogMostPrice);
   const double price = std::exp(log_price);
   if (is_flat_) {  // f = 0 and lambda = x
     KlPoint point;
@@ -251,23 +257,22 @@ double KlBall::x_of_price(double price, double start) const {
   const double least = std::max(price - mean_, top_mass_ * price);  // lambda <= x + m, and lambda <= x / p1
   double x = start > 0.0 && start <= price ? start : least;
   for (int step = 0; step < kMostSteps; ++step) {
-    double first = 0.0, second = 0.0;  // sum p / (x + g), sum p / (x + g)^2
+    double first = 0.0, second = 0.0;  // sum p x / (x + g), sum p x^2 / (x + g)^2
     for (std::size_t k = 0; k < p_.size(); ++k) {
-      const double inverse = 1.0 / (x + g_[k]);
-      const double term = p_[k] * inverse;
+      const double part = x / (x + g_[k]);
+      const double term = p_[k] * part;
       first += term;
-      second += term * inverse;
+      second += term * part;
     }
-    const double lambda = 1.0 / first;
-    const double miss = price - lambda;
+    const double miss = price - x / first;
     if (std::fabs(miss) <= kPriceTolerance * price) break;
-    double next;
+    double next = 0.0;
     if (price > mean_) {
-      next = std::max(x + miss * first * first / second, least);
+      next = std::max(x + miss * (first * first / second), least);
     } else {
-      const double pole = second * x * x;  // the model sum p / (x + g) = pole / x + rest
-      const double rest = first - second * x;
-      next = rest * price < 1.0 ? std::min(pole * price / (1.0 - rest * price), price) : price;
+      // The model sum p / (x + g) = pole / x + rest, here with the pole at second.
+      const double rest = (first - second) / x * price;
+      next = rest < 1.0 ? std::min(second * price / (1.0 - rest), price) : price;
     }
     if (std::fabs(next - x) <= kUnitRoundoff * x) break;
     x = next;
@@ -279,7 +284,6 @@ double KlBall::x_of_price(double price, double start) const {
 
 void KlBall::write(const KlPoint& point, Vector q) const {
   std::fill(q.begin(), q.end(), 0.0);
-  const double rest = 1.0 - point.outside;
   double sum = 0.0;
   if (point.is_far) {
     const double top = sigmoid(point.odds) / top_mass_;
@@ -296,10 +300,10 @@ void KlBall::write(const KlPoint& point, Vector q) const {
       sum += weight;
     }
   }
-  const double scale = rest / sum;
+  const double scale = std::exp(point.log_rest) / sum;
   // Where p is positive q must be, or KL would be infinite: the least positive number makes it finite, and less than f.
   for (const Index a : action_) q[at(a)] = std::max(q[at(a)] * scale, kLeastPositive);
-  if (point.outside > 0.0) q[at(outside_action_)] = point.outside;
+  if (point.log_rest < 0.0) q[at(outside_action_)] = -std::expm1(point.log_rest);
 }
 
 void KlBall::write_greedy(Vector q) const {
@@ -311,10 +315,10 @@ void KlBall::write_greedy(Vector q) const {
 
 double KlBall::dual_bound(const KlPoint& point, double price) const {
   // For any lambda > 0 and nu = top + x not below any A: max_q sum (q - p) A - lambda KL(p || q) is at most
-  // lambda sum p phi(e), e = (x - lambda + g) / lambda.
-  const double lambda = price / unit_;
-  const double x = point.x;
-  if (point.is_far || !(lambda > kLeastX)) return greedy_bound();
+  // lambda sum p phi(e), 1 + e = (x + g) / lambda.
+  const double lambda = std::min(price / unit_, kMostPrice);  // less only makes the bound larger
+  if (!(lambda > kLeastX)) return greedy_bound();
+  const double x = point.x;  // 0 where it stands for a number that is too small
   const double y = x - lambda;
   double sum = 0.0, error = 0.0;
   for (std::size_t k = 0; k < p_.size(); ++k) {
@@ -322,6 +326,12 @@ double KlBall::dual_bound(const KlPoint& point, double price) const {
     const double ratio = (x + g_[k]) / lambda;
     const double e = t / lambda;
     const double size = std::fabs(e);
+    if (ratio == 0.0) {
+      const double log_ratio = far_log_x(point.odds) - std::log(lambda);
+      sum += p_[k] * lambda * (-1.0 - log_ratio);
+      error += p_[k] * lambda * (8.0 + std::fabs(log_ratio));
+      continue;
+    }
     sum += p_[k] * (ratio > 2.0 ? t - lambda * std::log(ratio) : lambda * phi(e, ratio));
     error += p_[k] * size / ratio * std::fabs(y);
     if (size > 0.25) error += 4.0 * p_[k] * lambda * (1.0 + size + size / ratio);

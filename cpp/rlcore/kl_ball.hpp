@@ -14,6 +14,7 @@
 // there, the action gets r, and the rest is scaled by 1 - r.
 #pragma once
 
+#include <cmath>
 #include <vector>
 
 #include "rlcore/storage.hpp"
@@ -26,7 +27,7 @@ struct KlPoint {
   double x = 0.0;
   double odds = 0.0;         // of the top actions, as a logarithm: it stands for an x that is too small for a double
   bool is_far = false;       // whether it does
-  double outside = 0.0;      // r
+  double log_rest = 0.0;     // log(1 - r)
   double kl = 0.0;           // KL(p || q)
   double price = 0.0;        // (1 - r) lambda
   double log_price = 0.0;    // prices may be too small for a double
@@ -44,8 +45,9 @@ class KlBall {
   /// Whether some action is better than p by more than the tie; rows where none is stay as they are.
   bool moves() const { return moves_; }
 
-  /// The variance of A under p, and x0 > 0 if an action outside the support of p is better than all in it, else 0.
-  double variance() const { return variance_ * unit_ * unit_; }
+  /// The standard deviation of A under p, and x0 > 0 if an action outside the support of p is better than all in it,
+  /// else 0.
+  double deviation() const { return std::sqrt(variance_) * unit_; }
   double outside_lead() const { return has_outside_ ? barrier_ * unit_ : 0.0; }
 
   /// The best point with KL(p || q) <= level, 0 < level < inf; x may start anywhere near it, or at 0 for no idea.
@@ -84,7 +86,9 @@ class KlBall {
   KlPoint near_point(double x) const;
   KlPoint far_point(double odds) const;
   void prepare_far();
+  double log_top_mass() const;
   double far_odds(double log_x) const;
+  double far_log_x(double odds) const;
   KlPoint at_far_level(double level) const;
   double x_of_price(double price, double start) const;
   KlPoint beyond(const KlPoint& barrier, double log_rest) const;

@@ -59,7 +59,7 @@ struct Response {
 
 /// What a first look at the states tells.
 struct Survey {
-  Sum spread;  // of w Var A, or of w times its root
+  Sum spread;  // of w times the standard deviation of A
   Sum lead;    // of w x0 where A is the same on the support
   double most_lead = 0.0;
   bool any_moves = false;
@@ -75,7 +75,7 @@ struct Survey {
 
 /// What the step comes to.
 struct Account {
-  Sum scale;  // of the magnitudes in the gap
+  Sum scale;   // of the magnitudes in the gap
   Sum gap;     // of w (dual bound - Abar)
   Sum kl;      // of w KL of the policy as it is stored, rounded up
   Sum shares;  // of the multipliers
@@ -124,14 +124,25 @@ class Stepper {
   }
 
   TrustRegionStep take() { return std::move(step_); }
-  TrustRegionStep& step() { return step_; }
 
-  /// Nothing changes: nothing else is allowed, or everything else costs more than it gains. Rows that would move have
-  /// the multiplier inf.
+  /// Nothing changes, for nothing else is allowed. To rows that would move KL is worth any price.
   void stay() {
-    over_states<Account>([&](KlBall& ball, const StateRow& row, Account&) {
+    const Survey survey = over_states<Survey>([&](KlBall& ball, const StateRow& row, Survey& sums) {
       ball.read(row.p, row.advantage, old_.tie);
-      if (ball.moves()) step_.multiplier[at(row.state)] = kInfinity;
+      if (!ball.moves()) return;
+      sums.any_moves = true;
+      step_.multiplier[at(row.state)] = kInfinity;
+    });
+    step_.price = survey.any_moves ? kInfinity : 0.0;
+  }
+
+  /// Nothing changes, for everything else costs more than it gains. The first little KL is worth any price where A has
+  /// a spread, and x0 elsewhere.
+  void stay_at_any_price() {
+    over_states<Survey>([&](KlBall& ball, const StateRow& row, Survey&) {
+      ball.read(row.p, row.advantage, old_.tie);
+      if (!ball.moves()) return;
+      step_.multiplier[at(row.state)] = ball.deviation() > 0.0 ? kInfinity : row.weight * ball.outside_lead();
     });
   }
 
@@ -149,17 +160,15 @@ class Stepper {
 
   /// Every state by itself, to KL = radius.
   void to_radius(double radius) {
-    const double error = kl_error(old_.mdp.max_num_actions());
-    // So far below the radius that the row as it is stored mostly stays within it: rounding moves KL by about 2 TV ulp.
-    const double level = radius * (1.0 - std::min(0.5, 0x1p-45 + error + 8.0 * kUnitRoundoff / std::sqrt(radius)));
+    const double level = radius * (1.0 - slack_of(radius));
     const Account account = over_states<Account>([&](KlBall& ball, const StateRow& row, Account& sums) {
       ball.read(row.p, row.advantage, old_.tie);
       if (!ball.moves() || !(level > 0.0)) return keep(ball, row, sums);
       const KlPoint point = ball.at_level(level, 0.0);
       ball.write(point, row.q);
       Stored stored = measured(row);
-      for (double most = 1.0; stored.kl > radius; most *= 0.5) {
-        retreat(row, std::min(radius / stored.kl, most));
+      for (double more = slack_of(radius); stored.kl > radius; more *= 2.0) {
+        retreat(row, std::max(radius / stored.kl - more, 0.0));
         stored = measured(row);
       }
       const double price = ball.price(point);
@@ -172,10 +181,10 @@ class Stepper {
 
   /// One price for all states, at which the mean of KL is the radius.
   void to_mean(double share, double radius) {
-    const Survey survey = look_around([](double weight, double variance) { return weight * variance; });
+    const Survey survey = look_around();
     if (!survey.any_moves) return to_price(share, radius, -kInfinity);
-    const double aim = radius * (1.0 - kSharedTolerance);
-    const double guess = 0.5 * (std::log(share * survey.spread.total()) - std::log(2.0 * radius));
+    const double aim = radius * (1.0 - kSharedTolerance - slack_of(radius));
+    const double guess = std::log(share * survey.spread.total()) - 0.5 * std::log(2.0 * radius);
     const double start = std::isfinite(guess) ? guess : std::log(survey.most_lead) - 1.0;
     const double log_price = decreasing_root(start, -kInfinity, [&](double candidate) {
       const Response found = kl_at_price(share, candidate);
@@ -189,7 +198,7 @@ class Stepper {
 
   /// One level for all states, at which the prices that they would pay for more sum to the coefficient.
   void to_penalty(double coefficient) {
-    const Survey survey = look_around([](double weight, double variance) { return weight * std::sqrt(variance); });
+    const Survey survey = look_around();
     if (!survey.any_spread && survey.lead.total() <= coefficient * (1.0 - kSharedTolerance)) {
       return to_common_level(coefficient, 0.0);
     }
@@ -247,20 +256,18 @@ class Stepper {
     return all;
   }
 
-  template <class Spread>
-  Survey look_around(Spread&& spread) {
+  Survey look_around() {
     return over_states<Survey>([&](KlBall& ball, const StateRow& row, Survey& sums) {
       ball.read(row.p, row.advantage, old_.tie);
       if (!ball.moves()) return;
       sums.any_moves = true;
-      const double lead = ball.outside_lead();
-      if (ball.variance() > 0.0) {
+      sums.most_lead = std::max(sums.most_lead, ball.outside_lead());
+      if (ball.deviation() > 0.0) {
         sums.any_spread = true;
-        sums.spread.add(spread(row.weight, ball.variance()));
+        sums.spread.add(row.weight * ball.deviation());
       } else {
-        sums.lead.add(row.weight * lead);
+        sums.lead.add(row.weight * ball.outside_lead());
       }
-      sums.most_lead = std::max(sums.most_lead, lead);
     });
   }
 
@@ -284,7 +291,7 @@ class Stepper {
       ball.read(row.p, row.advantage, old_.tie);
       if (!ball.moves()) return;
       const KlPoint point = ball.at_level(level, start_[at(row.state)]);
-      start_[at(row.state)] = point.outside > 0.0 ? 0.0 : point.x;
+      start_[at(row.state)] = point.x;
       const double price = row.weight * std::exp(ball.log_price(point) - log_coefficient);
       sums.value.add(price);
       sums.fall.add(price * point.price_slope / -point.kl_slope);
@@ -293,13 +300,19 @@ class Stepper {
 
   // ---- the last pass ----
 
+  /// How far below the radius, relative to it, to aim, so that a row as it is stored mostly stays within it: rounding
+  /// moves KL by about 2 TV ulp, and what is proven of it is a little more.
+  double slack_of(double radius) const {
+    return std::min(0.25, 0x1p-45 + kl_error(old_.mdp.max_num_actions()) + 8.0 * kUnitRoundoff / std::sqrt(radius));
+  }
+
   /// All states at one price. If rounding has taken the mean of KL beyond the radius, all rows go back a little: KL is
   /// convex along the way.
   void to_price(double share, double radius, double log_price) {
     const double price = std::exp(log_price);
     double part = 1.0;
     Account account;
-    for (double most = 1.0;; most *= 0.5) {
+    for (double more = slack_of(radius);; more *= 2.0) {
       account = over_states<Account>([&](KlBall& ball, const StateRow& row, Account& sums) {
         ball.read(row.p, row.advantage, old_.tie);
         if (!ball.moves()) return keep(ball, row, sums);
@@ -311,7 +324,7 @@ class Stepper {
       });
       const double kl = share * account.kl.total() * (1.0 + 4.0 * kUnitRoundoff);
       if (kl <= radius) break;
-      part *= std::min(radius / kl, most) * (1.0 - 0x1p-50);
+      part *= std::max(radius / kl - more, 0.0);
     }
     step_.price = price;
     close(account, price * radius / share);
@@ -430,7 +443,6 @@ TrustRegionStep mean_kl_step(const OldPolicy& old, double share, double radius, 
   Stepper stepper(old, team, monitor);
   if (radius == 0.0) {
     stepper.stay();
-    stepper.step().price = kInfinity;
   } else if (radius == kInfinity) {
     stepper.be_greedy();
   } else {
@@ -442,7 +454,7 @@ TrustRegionStep mean_kl_step(const OldPolicy& old, double share, double radius, 
 TrustRegionStep kl_penalty_step(const OldPolicy& old, double coefficient, Team& team, Monitor& monitor) {
   Stepper stepper(old, team, monitor);
   if (coefficient == kInfinity) {
-    stepper.stay();
+    stepper.stay_at_any_price();
   } else if (coefficient == 0.0) {
     stepper.be_greedy();
   } else {

@@ -272,11 +272,11 @@ def trust_region_step(
     >>> mdp = rl.gallery.forest().with_initial([1, 0, 0])
     >>> step = rl.trust_region_step(mdp, rl.uniform_policy(mdp), 0.9, rl.MaxKL(0.01))
     >>> step.policy.round(4)
-    array([[0.5702, 0.4298],
-           [0.5702, 0.4298],
-           [0.5702, 0.4298]])
+    array([[0.5704, 0.4296],
+           [0.5704, 0.4296],
+           [0.5704, 0.4296]])
     >>> round(step.eta, 4), round(step.eta + step.surrogate_gain, 4), round(step.eta_new, 4)
-    (0.0, 0.0, 0.0)
+    (6.1256, 7.6259, 7.7713)
     >>> step.dual_gap < 1e-9
     True
     """
