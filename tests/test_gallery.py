@@ -24,6 +24,7 @@ from rlcore.reference.linear import solve, transpose
 LAKE = [(1, 1), (1, 3), (2, 3), (3, 0)]
 
 MODELS: dict[str, Callable[[], rl.MDP]] = {
+    "blind_shuttle": rl.gallery.blind_shuttle,
     "chain": rl.gallery.chain,
     "chain(2)": lambda: rl.gallery.chain(2, slip=0.0),
     "drunkards_walk": rl.gallery.drunkards_walk,
@@ -537,6 +538,22 @@ def test_short_corridor_is_switched_in_the_middle() -> None:
         np.testing.assert_array_equal(rows(mdp)[state, action], expected[:goal])
         assert mdp.termination[state, action] == expected[goal]
         assert mdp.reward[state, action] == -1.0
+
+
+def test_blind_shuttle_pays_for_crossing() -> None:
+    mdp = rl.gallery.blind_shuttle()
+    for end, action in itertools.product(range(2), range(2)):
+        np.testing.assert_array_equal(rows(mdp)[end, action], np.eye(2)[action])
+        assert mdp.reward[end, action] == float(action != end)
+    np.testing.assert_array_equal(mdp.initial, [1.0, 0.0])
+
+
+@pytest.mark.parametrize("gamma", [Fraction(0), Fraction(1, 2), Fraction(19, 20)])
+@pytest.mark.parametrize("p", [Fraction(0), Fraction(1, 3), Fraction(1, 2), Fraction(1)])
+def test_blind_shuttle_has_a_parabola_of_returns(gamma: Fraction, p: Fraction) -> None:
+    words = (f"Discounted({gamma})", f"right with probability {p}", "start_value")
+    exact = Exact("blind_shuttle", rl.gallery.KnownAnswer(*words, Fraction(0), ""))
+    assert exact.answer("start_value") == p * (1 + gamma - 2 * gamma * p) / (1 - gamma)
 
 
 def test_river_swim_is_that_of_the_paper() -> None:

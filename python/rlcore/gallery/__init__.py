@@ -5,6 +5,7 @@ made from a seed. What is known of a model exactly, from a book, a paper or a sh
 """
 
 from rlcore.gallery.chains import (
+    blind_shuttle,
     chain,
     drunkards_walk,
     lazy_cycle,
@@ -23,6 +24,7 @@ from rlcore.gallery.random_models import garnet, layered, nearly_decomposable
 
 __all__ = [
     "KnownAnswer",
+    "blind_shuttle",
     "chain",
     "drunkards_walk",
     "forest",

@@ -367,6 +367,45 @@ def short_corridor() -> MDP:
     )
 
 
+def blind_shuttle() -> MDP:
+    """Return a shuttle between two ends that pays for crossing, for policies that cannot see at which end they are.
+
+    Two states, and the actions "left" and "right". To go to the other end pays 1; to go where one is already pays 0.
+    A policy that sees its end crosses every time. One that goes right with the same probability p at both ends misses
+    half of its crossings, and so much that the best p is hardly to be found by steps.
+
+    Returns
+    -------
+    MDP
+        2 states, "left end" and "right end"; the actions "left" and "right"; starts at the left end.
+
+    Notes
+    -----
+    Made for theory 7.4. With the same p at both ends the return is p (1 + gamma - 2 gamma p) / (1 - gamma), which is
+    best at p = (1 + gamma) / (4 gamma). At p = 1/2 + x it is that of the uniform policy and x - 2 gamma x^2 /
+    (1 - gamma), while the surrogate promises x for every x: a step of a given length is an improvement only where it is
+    short. The features of such policies are ``mdp.pair_action[:, None]``: the log-odds of "right" is the one parameter.
+
+    Examples
+    --------
+    >>> import rlcore as rl
+    >>> mdp = rl.gallery.blind_shuttle()
+    >>> x = 0.07                                                # KL = 0.0099 in both states
+    >>> report = rl.check_improvement(mdp, rl.uniform_policy(mdp), [[0.5 - x, 0.5 + x]] * 2, 0.95)
+    >>> round(report.surrogate - report.eta, 6), round(report.eta_new - report.eta, 6)
+    (0.07, -0.1162)
+    """
+    pairs, successor = np.arange(4), np.array([0, 1, 0, 1])
+    return MDP(
+        summed(pairs, successor, np.ones(4), shape=(4, 2)),
+        [0.0, 1.0, 1.0, 0.0],
+        pair_start=[0, 2, 4],
+        initial=surely(0, 2),
+        state_labels=("left end", "right end"),
+        action_labels=("left", "right"),
+    )
+
+
 def wrong_way(margin: float = 1 / 16) -> MDP:
     """Return a model in which the practical gradient points the wrong way (theory 4.5).
 

@@ -222,6 +222,27 @@ NEARLY_DECOMPOSABLE = (
     ),
 )
 
+BLIND_SHUTTLE = (
+    KnownAnswer(
+        "Discounted(19/20)", "optimal", "value", _fractions("20 20"), "1 / (1 - gamma): every step is a crossing"
+    ),
+    KnownAnswer("Discounted(19/20)", "uniform", "value", _fractions("10 10"), "every other step is a crossing"),
+    KnownAnswer(
+        "Discounted(19/20)",
+        "right with probability 39/76",
+        "start_value",
+        Fraction(1521, 152),
+        "the best p that is the same at both ends: p (1 + gamma - 2 gamma p) / (1 - gamma) at (1 + gamma) / (4 gamma)",
+    ),
+    KnownAnswer(
+        "Discounted(19/20)",
+        "right with probability 57/100",
+        "start_value",
+        Fraction(49419, 5000),
+        "below that of the uniform policy, though the surrogate promises 7/100 more",
+    ),
+)
+
 SHORT_CORRIDOR = (
     KnownAnswer(
         "Episodic()", "uniform", "visits", _fractions("6 4 2"), "their sum is 12 = 2 (2 - p) / (p (1 - p)) at p = 1/2"
@@ -358,6 +379,7 @@ WRONG_WAY = (
 
 known_answers: Mapping[str, tuple[KnownAnswer, ...]] = MappingProxyType(
     {
+        "blind_shuttle": BLIND_SHUTTLE,
         "chain": CHAIN,
         "drunkards_walk": DRUNKARDS_WALK,
         "forest": FOREST,
