@@ -126,7 +126,26 @@ def check_improvement(
     as_num_threads(num_threads)
     wanted = _wanted(bounds, found_setting, new_return)
     base = comparison_base(mdp, old, found_setting, tolerance, num_threads, progress)
-    plan = _Plan(base, wanted, new_return, tolerance)
+    return _compared_with(base, candidates, _Plan(base, wanted, new_return, tolerance))
+
+
+def compared_with(
+    base: ComparisonBase,
+    candidates: ArrayLike,
+    *,
+    bounds: str | Iterable[str] = "cheap",
+    new_return: NewReturn = "exact",
+    tol: float = 1e-9,
+) -> ImprovementReport:
+    """Do what `check_improvement` does for a base policy that has been evaluated already."""
+    wanted = _wanted(bounds, base.setting, new_return)
+    return _compared_with(base, candidates, _Plan(base, wanted, new_return, tol))
+
+
+def _compared_with(
+    base: ComparisonBase, candidates: ArrayLike | Iterable[ArrayLike] | PolicyChanges, plan: _Plan
+) -> ImprovementReport:
+    mdp = base.mdp
     chunks, batched = chunks_of(mdp, candidates, plan.needs_whole_policies)
     if base.undefined_pairs.any():
         chunks = _one_by_one(base, chunks)

@@ -11,6 +11,7 @@ from rlcore.arguments import as_single
 from rlcore.enclosure import ULP, Enclosure
 from rlcore.errors import ArgumentError, PolicyError
 from rlcore.improvement import check_improvement
+from rlcore.improvement_report import ImprovementReport
 from rlcore.mdp import MDP, as_mdp
 from rlcore.settings import Discounted, as_setting
 
@@ -88,16 +89,20 @@ def mixture_bound(
     mdp = as_mdp(mdp)
     found_setting = as_setting(setting, "mixture_bound", Discounted)
     assert isinstance(found_setting, Discounted)
-    gamma = found_setting.gamma
     old = as_single(policy, mdp.pair_shape, "policy", PolicyError)
     new = as_single(candidate, mdp.pair_shape, "candidate", PolicyError)
     if step is not None and not (isinstance(step, int | float) and 0.0 <= step <= 1.0):
         raise ArgumentError(f"step: expected a number in [0, 1], or None for the best step, got {step!r}")
     report = check_improvement(mdp, old, new, found_setting, bounds=[], new_return="skip")
-    bounds = report.certificate.bounds
+    return mixture_of(report, found_setting, None if step is None else float(step))
+
+
+def mixture_of(report: ImprovementReport, setting: Discounted, step: float | None = None) -> MixtureBound:
+    """Bound what a mixture gains, from a report on the whole candidate."""
+    gamma = setting.gamma
     d_abar = _scaled(report.expected_gain, 1.0 - gamma)
-    epsilon_bar = abs(Enclosure.around(report.epsilon_bar, bounds["epsilon_bar"]))
-    best = _best_step(d_abar.value, epsilon_bar.value, gamma) if step is None else float(step)
+    epsilon_bar = abs(Enclosure.around(report.epsilon_bar, report.certificate.bounds["epsilon_bar"]))
+    best = _best_step(d_abar.value, epsilon_bar.value, gamma) if step is None else step
     return MixtureBound(best, _guaranteed(best, d_abar, epsilon_bar, gamma), d_abar, epsilon_bar)
 
 
