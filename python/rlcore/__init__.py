@@ -6,7 +6,9 @@ from rlcore import gallery, plot
 from rlcore.audit import Audit, audit
 from rlcore.candidates import PolicyChanges
 from rlcore.chain_structure import ChainStructure, chain_structure
+from rlcore.checked_step import CheckedStep
 from rlcore.compatible_critic import CompatibleCritic, compatible_critic
+from rlcore.conservative import Conservative
 from rlcore.convergence_bounds import direct_parameter_bound, npg_bound, simulation_bound
 from rlcore.coupling import Coupling, PolicyCoupling, coupling, policy_coupling
 from rlcore.death_mdp import death_mdp
@@ -29,8 +31,10 @@ from rlcore.families import Direct, LinearSoftmax, Scores, TabularSoftmax
 from rlcore.finite_horizon import FiniteHorizonEvaluation, FiniteHorizonOccupancy
 from rlcore.gradient import PolicyGradient, policy_gradient
 from rlcore.gradient_estimation import EstimateHistory, GradientEstimate, estimate_gradient
+from rlcore.improve import improve
 from rlcore.improvement import check_improvement
 from rlcore.improvement_report import BoundReport, ImprovementReport
+from rlcore.improvement_run import ImprovementHistory, ImprovementRun, ImprovementStep
 from rlcore.io.file import load, save, validate
 from rlcore.io.gymnasium import from_gymnasium
 from rlcore.lemmas import Lemmas, Statement, lemmas
@@ -38,6 +42,7 @@ from rlcore.long_run import deviation_rows, episode_length, first_passage_times,
 from rlcore.mdp import MDP
 from rlcore.mixture_bound import MixtureBound, mixture_bound
 from rlcore.natural_gradient import fisher_matrix, fisher_vector_product, natural_gradient
+from rlcore.natural_step import NaturalGradient
 from rlcore.occupancy import occupancy, state_distribution, successor_representation
 from rlcore.planning import solve
 from rlcore.policy import (
@@ -56,12 +61,14 @@ from rlcore.settings import Average, Discounted, Episodic, FiniteHorizon
 from rlcore.settings_comparison import SettingsComparison, compare_settings
 from rlcore.simulation import Trajectories, simulate
 from rlcore.statements import AuditRow
+from rlcore.trpo import TRPO
 from rlcore.trust_region import TrustRegionStep, trust_region_step
 
 __version__ = _version("rlcore")
 
 __all__ = [
     "MDP",
+    "TRPO",
     "ArgumentError",
     "Audit",
     "AuditRow",
@@ -70,7 +77,9 @@ __all__ = [
     "Certificate",
     "CertifiedArray",
     "ChainStructure",
+    "CheckedStep",
     "CompatibleCritic",
+    "Conservative",
     "ConvergenceError",
     "Coupling",
     "Direct",
@@ -84,7 +93,10 @@ __all__ = [
     "FiniteHorizonOccupancy",
     "GradientEstimate",
     "ImproperPolicyError",
+    "ImprovementHistory",
     "ImprovementReport",
+    "ImprovementRun",
+    "ImprovementStep",
     "InputError",
     "KLPenalty",
     "Lemmas",
@@ -94,6 +106,7 @@ __all__ = [
     "MissingPackageError",
     "MixtureBound",
     "ModelError",
+    "NaturalGradient",
     "Occupancy",
     "PolicyChanges",
     "PolicyCoupling",
@@ -133,6 +146,7 @@ __all__ = [
     "from_gymnasium",
     "gallery",
     "greedy_policy",
+    "improve",
     "kemeny_constant",
     "lemmas",
     "load",

@@ -99,6 +99,14 @@ def as_tolerance(tol: float) -> float:
     return float(tol)
 
 
+def as_positive(x: float, argument: str) -> float:
+    """Check a finite number above 0."""
+    is_number = isinstance(x, float | int | np.floating | np.integer) and not isinstance(x, bool)
+    if not (is_number and 0.0 < x < np.inf):
+        raise ArgumentError(f"{argument}: expected a finite number above 0, got {x!r}")
+    return float(x)
+
+
 def as_num_threads(num_threads: int | None) -> int:
     """Check a number of threads; None means one per core, which the core calls 0."""
     if num_threads is None:

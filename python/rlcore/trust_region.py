@@ -16,6 +16,7 @@ from rlcore.comparison_base import SHARPER, ComparisonBase, comparison_base_of, 
 from rlcore.enclosure import ULP, Enclosure
 from rlcore.errors import ArgumentError, PolicyError
 from rlcore.evaluation import evaluate
+from rlcore.families import Family
 from rlcore.mdp import MDP, as_mdp
 from rlcore.measures import Compared, compared
 from rlcore.results import Certificate, Evaluation, FloatArray, Occupancy, Progress
@@ -92,12 +93,15 @@ class StepBase:
         Where they are from.
     tol
         The relative error asked for.
+    family
+        What the policy belongs to, for regions that step to its members alone; or None.
     """
 
     known: ComparisonBase
     evaluation: Evaluation
     occupancy: Occupancy
     tol: float
+    family: Family | None = None
 
     @property
     def mdp(self) -> MDP:
@@ -202,7 +206,7 @@ class StepBase:
 
 def trust_region_step(
     mdp: MDP,
-    policy: ArrayLike,
+    policy: ArrayLike | Family,
     setting: Setting | float,
     region: Region,
     *,
@@ -223,11 +227,13 @@ def trust_region_step(
     mdp
         The model, with a start distribution (in `Average` without one too).
     policy
-        pi(a|s), the old policy, of shape ``mdp.pair_shape``.
+        pi(a|s), the old policy, of shape ``mdp.pair_shape``; for `NaturalGradient` and `TRPO` also a family of policies
+        at its old parameters.
     setting
         ``Discounted(gamma)``, or just gamma; ``Episodic()``; or ``Average()``, where every return is a gain.
     region
-        ``MaxKL(delta)``, ``MeanKL(delta)`` or ``KLPenalty(coefficient)``.
+        ``MaxKL(delta)``, ``MeanKL(delta)`` or ``KLPenalty(coefficient)``; ``Conservative()``, ``NaturalGradient(step)``
+        or ``TRPO(delta)``.
     tol
         The relative error asked for of V and of the visits; both are found a thousand times more precisely if that can
         be had.
@@ -283,18 +289,36 @@ def trust_region_step(
     mdp = as_mdp(mdp)
     found_setting = as_setting(setting, "trust_region_step", Discounted, Episodic, Average)
     assert isinstance(found_setting, Discounted | Episodic | Average)
-    old = as_single(policy, mdp.pair_shape, "policy", PolicyError).reshape(-1)
-    if not hasattr(region, "_step") or isinstance(region, type):
-        raise ArgumentError(
-            "region: expected a region such as rlcore.MaxKL(delta), rlcore.MeanKL(delta) or rlcore.KLPenalty(), "
-            f"got {region!r}"
-        )
+    old, family = policy_and_family(mdp, policy, as_region(region))
     tolerance = as_tolerance(tol)
     as_num_threads(num_threads)
     _check_known(mdp, evaluation, occupancy)
     ev, visits = solved_base(mdp, old, found_setting, tolerance, num_threads, progress, evaluation, occupancy)
     known = comparison_base_of(mdp, old, found_setting, ev, visits, num_threads, progress)
-    return region._step(StepBase(known, ev, visits, tolerance))
+    return region._step(StepBase(known, ev, visits, tolerance, family))
+
+
+def as_region(region: Any) -> Region:
+    """Check a region."""
+    if not hasattr(region, "_step") or isinstance(region, type):
+        raise ArgumentError(
+            "region: expected a region such as rlcore.MaxKL(delta), rlcore.MeanKL(delta) or rlcore.KLPenalty(), "
+            f"got {region!r}"
+        )
+    found: Region = region
+    return found
+
+
+def policy_and_family(mdp: MDP, policy: ArrayLike | Family, region: Region) -> tuple[FloatArray, Family | None]:
+    """Return the old policy as a vector over pairs, and the family that it belongs to, if any."""
+    if not isinstance(policy, Family):
+        return as_single(policy, mdp.pair_shape, "policy", PolicyError).reshape(-1), None
+    if not getattr(region, "takes_families", False):
+        raise ArgumentError(
+            f"policy: {region!r} steps to any policy, not to those of a family alone; pass family.on(mdp).policy, or "
+            "take rlcore.NaturalGradient(step) or rlcore.TRPO(delta)"
+        )
+    return policy.on(mdp).policy, policy
 
 
 def _check_known(mdp: MDP, evaluation: Evaluation | None, occupancy: Occupancy | None) -> None:

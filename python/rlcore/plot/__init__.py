@@ -1,4 +1,4 @@
-"""Pictures of values, policies, occupancies, distributions, chains, convergence, settings and improvements.
+"""Pictures of values, policies, occupancies, distributions, chains, convergence, settings, improvements and their runs.
 
 Every function draws into the Matplotlib axes ``ax``, or into those of a new figure, and returns them. Matplotlib is an
 optional package, ``pip install 'rlcore[plot]'``, and is imported when the first picture is drawn.
@@ -9,6 +9,7 @@ from rlcore.plot.history import convergence
 from rlcore.plot.improvements import bounds, improvement
 from rlcore.plot.limits import objectives, settings
 from rlcore.plot.policies import policy
+from rlcore.plot.runs import improvement_runs
 from rlcore.plot.states import occupancy, state_distribution, value
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "chain",
     "convergence",
     "improvement",
+    "improvement_runs",
     "objectives",
     "occupancy",
     "policy",

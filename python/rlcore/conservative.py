@@ -1,0 +1,65 @@
+"""The conservative step: as far towards the greedy policy as the mixture bound likes best (theory 5.8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rlcore.checked_step import CheckedStep, checked_step
+from rlcore.comparison_base import ComparisonBase
+from rlcore.improvement import compared_with
+from rlcore.mixture_bound import mixture_of
+from rlcore.results import FloatArray
+from rlcore.settings import as_discounted
+from rlcore.trust_region import StepBase
+
+
+@dataclass(frozen=True, slots=True)
+class Conservative:
+    """The mixtures ``(1 - a) pi + a pi'`` of a policy with the greedy one (theory 5.8).
+
+    a is the one for which the mixture bound guarantees most, so the return never falls. A state in which the policy is
+    greedy already keeps its row. In `Discounted` alone.
+
+    Notes
+    -----
+    Theory 5.8 and 7.4; Kakade & Langford 2002, section 4.
+
+    Examples
+    --------
+    >>> import rlcore as rl
+    >>> mdp = rl.gallery.forest()
+    >>> step = rl.trust_region_step(mdp, rl.uniform_policy(mdp), 0.9, rl.Conservative())
+    >>> round(step.length, 4), step.improves
+    (0.0153, <Verdict.HOLDS: 'HOLDS'>)
+    """
+
+    def _step(self, base: StepBase) -> CheckedStep:
+        setting = as_discounted(base.known.setting, "Conservative")
+        target = greedy_where_better(base.known)
+        whole = compared_with(base.known, target, bounds=[], new_return="skip")
+        share = mixture_of(whole, setting).step
+        return checked_step(base, mixed(base.known, target, share), self, length=share)
+
+
+def greedy_where_better(base: ComparisonBase) -> FloatArray:
+    """Return the greedy policy, but the policy itself in states where it is as good up to the errors of A."""
+    mdp, advantage = base.mdp, base.advantage
+    first, actions = mdp.pair_start[:-1], np.diff(mdp.pair_start)
+    tolerance = 2.0 * base.advantage_error
+    best = np.maximum.reduceat(advantage, first)
+    good = np.flatnonzero(advantage >= np.repeat(best - tolerance, actions))
+    _, lowest = np.unique(mdp.pair_state[good], return_index=True)
+    greedy = np.zeros(mdp.num_pairs)
+    greedy[good[lowest]] = 1.0
+    better = best > tolerance  # the mean of the policy's own advantages is 0
+    return np.where(np.repeat(better, actions), greedy, base.policy)
+
+
+def mixed(base: ComparisonBase, target: FloatArray, share: float) -> FloatArray:
+    """Return (1 - a) pi + a pi'; rows sum to 1 however often this is done."""
+    mdp = base.mdp
+    mixture = (1.0 - share) * base.policy + share * target
+    sums = np.repeat(np.add.reduceat(mixture, mdp.pair_start[:-1]), np.diff(mdp.pair_start))
+    return np.where(target == base.policy, base.policy, mixture / sums)
