@@ -21,11 +21,12 @@ from rlcore.improvement import compared_with
 from rlcore.improvement_report import ImprovementReport
 from rlcore.improvement_run import ImprovementRun, ImprovementStep, Status, gap_to
 from rlcore.mdp import MDP, as_mdp
+from rlcore.planning import solve
 from rlcore.results import Evaluation, FloatArray
 from rlcore.settings import Average, Discounted, Episodic, Setting, as_setting
 from rlcore.trust_region import Region, StepBase, TrustRegionStep, as_region, policy_and_family
 
-OPTIMUM_TOL = 1e-9
+OPTIMUM_TOL = 1e-10  # relative: a gap that is smaller is told from 0 no more
 
 Watch = Callable[[ImprovementStep], object]
 
@@ -286,10 +287,8 @@ def _as_optimum(
     )
 
 
-def _solved(mdp: MDP, setting: Discounted | Episodic | Average, num_threads: int | None) -> Enclosure:
-    """Enclose the best return of any policy."""
-    from rlcore.planning import solve
-
+def _solved(mdp: MDP, setting: Discounted | Episodic | Average, num_threads: int | None) -> Enclosure | None:
+    """Enclose the best return of any policy; None without a start, which the first step asks for."""
     found = solve(mdp, setting, tol=OPTIMUM_TOL, num_threads=num_threads, raise_on_failure=False)
     bounds = found.certificate.bounds
     if isinstance(setting, Average):
@@ -297,6 +296,8 @@ def _solved(mdp: MDP, setting: Discounted | Episodic | Average, num_threads: int
         start = np.full(mdp.num_states, 1.0 / mdp.num_states) if mdp.initial is None else mdp.initial
         rounding = (mdp.num_states + 2) * ULP * float(np.abs(gain).max())
         return _plain(Enclosure.around(float(start @ gain), float(np.max(bounds["gain"])) + rounding))
+    if found.start_value is None:
+        return None
     return _plain(Enclosure.around(found.start_value, bounds["start_value"]))
 
 

@@ -17,18 +17,23 @@ from rlcore.audit import audit as audit_policies
 from rlcore.cli import as_json, table_file
 from rlcore.cli.candidate_argument import BATCH_FORMS, CANDIDATE_FORMS, read_candidate, read_candidates
 from rlcore.cli.facts import facts_of, size_in_words
-from rlcore.cli.failures import BAD_INPUT, NOT_WRITTEN, VIOLATED, OneLineErrors, fail
+from rlcore.cli.failures import BAD_INPUT, INTERRUPTED, NOT_CERTIFIED, NOT_WRITTEN, VIOLATED, OneLineErrors, fail
 from rlcore.cli.improvement_reports import show_audit, show_candidates
 from rlcore.cli.model_argument import NamedModel, read_model
 from rlcore.cli.policy_argument import NamedPolicy, read_policy
 from rlcore.cli.progress import ProgressBar
+from rlcore.cli.region_argument import FORMS as REGIONS
+from rlcore.cli.region_argument import read_regions
 from rlcore.cli.reports import Question, show_evaluation, show_facts, show_occupancy, show_settings, show_solution
+from rlcore.cli.runs import LiveTable, show_runs
 from rlcore.cli.setting_argument import FORMS, read_gammas, read_setting
 from rlcore.cli.terminal import error_console, output, write
-from rlcore.errors import ArgumentError, MissingPackageError
+from rlcore.errors import ArgumentError, ConvergenceError, MissingPackageError
 from rlcore.evaluation import evaluate as evaluate_policy
+from rlcore.improve import improve as improve_policy
 from rlcore.improvement import NewReturn, check_improvement
 from rlcore.improvement_report import ImprovementReport
+from rlcore.improvement_run import ImprovementRun
 from rlcore.io.file import save
 from rlcore.mdp import MDP
 from rlcore.occupancy import occupancy as find_occupancy
@@ -341,6 +346,57 @@ def check(
         show_candidates(Question(named, chosen, asked, tol, None), words, found, order, top, console)
 
 
+@app.command(help="How does a policy climb? Step after step of policy improvement, with the proof of each.")
+def improve(
+    model: Model,
+    region: Annotated[
+        list[str],
+        typer.Option(
+            "--region",
+            metavar="REGION",
+            show_default=False,
+            help=f"What a step may change: {REGIONS}. Several options are compared.",
+        ),
+    ],
+    iterations: Annotated[int, typer.Option("--iterations", metavar="N", min=1, help="The most steps to take.")] = 50,
+    gamma: Gamma = None,
+    setting: SettingName = None,
+    policy: Policy = "uniform",
+    optimum: Annotated[
+        bool, typer.Option("--optimum/--no-optimum", help="Find the best return of any policy to compare with.")
+    ] = True,
+    tol: Tolerance = 1e-9,
+    threads: Threads = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=0, show_default="12", help="Rows of the table of each region."),
+    ] = None,
+    figure: Figure = None,
+    json: Json = False,
+) -> None:
+    """Answer `rlcore improve`."""
+    regions = read_regions(region)
+    asked = read_setting(gamma, setting)
+    named = read_model(model, error_console())
+    with ProgressBar(error_console()) as progress:
+        chosen = read_policy(policy, named.mdp, asked, tol=tol, num_threads=threads, progress=progress)
+    runs = _improved(named, chosen, asked, regions, iterations, optimum, tol, threads)
+    if figure is not None:
+
+        def draw(left: Any, right: Any) -> None:
+            plot.improvement_runs(runs, "eta", left)
+            plot.improvement_runs(runs, "gap" if optimum else "improvement", right)
+
+        _draw(draw, figure)
+    if json:
+        write(as_json.as_text(as_json.improve_document(named, chosen, asked, runs)))
+    else:
+        with output() as console:
+            show_runs(Question(named, chosen, asked, tol, limit), runs, console)
+    if any(run.status == "interrupted" for run in runs.values()):
+        raise typer.Exit(fail("interrupted", INTERRUPTED))
+
+
 @app.command(help="What is this model? Its sizes, its rewards, where it starts and whether it ends.")
 def info(model: Model, json: Json = False) -> None:
     """Answer `rlcore info`."""
@@ -388,6 +444,42 @@ def _solve(
         solving = {"tol": tol, "num_threads": threads, "progress": progress}
         chosen = read_policy(policy, named.mdp, setting, **solving)
         return named, chosen, function(named.mdp, chosen.array, setting, explain=explain, **solving)
+
+
+def _improved(
+    named: NamedModel,
+    policy: NamedPolicy,
+    setting: Setting,
+    regions: dict[str, Any],
+    iterations: int,
+    optimum: bool,
+    tol: float,
+    threads: int | None,
+) -> dict[str, ImprovementRun]:
+    """Run all regions one after the other, up to an interrupt."""
+    runs: dict[str, ImprovementRun] = {}
+    best: Any = "solve" if optimum else None
+    with LiveTable(error_console(), iterations) as table:
+        for name, region in regions.items():
+            table.begin(name)
+            try:
+                run = improve_policy(
+                    named.mdp,
+                    policy.array,
+                    setting,
+                    region,
+                    iterations,
+                    optimum=best,
+                    tol=tol,
+                    num_threads=threads,
+                    progress=table,
+                )
+            except ConvergenceError as error:
+                raise typer.Exit(fail(str(error), NOT_CERTIFIED)) from None
+            runs[name], best = run, run.optimum
+            if run.status == "interrupted":
+                break
+    return runs
 
 
 def _order(found: ImprovementReport, sort: Order) -> NDArray[np.int64]:

@@ -27,6 +27,12 @@ check
     ``candidate`` (its number), ``eta``, ``eta_new``, ``improvement_lower``, ``improvement_upper``, ``improves``,
     ``surrogate``, ``gap``, ``alpha``, ``kl_max``, ``tv_mean``, ``kl_mean``, ``epsilon``, ``epsilon_bar``, and for each
     bound ``NAME.gap``, ``NAME.lower``, ``NAME.verdict``. What is infinite is null.
+improve
+    ``policy``, ``setting``, ``optimum`` (``lower``, ``upper``, or null), and ``runs``, a list with one item for each
+    region: ``region``, ``status``, ``policy`` (the last one), and ``rows``, one for each policy from the first on:
+    ``iteration``, ``eta``, ``eta_lower``, ``eta_upper``, ``gap_lower``, ``gap_upper``, and of the step before it
+    ``improvement_lower``, ``improvement_upper``, ``improves``, ``surrogate_gain``, ``guaranteed``, ``kl_mean``,
+    ``kl_max``, ``dual_gap``, ``seconds``. What is infinite is null.
 ``certificate``
     ``status``, ``method``, ``iterations``, ``residual``, ``error_bound``, ``bounds`` (one for each field of the
     answer), ``story`` (a list of lines with --explain, else null).
@@ -53,6 +59,7 @@ from rlcore.cli.model_argument import NamedModel
 from rlcore.cli.policy_argument import NamedPolicy
 from rlcore.cli.table_file import Columns, without_infinities
 from rlcore.finite_horizon import FiniteHorizonEvaluation, FiniteHorizonOccupancy
+from rlcore.improvement_run import ImprovementRun
 from rlcore.results import Certificate, Evaluation, FloatArray, Occupancy, Solution
 from rlcore.settings import Discounted, FiniteHorizon, Setting
 from rlcore.settings_comparison import SettingsComparison, name_of
@@ -147,6 +154,26 @@ def check_document(
         "candidates": candidates,
         "num_candidates": len(columns["candidate"]),
         "rows": _rows(columns, top),
+    }
+
+
+def improve_document(
+    model: NamedModel, policy: NamedPolicy, setting: Setting, runs: Mapping[str, ImprovementRun]
+) -> Document:
+    """Return the document of ``rlcore improve --json``."""
+    optimum = next(iter(runs.values())).optimum
+    return {
+        **_question("improve", model, policy, setting),
+        "optimum": None if optimum is None else {"lower": optimum.lower, "upper": optimum.upper},
+        "runs": [
+            {
+                "region": name,
+                "status": run.status,
+                "policy": run.policy.tolist(),
+                "rows": _rows(run.to_dict(), len(run) + 1),
+            }
+            for name, run in runs.items()
+        ],
     }
 
 

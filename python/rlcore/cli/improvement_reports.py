@@ -69,7 +69,7 @@ def show_candidates(
         shown += [_number(float(getattr(found, name)[item])) for name in ("surrogate", "alpha")]
         name, gain = best_bound(found, item)
         shown += ["none" if name is None else name, "" if name is None else _number(gain)]
-        table.add_row(*map(Text, shown), Text(_IMPROVES[verdict], style=COLOURS[verdict]))
+        table.add_row(*map(Text, shown), Text(IMPROVES[verdict], style=COLOURS[verdict]))
     console.print(table)
     console.print()
     if order.size > top:
@@ -77,7 +77,7 @@ def show_candidates(
     console.print(Text(_meaning(found, order)))
 
 
-_IMPROVES = {Verdict.HOLDS: "yes", Verdict.VIOLATED: "no", Verdict.UNDECIDED: "undecided"}
+IMPROVES = {Verdict.HOLDS: "yes", Verdict.VIOLATED: "no", Verdict.UNDECIDED: "undecided"}
 
 
 def best_bound(found: ImprovementReport, item: int) -> tuple[str | None, float]:

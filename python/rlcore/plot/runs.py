@@ -7,39 +7,44 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from rlcore.enclosure import Enclosure
 from rlcore.errors import ArgumentError
 from rlcore.improvement_run import ImprovementRun
 from rlcore.plot.canvas import INK, axes_for, bare, shades
+from rlcore.results import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Quantity = Literal["eta", "gap", "improvement"]
+
+NAMES: dict[Quantity, str] = {
+    "eta": "return $\\eta$",
+    "gap": "optimum $- \\eta$",
+    "improvement": "gain of a step, $\\eta' - \\eta$",
+}
 MARKERS = "osD^v<>p"
 MOST_MARKED = 60
 
 
 def improvement_runs(
-    runs: ImprovementRun | Mapping[str, ImprovementRun],
-    quantity: Literal["eta", "gap"] = "eta",
-    ax: Axes | None = None,
+    runs: ImprovementRun | Mapping[str, ImprovementRun], quantity: Quantity = "eta", ax: Axes | None = None
 ) -> Axes:
-    """Draw the return against the iterations, or on a logarithmic scale how far it is from the optimum.
+    """Draw how the return climbs, or on a logarithmic scale how far it is from the optimum or what each step gains.
 
     Parameters
     ----------
     runs
         What `rlcore.improve` found; or several runs by name, to be compared.
     quantity
-        "eta" for the return, "gap" for the optimum - eta.
+        "eta" for the return; "gap" for the optimum - eta; "improvement" for eta' - eta of each step.
     ax
         The Matplotlib axes to draw into; None for those of a new figure.
 
     Returns
     -------
     Axes
-        The axes, with a line for each run and a dashed one at the optimum, if it is known. A gap is drawn down to its
-        error: where it cannot be told from 0, the line ends.
+        The axes, with a line for each run, and with returns a dashed one at the optimum, if it is known. Gaps and gains
+        are drawn where they are proven to be above 0.
 
     Raises
     ------
@@ -62,26 +67,24 @@ def improvement_runs(
     ['natural gradient']
     """
     named = _as_runs(runs)
-    if quantity not in ("eta", "gap"):
-        raise ArgumentError(f"quantity: expected 'eta' or 'gap', got {quantity!r}")
+    if quantity not in NAMES:
+        raise ArgumentError(f"quantity: expected 'eta', 'gap' or 'improvement', got {quantity!r}")
     if quantity == "gap" and all(run.optimum is None for run in named.values()):
         raise ArgumentError("runs: expected one whose optimum is known; pass optimum='solve' to rlcore.improve")
     ax = axes_for(ax, (5.6, 3.6))
     from matplotlib.ticker import MaxNLocator
 
     for (name, run), colour, marker in zip(named.items(), shades(len(named)), MARKERS * len(named), strict=False):
-        drawn = run.history.eta if quantity == "eta" else run.history.gap
-        if drawn is not None:
-            marker = marker if len(run) <= MOST_MARKED else ""
-            ax.plot(_shown(drawn, quantity), color=colour, marker=marker, markersize=3.5, linewidth=1.4, label=name)
+        iterations, shown = _points(run, quantity)
+        marker = marker if len(run) <= MOST_MARKED else ""
+        ax.plot(iterations, shown, color=colour, marker=marker, markersize=3.5, linewidth=1.4, label=name)
     if quantity == "eta":
         for optimum in sorted({float(run.optimum.value) for run in named.values() if run.optimum is not None}):
             ax.axhline(optimum, color=INK, linestyle="--", linewidth=1.0, label="optimum")
-        ax.set_ylabel("return $\\eta$")
     else:
         ax.set_yscale("log")
-        ax.set_ylabel("optimum $- \\eta$")
     ax.set_xlabel("iterations")
+    ax.set_ylabel(NAMES[quantity])
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(visible=True, color="#e4e4e4", linewidth=0.6)
     ax.legend(frameon=False)
@@ -89,10 +92,15 @@ def improvement_runs(
     return ax
 
 
-def _shown(drawn: Enclosure, quantity: str) -> np.ndarray:
-    """Return the middle of what encloses the numbers; of gaps those that are surely above 0."""
-    middle = np.asarray(drawn.value, dtype=np.float64)
-    return middle if quantity == "eta" else np.where(np.asarray(drawn.lower) > 0.0, middle, np.nan)
+def _points(run: ImprovementRun, quantity: Quantity) -> tuple[FloatArray, FloatArray]:
+    """Return iterations and the middles of what encloses the numbers; of gaps and gains those that are above 0."""
+    history = run.history
+    drawn = {"eta": history.eta, "gap": history.gap, "improvement": history.improvement}[quantity]
+    if drawn is None:
+        return np.empty(0), np.empty(0)
+    middle, lower = np.asarray(drawn.value), np.asarray(drawn.lower)
+    shown = middle if quantity == "eta" else np.where(lower > 0.0, middle, np.nan)
+    return np.arange(len(run) + 1 - shown.size, len(run) + 1, dtype=np.float64), shown
 
 
 def _as_runs(runs: ImprovementRun | Mapping[str, ImprovementRun]) -> dict[str, ImprovementRun]:
