@@ -22,6 +22,7 @@ __all__: list[str] = [
     "FiniteHorizonOccupancyFields",
     "Mdp",
     "OccupancyFields",
+    "PlanFields",
     "StateRowsFields",
     "StepShifts",
     "chain_structure",
@@ -45,6 +46,8 @@ __all__: list[str] = [
     "occupancy_finite_horizon",
     "rows_are_canonical",
     "simulate",
+    "solve_discounted",
+    "solve_finite_horizon",
     "state_distribution",
     "step_shifts",
     "successor_representation",
@@ -318,6 +321,25 @@ class Divergences:
     @property
     def tv(self) -> numpy.typing.NDArray[numpy.float64]: ...
 
+class PlanFields:
+    """
+    The fields of rlcore.Solution.
+    """
+    @property
+    def certificate(self) -> CertificateFields: ...
+    @property
+    def policy(self) -> typing.Any: ...
+    @property
+    def policy_value_bound(self) -> typing.Any: ...
+    @property
+    def start_value(self) -> typing.Any: ...
+    @property
+    def start_value_bound(self) -> typing.Any: ...
+    @property
+    def value(self) -> typing.Any: ...
+    @property
+    def value_bound(self) -> typing.Any: ...
+
 def chain_structure(
     mdp: Mdp,
     policy: numpy.typing.NDArray[numpy.float64],
@@ -551,6 +573,17 @@ def simulate(
 ) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
     """
     The states, pairs and lengths of episodes.
+def solve_discounted(
+    discount: typing.SupportsFloat | typing.SupportsIndex,
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+) -> PlanFields:
+    An optimal policy with a discount.
+
+def solve_finite_horizon(
+    discounts: numpy.typing.NDArray[numpy.float64],
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+) -> PlanFields:
+    An optimal policy for every step.
     """
 
 def state_distribution(
