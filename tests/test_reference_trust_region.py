@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
+from itertools import pairwise
 from math import inf
 
 import mpmath
@@ -331,3 +332,29 @@ def test_regions_that_need_a_discount() -> None:
             reference.trust_region_step_average([[[1]]], [[1]], [[1]], region)
         with pytest.raises(ValueError, match="needs a discount factor"):
             reference.trust_region_step_episodic([[[0]]], [[1]], [1], [[1]], [[1]], region)
+
+
+# Runs.
+
+
+def test_greedy_steps_are_policy_iteration() -> None:
+    for raw in [raw for raw in MODELS if raw.gamma <= 0.9 and raw.initial.all()]:
+        model = mended(raw)
+        arguments = (model.transition, model.policy, model.initial, raw.gamma, model.reward)
+        steps = reference.improve(*arguments, MaxKL(inf), 50)
+        optimum = reference.solve(model.transition, model.reward, raw.gamma, model.initial)
+        assert (steps[-1].eta_new if steps else optimum.start_value) == optimum.start_value
+
+
+@pytest.mark.parametrize("region", [MaxKL(0.2), MeanKL(0.2), KLPenalty(), Conservative(), NaturalGradient(2)], ids=str)
+def test_a_run_climbs_step_by_step(region: reference.trust_region.Region) -> None:
+    rows, reward = [[[HALF, HALF], [1, 0]], [[0, 1], [HALF, HALF]]], [[0, 1], [2, 0]]
+    start = [[HALF, HALF], [HALF, HALF]]
+    steps = reference.improve(rows, start, [HALF, HALF], Fraction(9, 10), reward, region, 4)
+    optimum = reference.solve(rows, reward, Fraction(9, 10), [HALF, HALF]).start_value
+    returns = [steps[0].eta, *(step.eta_new for step in steps)]
+    assert len(steps) == 4
+    assert all(before < after for before, after in pairwise(returns))
+    assert optimum is not None
+    assert returns[-1] < optimum
+    assert [step.eta for step in steps] == returns[:-1]

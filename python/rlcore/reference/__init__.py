@@ -73,6 +73,7 @@ from .finite_horizon import (
 )
 from .gradient import PolicyGradient, policy_gradient, policy_gradient_average, policy_gradient_episodic
 from .gradient_estimation import EstimatorMoments, estimate_gradient
+from .improve import improve
 from .improvement import (
     Improvement,
     PerformanceDifference,
@@ -203,6 +204,7 @@ __all__ = [
     "fisher_vector_product",
     "futility_identity",
     "horizon_weights",
+    "improve",
     "improvement",
     "improvement_average",
     "improvement_episodic",
