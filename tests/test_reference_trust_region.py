@@ -356,5 +356,5 @@ def test_a_run_climbs_step_by_step(region: reference.trust_region.Region) -> Non
     assert len(steps) == 4
     assert all(before < after for before, after in pairwise(returns))
     assert optimum is not None
-    assert returns[-1] < optimum
+    assert returns[-1] <= optimum * (1 + Fraction(1, 10**50))
     assert [step.eta for step in steps] == returns[:-1]
