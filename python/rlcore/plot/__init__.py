@@ -1,10 +1,13 @@
 """Pictures of values, policies, occupancies, distributions, chains, convergence, settings, improvements and their runs.
+"""Pictures of values, policies, occupancies, distributions, chains, convergence, settings, improvements and
+gradient estimates.
 
 Every function draws into the Matplotlib axes ``ax``, or into those of a new figure, and returns them. Matplotlib is an
 optional package, ``pip install 'rlcore[plot]'``, and is imported when the first picture is drawn.
 """
 
 from rlcore.plot.chains import chain
+from rlcore.plot.gradients import gradient_estimates
 from rlcore.plot.history import convergence
 from rlcore.plot.improvements import bounds, improvement
 from rlcore.plot.limits import objectives, settings
@@ -16,6 +19,7 @@ __all__ = [
     "bounds",
     "chain",
     "convergence",
+    "gradient_estimates",
     "improvement",
     "improvement_runs",
     "objectives",
