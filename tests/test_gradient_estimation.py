@@ -85,6 +85,10 @@ def test_moments_are_exact_on_an_even_sample(gamma: float, discounted_states: bo
     np.testing.assert_allclose(found.bias, off, rtol=1e-13, atol=1e-15)
     assert found.mean_squared_error == pytest.approx(float(variance.sum() + off @ off), rel=1e-12)
     assert found.episodes == ALL
+    direction = found.true_gradient / np.linalg.norm(found.true_gradient)
+    assert found.projection == pytest.approx(float(mean @ direction), rel=1e-13)
+    spread = float(direction @ found.covariance @ direction)
+    assert found.projection_error == pytest.approx(np.sqrt(spread / ALL), rel=1e-10)
 
 
 def test_exact_critic_and_exact_baseline_are_the_default_ones() -> None:
@@ -173,6 +177,7 @@ def test_estimates_are_unbiased(family: str, index: int, estimator: Any, kind: s
     often = found.standard_error > 0.01 * found.standard_error.max()  # those of rare pairs are not normal yet
     assert often.any()
     assert np.abs(found.z_score[often]).max() < 5.0  # each with a probability of 6e-7
+    assert abs(found.projected_z_score) < 5.0
     assert found.cosine is not None
     assert found.cosine > 0.9
 
@@ -235,6 +240,7 @@ def test_states_that_never_end_may_lie_out_of_reach() -> None:
         assert found.truncation_bound == 0.0
         assert found.cosine is None
         assert found.z_score.tolist() == [0.0]
+        assert found.projected_z_score == 0.0
 
 
 # ---- wrong input ----

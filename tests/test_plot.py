@@ -373,6 +373,44 @@ def test_improvement_along_a_line() -> None:
     assert plot.improvement(mdp, policy, candidate, rl.Average()).get_ylabel() == "gain"
 
 
+def estimates(gamma: float = 0.9, seed: int = 0) -> dict[str, rl.GradientEstimate]:
+    """Return an estimate that converges to the gradient, and one that does not."""
+    family = rl.TabularSoftmax(np.zeros((4, 2)))
+    episodes = rl.simulate(LINE, rl.uniform_policy(LINE), episodes=200, steps=40, seed=seed)
+    return {
+        "plain": rl.estimate_gradient(LINE, family, gamma, episodes),
+        "practical": rl.estimate_gradient(LINE, family, gamma, episodes, discounted_states=False),
+    }
+
+
+def test_estimates_and_their_bands() -> None:
+    found = estimates()
+    ax = plot.gradient_estimates(found)
+    plain, practical, exact = ax.lines
+    assert [line.get_label() for line in ax.lines] == ["plain", "practical", "exact"]
+    history = found["plain"].history
+    drawn = history.episodes >= 8
+    np.testing.assert_array_equal(plain.get_xdata(), history.episodes[drawn])
+    np.testing.assert_array_equal(plain.get_ydata(), history.mean[drawn, 0])
+    largest = int(history.components[0])
+    assert exact.get_ydata()[0] == found["plain"].true_gradient.ravel()[largest]
+    band = ax.collections[1].get_paths()[0].vertices
+    error = found["practical"].history.standard_error[-1, 0]
+    assert band[:, 1].max() >= practical.get_ydata()[-1] + 2.0 * error
+    assert ax.get_xscale() == "log"
+    other = plot.gradient_estimates(found, component=int(history.components[2]))
+    assert other.get_ylabel() == f"component {history.components[2]} of the gradient"
+
+
+def test_estimates_that_do_not_scatter() -> None:
+    """A single episode, and a gradient that is 0."""
+    family = rl.TabularSoftmax(np.zeros((4, 2)))
+    still = LINE.with_reward(np.zeros((4, 2)))
+    episode = rl.simulate(still, rl.uniform_policy(still), episodes=1, steps=40)
+    ax = plot.gradient_estimates(rl.estimate_gradient(still, family, 0.9, episode))
+    assert ax.lines[0].get_ydata().tolist() == [0.0]
+
+
 def test_bounds_as_bars() -> None:
     mdp, policy, candidate = line_to()
     found = rl.check_improvement(mdp, policy, candidate, 0.9, bounds="all")
@@ -437,6 +475,7 @@ DRAWN: dict[str, Callable[..., Any]] = {
     "improvement": lambda ax=None: plot.improvement(*line_to(), 0.9, ax=ax, steps=3),
     "bounds": lambda ax=None: plot.bounds(rl.check_improvement(*line_to(), 0.9), ax),
     "convergence": lambda ax=None: plot.convergence(reports(), ax),
+    "gradient estimates": lambda ax=None: plot.gradient_estimates(estimates(), ax=ax),
     "chain": lambda ax=None: plot.chain(LINE, careful(LINE), ax),
     "matrix": lambda ax=None: plot.chain(anonymous(40, 2), careful(anonymous(40, 2)), ax),
 }
@@ -588,6 +627,26 @@ WRONG: list[tuple[Callable[[], Any], type[Exception], str]] = [
         rl.ArgumentError,
         "report: expected at least one bound that is neither infinite nor 0, got none",
     ),
+    (
+        lambda: plot.gradient_estimates({}),
+        rl.ArgumentError,
+        "estimates: expected at least one rlcore.GradientEstimate, got none",
+    ),
+    (
+        lambda: plot.gradient_estimates([1.0]),
+        rl.ArgumentError,
+        "estimates: expected rlcore.GradientEstimate, got list",
+    ),
+    (
+        lambda: plot.gradient_estimates(estimates(), component=8),
+        rl.ArgumentError,
+        "component: expected one that is followed, 0, 1, 2, 3, 4, 5, 6, 7, got 8",
+    ),
+    (
+        lambda: plot.gradient_estimates({"one": estimates()["plain"], "two": estimates(0.5)["plain"]}),
+        rl.ArgumentError,
+        "estimates: expected estimates of the same gradient, got another one for 'two'",
+    ),
     (lambda: plot.convergence(3), rl.ArgumentError, "reports: expected a list of rlcore.Progress, got int"),
 ]
 
@@ -697,6 +756,11 @@ def bound_bars(change: float = 0.0) -> Any:
     return plot.bounds(rl.check_improvement(mdp, policy, candidate, 0.9, bounds="all"), sheet())
 
 
+def estimated_gradient(change: float = 0.0) -> Any:
+    few = estimates(seed=int(change))
+    return plot.gradient_estimates(few, ax=sheet(4.2, 3.0))
+
+
 def history(change: float = 0.0) -> Any:
     return plot.convergence({"a": reports(), "b": reports(0.8 - 0.15 * change)}, sheet())
 
@@ -713,6 +777,7 @@ LOOKS = [
     ring_chain,
     matrix,
     history,
+    estimated_gradient,
     improvement,
     bound_bars,
 ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rlcore.arguments import as_floats, as_pair_array, as_tolerance
+from rlcore.arguments import as_floats, as_pair_array
 from rlcore.episode_estimates import MOST_NUMBERS, Estimator, check_part, parts_of, weighted_pairs
 from rlcore.errors import ArgumentError
 from rlcore.evaluation import evaluate
@@ -49,6 +49,9 @@ class GradientEstimate:
     mean_squared_error
         The mean squared distance of one episode's estimate from the exact gradient: of the squared bias and the
         variances, the sum.
+    projection, projection_error
+        The length of the estimate in the direction of the exact gradient, and its standard error; 0 if that is 0. One
+        number of each episode, so that it is nearly normal where many components of rare pairs are not yet.
     truncation_bound
         Bounds how far cutting the episodes off moves the mean of any component; None where it is not known.
     episodes
@@ -65,6 +68,8 @@ class GradientEstimate:
     covariance: FloatArray | None
     true_gradient: FloatArray
     mean_squared_error: float
+    projection: float
+    projection_error: float
     truncation_bound: float | None
     episodes: int
     history: EstimateHistory
@@ -79,10 +84,18 @@ class GradientEstimate:
     def z_score(self) -> FloatArray:
         """The bias in standard errors, to which the error of the exact gradient is added.
 
-        Without bias these are about normal, if there are many episodes: beyond 4 hardly one in 10^4.
+        Without bias these are about normal, if there are many episodes: beyond 4 hardly one in 10^4. Where episodes
+        seldom come, many are not enough.
         """
         error = self.standard_error + float(self.certificate.bounds["gradient"])
         return np.divide(self.bias, error, out=np.zeros_like(error), where=self.bias != 0.0)
+
+    @property
+    def projected_z_score(self) -> float:
+        """The same in the direction of the exact gradient: one number, to be trusted earlier."""
+        length, size = float(np.linalg.norm(self.true_gradient)), self.true_gradient.size
+        error = self.projection_error + float(self.certificate.bounds["gradient"]) * size**0.5
+        return (self.projection - length) / error if self.projection != length else 0.0
 
     @property
     def cosine(self) -> float | None:
@@ -205,24 +218,47 @@ def estimate_gradient(
     >>> found.true_gradient.round(9), abs(found.z_score[0]) < 4
     (array([2.]), np.True_)
     """
+    how = {
+        "estimator": estimator,
+        "discounted_states": discounted_states,
+        "baseline": baseline,
+        "critic": critic,
+    }
+    solving = {"tol": tol, "num_threads": num_threads, "progress": progress}
+    return estimates_in_ways(mdp, family, setting, trajectories, {"": how}, **solving)[""]
+
+
+def estimates_in_ways(
+    mdp: MDP,
+    family: Family,
+    setting: Discounted | Episodic | float,
+    trajectories: Trajectories | Iterable[Trajectories],
+    ways: Mapping[str, Mapping[str, Any]],
+    **solving: Any,
+) -> dict[str, GradientEstimate]:
+    """Return several estimates from the same episodes, by name; ways are arguments of `estimate_gradient`."""
     mdp = as_mdp(mdp)
     kind = as_setting(setting, "estimate_gradient", Discounted, Episodic)
     assert isinstance(kind, Discounted | Episodic)
     on_model = as_family(family).on(mdp)
-    solving: dict[str, Any] = {"tol": as_tolerance(tol), "num_threads": num_threads, "progress": progress}
     exact = policy_gradient(mdp, family, kind, **solving)
     values = evaluate(mdp, on_model.policy, kind, **solving)
     assert isinstance(values, Evaluation)
-    chosen = _estimator(on_model, kind, values, estimator, discounted_states, baseline, critic)
-    moments = _Moments(on_model, chosen, exact.gradient)
+    moments = {
+        name: _Moments(on_model, _estimator(on_model, kind, values, **how), exact.gradient)
+        for name, how in ways.items()
+    }
     for done, part in parts_of(trajectories, _stops(), _most_episodes(on_model)):
         check_part(on_model, part)
-        moments.add(part, done)
-    x, bounds = _target(on_model, chosen, values), values.certificate.bounds
-    bound = truncation_bound(
-        on_model, kind, chosen, x, Bounded(values.value, float(bounds["value"])), moments.cut_after()
-    )
-    return moments.result(bound, exact.certificate)
+        for each in moments.values():
+            each.add(part, done)
+    value = Bounded(values.value, float(values.certificate.bounds["value"]))
+
+    def bound(each: _Moments) -> float | None:
+        x = _target(on_model, each.estimator, values)
+        return truncation_bound(on_model, kind, each.estimator, x, value, each.cut_after())
+
+    return {name: each.result(bound, exact.certificate) for name, each in moments.items()}
 
 
 # ---- which estimate ----
@@ -232,16 +268,16 @@ def _estimator(
     family: FamilyOnModel,
     setting: Discounted | Episodic,
     values: Evaluation,
-    name: str,
-    discounted_states: bool,
-    baseline: ArrayLike | None,
-    critic: ArrayLike | None,
+    estimator: str = "reinforce",
+    discounted_states: bool = True,
+    baseline: ArrayLike | None = None,
+    critic: ArrayLike | None = None,
 ) -> Estimator:
-    if name not in get_args(EstimatorName):
-        raise ArgumentError(f"estimator: expected 'reinforce' or 'actor-critic', got {name!r}")
+    if estimator not in get_args(EstimatorName):
+        raise ArgumentError(f"estimator: expected 'reinforce' or 'actor-critic', got {estimator!r}")
     gamma = setting.gamma if isinstance(setting, Discounted) else 1.0
     reward = family.mdp.reward.ravel()
-    if name == "reinforce":
+    if estimator == "reinforce":
         if critic is not None:
             raise ArgumentError("critic: expected None, for REINFORCE has none; pass estimator='actor-critic'")
         return Estimator(gamma, discounted_states, reward, _as_baseline(family, values, baseline), None)
@@ -312,12 +348,16 @@ class _Moments:
     """Sums over episodes of their estimates and of their squares."""
 
     def __init__(self, family: FamilyOnModel, estimator: Estimator, truth: FloatArray) -> None:
-        self._family, self._estimator, self._truth = family, estimator, truth.ravel()
+        self.estimator = estimator
+        self._family, self._truth = family, truth.ravel()
         self._psi = family.score_matrix()
         size = self._truth.size
         self._sum, self._squares = np.zeros(size), np.zeros(size)
         self._products = np.zeros((size, size)) if size <= FEW_PARAMETERS else None
         self._components = np.argsort(-np.abs(self._truth), kind="stable")[:FOLLOWED]
+        length = float(np.linalg.norm(self._truth))
+        self._direction = self._truth / length if length > 0.0 else self._truth
+        self._projected, self._projected_squares = 0.0, 0.0
         self._count = 0
         self._cut = (np.iinfo(np.int64).max, 0)
         self._history: list[tuple[int, float, FloatArray, FloatArray]] = []
@@ -326,9 +366,12 @@ class _Moments:
 
     def add(self, part: Trajectories, done: int) -> None:
         """Take in the episodes of a part, after which there are so many in all."""
-        estimates = weighted_pairs(self._estimator, part, self._family.mdp.num_pairs) @ self._psi
+        estimates = weighted_pairs(self.estimator, part, self._family.mdp.num_pairs) @ self._psi
         self._sum += estimates.sum(axis=0)
         self._squares += (estimates * estimates).sum(axis=0)
+        projected = estimates @ self._direction
+        self._projected += float(projected.sum())
+        self._projected_squares += float(projected @ projected)
         if self._products is not None:
             dense = estimates if isinstance(estimates, np.ndarray) else estimates.toarray()
             self._products += dense.T @ dense
@@ -342,7 +385,7 @@ class _Moments:
         """Return after how many steps episodes were cut off, at least and at most."""
         return self._cut
 
-    def result(self, bound: float | None, certificate: Certificate) -> GradientEstimate:
+    def result(self, bound: Callable[[_Moments], float | None], certificate: Certificate) -> GradientEstimate:
         """Return the estimate from all episodes."""
         if self._count == 0:
             raise ArgumentError("trajectories: expected at least one episode, got none")
@@ -362,7 +405,9 @@ class _Moments:
             self._covariance(),
             self._truth.reshape(shape),
             float(distance.sum()),
-            bound,
+            self._projected / self._count,
+            self._projection_error(),
+            bound(self),
             self._count,
             history,
             certificate,
@@ -377,6 +422,12 @@ class _Moments:
             return np.full(self._sum.shape, np.nan)
         mean = self._mean()
         return np.maximum(self._squares - self._count * mean * mean, 0.0) / (self._count - 1)
+
+    def _projection_error(self) -> float:
+        if self._count == 1:
+            return float("nan")
+        spread = self._projected_squares - self._projected**2 / self._count
+        return float(np.sqrt(max(spread, 0.0) / (self._count - 1) / self._count))
 
     def _covariance(self) -> FloatArray | None:
         if self._products is None or self._count == 1:

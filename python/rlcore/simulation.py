@@ -94,7 +94,7 @@ class Trajectories:
     @property
     def steps(self) -> int:
         """The largest number of actions that an episode has room for."""
-        return self.pairs.shape[1]
+        return int(self.pairs.shape[1])
 
     def __repr__(self) -> str:
         total = int(self.lengths.sum())
@@ -214,10 +214,9 @@ def _as_seed(number: Any, argument: str) -> int:
 def _memory() -> int:
     """Return the bytes of the machine's memory, or what no machine has where there is no telling."""
     try:
-        memory: int = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return int(os.sysconf("SC_PHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
     except (AttributeError, ValueError, OSError):
         return 2**47
-    return memory
 
 
 def _too_large(episodes: int, steps: int, size: int) -> ArgumentError:

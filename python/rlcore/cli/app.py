@@ -18,6 +18,9 @@ from rlcore.cli import as_json, table_file
 from rlcore.cli.candidate_argument import BATCH_FORMS, CANDIDATE_FORMS, read_candidate, read_candidates
 from rlcore.cli.facts import facts_of, size_in_words
 from rlcore.cli.failures import BAD_INPUT, INTERRUPTED, NOT_CERTIFIED, NOT_WRITTEN, VIOLATED, OneLineErrors, fail
+from rlcore.cli.family_argument import FamilyName, read_family
+from rlcore.cli.gradient_answer import UNDISCOUNTED, Episodes, find_gradient, usual_steps
+from rlcore.cli.gradient_reports import show_gradient
 from rlcore.cli.improvement_reports import show_audit, show_candidates
 from rlcore.cli.model_argument import NamedModel, read_model
 from rlcore.cli.policy_argument import NamedPolicy, read_policy
@@ -344,6 +347,84 @@ def check(
         return
     with output() as console:
         show_candidates(Question(named, chosen, asked, tol, None), words, found, order, top, console)
+
+
+@app.command(help="Where does the return rise? The exact policy gradient, and what estimates of it are worth.")
+def gradient(
+    model: Model,
+    gamma: Gamma = None,
+    setting: SettingName = None,
+    family: Annotated[
+        FamilyName,
+        typer.Option(
+            "--family",
+            help="What the parameters are: a preference for each action of each state, the weights of features, or the "
+            "probabilities themselves.",
+        ),
+    ] = FamilyName.TABULAR,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            "--policy", metavar="POLICY", show_default="uniform", help="At which policy: as --policy elsewhere."
+        ),
+    ] = None,
+    theta: Annotated[
+        str | None,
+        typer.Option("--theta", metavar="FILE", show_default=False, help="In place of --policy: the parameters."),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            "--features", metavar="FILE", show_default=False, help="With --family linear: a row for each pair, .npy."
+        ),
+    ] = None,
+    episodes: Annotated[
+        int, typer.Option("--episodes", metavar="N", min=0, help="From how many episodes to estimate it; 0 for none.")
+    ] = 1000,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps",
+            metavar="T",
+            min=1,
+            show_default="until gamma^T < 1e-4, at most 10000; 1000 without a discount",
+            help="After how many steps to cut an episode off.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Which episodes.")] = 0,
+    tol: Tolerance = 1e-9,
+    threads: Threads = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=0, show_default="12", help="Rows of the table of components."),
+    ] = None,
+    json: Json = False,
+    figure: Figure = None,
+) -> None:
+    """Answer `rlcore gradient`."""
+    asked = read_setting(gamma, setting)
+    drawn = Episodes(episodes, steps or usual_steps(asked), seed) if episodes else None
+    if figure is not None and drawn is None:
+        raise ArgumentError("figure: expected estimates to draw, got --episodes 0")
+    named = read_model(model, error_console())
+    with ProgressBar(error_console()) as progress:
+        solving: dict[str, Any] = {"tol": tol, "num_threads": threads, "progress": progress}
+        chosen = read_family(family, policy, theta, features, named.mdp, asked, **solving)
+        found = find_gradient(named.mdp, chosen, asked, drawn, **solving)
+    if figure is not None:
+        discounted = {name: found.estimates[name] for name in found.estimates if not name.endswith(UNDISCOUNTED)}
+        others = {name: found.estimates[name] for name in found.estimates if name not in discounted}
+
+        def draw(left: Any, right: Any) -> None:
+            plot.gradient_estimates(discounted, ax=left)
+            plot.gradient_estimates(others or discounted, ax=right)
+
+        _draw(draw, figure)
+    if json:
+        write(as_json.as_text(as_json.gradient_document(named, chosen, asked, found)))
+        return
+    with output() as console:
+        show_gradient(Question(named, chosen.policy, asked, tol, limit), chosen, found, console)
 
 
 @app.command(help="How does a policy climb? Step after step of policy improvement, with the proof of each.")

@@ -33,6 +33,12 @@ improve
     ``iteration``, ``eta``, ``eta_lower``, ``eta_upper``, ``gap_lower``, ``gap_upper``, and of the step before it
     ``improvement_lower``, ``improvement_upper``, ``improves``, ``surrogate_gain``, ``guaranteed``, ``kl_mean``,
     ``kl_max``, ``dual_gap``, ``seconds``. What is infinite is null.
+gradient
+    ``policy``, ``setting``, ``family``, ``start_value`` or ``gain``, ``gradient`` (of the shape of the parameters),
+    ``natural_gradient`` (or null), ``practical_gradient`` (``gradient``, ``cosine``, ``relative_error``; or null),
+    ``certificate``, ``episodes`` (``count``, ``steps``, ``seed``; or null), and ``estimates``, a list with one item for
+    each estimator: ``name``, ``gradient``, ``standard_error``, ``bias``, ``cosine``, ``projection``,
+    ``projection_error``, ``mean_squared_error``, ``truncation_bound``. What does not exist is null.
 ``certificate``
     ``status``, ``method``, ``iterations``, ``residual``, ``error_bound``, ``bounds`` (one for each field of the
     answer), ``story`` (a list of lines with --explain, else null).
@@ -55,10 +61,13 @@ import numpy as np
 
 from rlcore.audit import Audit
 from rlcore.cli.facts import Facts
+from rlcore.cli.family_argument import NamedFamily
+from rlcore.cli.gradient_answer import GradientAnswer
 from rlcore.cli.model_argument import NamedModel
 from rlcore.cli.policy_argument import NamedPolicy
 from rlcore.cli.table_file import Columns, without_infinities
 from rlcore.finite_horizon import FiniteHorizonEvaluation, FiniteHorizonOccupancy
+from rlcore.gradient_estimation import GradientEstimate
 from rlcore.improvement_run import ImprovementRun
 from rlcore.results import Certificate, Evaluation, FloatArray, Occupancy, Solution
 from rlcore.settings import Discounted, FiniteHorizon, Setting
@@ -154,6 +163,45 @@ def check_document(
         "candidates": candidates,
         "num_candidates": len(columns["candidate"]),
         "rows": _rows(columns, top),
+    }
+
+
+def gradient_document(model: NamedModel, family: NamedFamily, setting: Setting, found: GradientAnswer) -> Document:
+    """Return the document of ``rlcore gradient --json``."""
+    gradient, practical, episodes = found.gradient, found.practical, found.episodes
+    objective = {"start_value": gradient.start_value} if gradient.gain is None else {"gain": gradient.gain}
+    return {
+        **_question("gradient", model, family.policy, setting),
+        "family": family.name,
+        **objective,
+        "gradient": gradient.gradient.tolist(),
+        "natural_gradient": _numbers(found.natural),
+        "practical_gradient": None
+        if practical is None
+        else {
+            "gradient": practical.gradient.tolist(),
+            "cosine": practical.cosine,
+            "relative_error": practical.relative_error,
+        },
+        "certificate": _certificate(gradient.certificate),
+        "episodes": None
+        if episodes is None
+        else {"count": episodes.count, "steps": episodes.steps, "seed": episodes.seed},
+        "estimates": [_estimate(name, estimate) for name, estimate in found.estimates.items()],
+    }
+
+
+def _estimate(name: str, estimate: GradientEstimate) -> Document:
+    return {
+        "name": name,
+        "gradient": estimate.gradient.tolist(),
+        "standard_error": _numbers(estimate.standard_error),
+        "bias": estimate.bias.tolist(),
+        "cosine": estimate.cosine,
+        "projection": estimate.projection,
+        "projection_error": None if estimate.episodes == 1 else estimate.projection_error,
+        "mean_squared_error": estimate.mean_squared_error,
+        "truncation_bound": estimate.truncation_bound,
     }
 
 

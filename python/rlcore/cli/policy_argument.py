@@ -39,7 +39,7 @@ def read_policy(text: str, mdp: MDP, setting: Setting, **solving: Any) -> NamedP
     if text == "greedy":
         better = _greedy(mdp, setting, **solving)
         return NamedPolicy(text, "policy greedy for the values of the uniform policy", better)
-    return NamedPolicy(text, f"policy from {Path(text).name}", _as_policy(_read(Path(text)), mdp, text))
+    return NamedPolicy(text, f"policy from {Path(text).name}", _as_policy(_read(text), mdp, text))
 
 
 def _greedy(mdp: MDP, setting: Setting, **solving: Any) -> FloatArray:
@@ -54,19 +54,26 @@ def _greedy(mdp: MDP, setting: Setting, **solving: Any) -> FloatArray:
     return greedy_policy(mdp, replace(found, action_value=np.nan_to_num(found.action_value)))
 
 
-def _read(path: Path) -> NDArray[Any]:
+def _read(text: str) -> NDArray[Any]:
+    if Path(text).suffix.lower() in READERS:
+        return read_array(text, "policy")
+    near = get_close_matches(text, NAMES, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise PolicyError(f"policy: expected uniform, greedy or a file ({', '.join(READERS)}), got {text!r}{hint}")
+
+
+def read_array(text: str, argument: str) -> NDArray[Any]:
+    """Return what a file holds, for an argument that is named in errors."""
+    path = Path(text)
     read = READERS.get(path.suffix.lower())
     if read is None:
-        near = get_close_matches(str(path), NAMES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        kinds = ", ".join(READERS)
-        raise PolicyError(f"policy: expected uniform, greedy or a file ({kinds}), got {str(path)!r}{hint}")
+        raise PolicyError(f"{argument}: expected a file ({', '.join(READERS)}), got {text!r}")
     try:
         return read(path)
     except OSError as error:
-        raise PolicyError(f"policy: cannot read {str(path)!r}: {error.strerror or error}") from None
+        raise PolicyError(f"{argument}: cannot read {text!r}: {error.strerror or error}") from None
     except (ValueError, TypeError, EOFError) as error:
-        raise PolicyError(f"policy: {str(path)!r} holds no array: {error}") from None
+        raise PolicyError(f"{argument}: {text!r} holds no array: {error}") from None
 
 
 def _read_npy(path: Path) -> NDArray[Any]:

@@ -204,12 +204,12 @@ def heading(question: Question, console: Console, setting: str | None = None) ->
 def _start_value(evaluation: Evaluation, console: Console) -> None:
     if evaluation.gain is not None and evaluation.on_policy_objective is not None:
         bound = evaluation.certificate.bounds["on_policy_objective"]
-        console.print(_headline("gain", evaluation.on_policy_objective, bound, glyphs_of(console)))
+        console.print(headline_text("gain", evaluation.on_policy_objective, bound, glyphs_of(console)))
     elif evaluation.start_value is None:
         console.print("start value  none: the model has no start distribution", style="dim")
     else:
         bound = evaluation.certificate.bounds["start_value"]
-        console.print(_headline("start value", evaluation.start_value, bound, glyphs_of(console)))
+        console.print(headline_text("start value", evaluation.start_value, bound, glyphs_of(console)))
     console.print()
 
 
@@ -218,7 +218,7 @@ def _visits_in_all(question: Question, occupancy: Occupancy | FiniteHorizonOccup
         return
     total = math.fsum(occupancy.visits.tolist())  # rounded once
     bound = occupancy.certificate.bounds["visits"] + math.ulp(total) / 2
-    line = _headline("visits in all", total, bound, glyphs_of(console))
+    line = headline_text("visits in all", total, bound, glyphs_of(console))
     endless = _steps_without_end(question.setting)
     if question.model.mdp.can_end and endless is not None:
         line.append(f"\n{'':15}{endless:.8g} if the process never ended", style="dim")
@@ -232,7 +232,8 @@ def _steps_without_end(setting: Setting) -> float | None:
     return 1.0 / (1.0 - setting.gamma) if isinstance(setting, Discounted) else None
 
 
-def _headline(name: str, value: float, bound: float, glyphs: Glyphs) -> Text:
+def headline_text(name: str, value: float, bound: float, glyphs: Glyphs) -> Text:
+    """Return a number in full view, and all that is proven of it."""
     short, full = headline(value, bound), enclosure(value, bound, glyphs.plus_minus)
     return Text.assemble(f"{name}  ", (short, "bold green"), (f"   proven: {full}", "dim"))
 

@@ -106,7 +106,7 @@ def _chosen(named: dict[str, GradientEstimate], component: int | None) -> tuple[
     followed = first.history.components.tolist()
     chosen = followed[0] if component is None else component
     if chosen not in followed:
-        places = ", ".join(map(str, followed))
+        places = ", ".join(map(str, sorted(followed)))
         raise ArgumentError(f"component: expected one that is followed, {places}, got {component!r}")
     return int(chosen), float(first.true_gradient.ravel()[chosen])
 
