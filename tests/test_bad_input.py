@@ -1177,6 +1177,96 @@ GRADIENTS: list[Case] = [
 ]
 
 TABLE = [*MODELS, *ARRAYS, *FUNCTIONS, *TABLES, *POLICIES, *ANSWERS, *UNDISCOUNTED, *GALLERY, *FOUND, *GRADIENTS]
+def drawn(**changes: Any) -> Any:
+    return rl.simulate(M, **({"policy": HALF, "episodes": 2, "steps": 3} | changes))
+def taken(states: Any, actions: Any, rewards: Any = None) -> Any:
+    return rl.Trajectories.from_actions(M, states, actions, rewards)
+SIMULATED: list[Case] = [
+        lambda: rl.simulate(0, HALF, episodes=1, steps=1),  # type: ignore[arg-type]
+        "mdp: expected a rlcore.MDP, got int",
+        lambda: drawn(policy=[[1, 1]] * 2),
+        "policy, state 'fine': expected probabilities that sum to 1 within 1e-9, got a sum of 2; divide the "
+        "row by its sum",
+        lambda: drawn(policy=[HALF, HALF]),
+        "policy: expected one of shape (2, 2), got a batch of shape (2, 2, 2)",
+        lambda: rl.simulate(BARE, HALF, episodes=1, steps=1),
+        "initial: simulate needs a start distribution, and the model has none; pass initial=p, or make the "
+        "model with initial=p or mdp.with_initial(p)",
+        lambda: drawn(initial=[1, 1]),
+        "initial: expected probabilities that sum to 1 within 1e-9, got a sum of 2; divide by the sum",
+        lambda: drawn(initial=[[1, 0]]),
+        "initial: expected one of shape (2,), got a batch of shape (1, 2)",
+    (lambda: drawn(episodes=0), rl.ArgumentError, "episodes: expected a whole number from 1 to 2^62, got 0"),
+    (lambda: drawn(episodes=2.0), rl.ArgumentError, "episodes: expected a whole number from 1 to 2^62, got 2.0"),
+    (lambda: drawn(episodes=True), rl.ArgumentError, "episodes: expected a whole number from 1 to 2^62, got True"),
+    (lambda: drawn(steps=-1), rl.ArgumentError, "steps: expected a whole number from 1 to 2^62, got -1"),
+        lambda: drawn(steps=2**63),
+        "steps: expected a whole number from 1 to 2^62, got 9223372036854775808",
+    (lambda: drawn(seed=-1), rl.ArgumentError, "seed: expected a whole number from 0 to 2^64 - 1, got -1"),
+        lambda: drawn(seed=2**64),
+        "seed: expected a whole number from 0 to 2^64 - 1, got 18446744073709551616",
+    (lambda: drawn(seed=None), rl.ArgumentError, "seed: expected a whole number from 0 to 2^64 - 1, got None"),
+        lambda: drawn(first_episode=2**64),
+        "first_episode: expected a whole number from 0 to 2^64 - 1, got 18446744073709551616",
+        lambda: drawn(first_episode=2**64 - 1),
+        "first_episode: expected numbers of episodes below 2^64, got 18446744073709551615 and 2 episodes",
+    (lambda: drawn(num_threads=0), rl.ArgumentError, "num_threads: expected 1 to 256, or None for one per core, got 0"),
+    (lambda: drawn(progress=3), rl.ArgumentError, "progress: expected a callable that takes a rlcore.Progress, got 3"),
+        lambda: drawn(episodes=10**9, steps=10**7),
+        "episodes: expected trajectories that fit in memory, got 1000000000 episodes of 10000000 steps: "
+        "7.45e+07 GiB; draw fewer at a time, and the others by first_episode",
+        lambda: drawn(episodes=2**60, steps=2**60),
+        "episodes: expected trajectories that fit in memory, got 1152921504606846976 episodes of "
+        "1152921504606846976 steps: 9.9e+27 GiB; draw fewer at a time, and the others by first_episode",
+        lambda: taken([0, 1], [0]),
+        "states: expected whole numbers, a row for each episode, got dtype int64, shape (2,)",
+        lambda: taken([[0, 1], [0]], [[0], [0]]),
+        "states: expected episodes of the same length, filled up with -1, got a ragged list",
+        lambda: taken([[0.0, 1.0]], [[0]]),
+        "states: expected whole numbers, a row for each episode, got dtype float64, shape (1, 2)",
+        lambda: taken([[0, 1]], [[0, 1]]),
+        "states: expected one more than actions in each episode, shape (1, 3), got (1, 2)",
+        lambda: taken(np.zeros((0, 2), int), np.zeros((0, 1), int)),
+        "states: expected whole numbers, a row for each episode, got dtype int64, shape (0, 2)",
+        lambda: taken([[0, 2]], [[0]]),
+        "states: expected numbers in 0 .. 1, or -1 after the end, got 2 in episode 0 at time 1",
+        lambda: taken([[-2, 0]], [[0]]),
+        "states: expected numbers in 0 .. 1, or -1 after the end, got -2 in episode 0 at time 0",
+        lambda: taken([[-1, 0]], [[-1]]),
+        "states: expected a state to start in, got -1 in episode 0 at time 0",
+        lambda: taken([[-1, -1]], [[-1]]),
+        "states: expected a state to start in, got -1 in episode 0 at time 0",
+        lambda: taken([[-1, 0]], [[0]]),
+        "states: expected a state to start in, got -1 in episode 0 at time 0",
+        lambda: taken([[0, 0]], [[2]]),
+        "actions: expected the position of an action among those of its state, got 2 in episode 0 at time 0",
+        lambda: taken([[0, 0]], [[-2]]),
+        "actions: expected numbers from 0 on, or -1 after the end, got -2 in episode 0 at time 0",
+        lambda: taken([[0, 1]], [[1]]),
+        "states: expected a state that the action can lead to, or -1 if it can end the process, got 1 in "
+        "episode 0 at time 1",
+        lambda: taken([[0, 0, 1]], [[0, 1]]),
+        "states: expected a state that the action can lead to, or -1 if it can end the process, got 1 in "
+        "episode 0 at time 2",
+        lambda: taken([[0, -1]], [[0]]),
+        "states: expected a state that the action can lead to, or -1 if it can end the process, got -1 in "
+        "episode 0 at time 1",
+        lambda: taken([[0, 0, -1]], [[0, 0]]),
+        "states: expected a state that the action can lead to, or -1 if it can end the process, got -1 in "
+        "episode 0 at time 2",
+        lambda: taken([[0, -1, 0]], [[0, 0]]),
+        "states: expected a state in which the action is taken, got -1 in episode 0 at time 1",
+        lambda: taken([[0, 0, 0]], [[0, -1]]),
+        "states: expected no state after the end, got 0 in episode 0 at time 2",
+        lambda: taken([[0, 0, 0]], [[-1, 0]]),
+        "actions: expected no action after the end, got 0 in episode 0 at time 1",
+        lambda: taken([[0, 0]], [[0]], [1.0]),
+        "rewards: expected one for each action, shape (1, 1), got (1,)",
+        lambda: taken([[0, 0]], [[0]], [[NAN]]),
+        "rewards: expected a finite number, got nan in episode 0 at time 0",
+        lambda: rl.Trajectories.from_actions(RAGGED, [[0, 0]], [[1]]),
+        "actions: expected the position of an action among those of its state, got 1 in episode 0 at time 0",
+TABLE = [*MODELS, *ARRAYS, *FUNCTIONS, *TABLES, *POLICIES, *ANSWERS, *UNDISCOUNTED, *GALLERY, *FOUND, *SIMULATED]
 
 
 @pytest.mark.parametrize(("call", "error", "message"), TABLE, ids=[message[:70] for _, _, message in TABLE])
@@ -1204,9 +1294,11 @@ RESULTS = {
     "ChainStructure",
     "CompatibleCritic",
     "Coupling",
+    "EstimateHistory",
     "Evaluation",
     "FiniteHorizonEvaluation",
     "FiniteHorizonOccupancy",
+    "GradientEstimate",
     "Lemmas",
     "Enclosure",
     "ImprovementReport",
@@ -1239,6 +1331,7 @@ ELSEWHERE = {
     "npg_bound",
     "direct_parameter_bound",
     "simulation_bound",
+    "estimate_gradient",
 }
 
 

@@ -200,8 +200,8 @@ def simulate(
 
 
 def _as_count(number: Any, argument: str) -> int:
-    if isinstance(number, bool) or not isinstance(number, int | np.integer) or not 1 <= number < 2**62:
-        raise ArgumentError(f"{argument}: expected a whole number from 1 on, got {number!r}")
+    if isinstance(number, bool) or not isinstance(number, int | np.integer) or not 1 <= number <= 2**62:
+        raise ArgumentError(f"{argument}: expected a whole number from 1 to 2^62, got {number!r}")
     return int(number)
 
 
@@ -255,13 +255,13 @@ def _lengths(mdp: MDP, visited: NDArray[np.int64], taken: NDArray[np.int64]) -> 
     acting, being = taken >= 0, visited >= 0
     _check((visited >= OVER) & (visited < mdp.num_states), "states",
            f"expected numbers in 0 .. {mdp.num_states - 1}, or -1 after the end", visited)  # fmt: skip
+    _check(taken >= OVER, "actions", "expected numbers from 0 on, or -1 after the end", taken)
+    _check(being[:, 0], "states", "expected a state to start in", visited[:, 0])
     _check(being[:, :-1] | ~acting, "states", "expected a state in which the action is taken", visited[:, :-1])
-    _check(acting[:, :-1] | ~acting[:, 1:], "actions", "expected no action after the end", taken[:, 1:])
-    _check(acting | ~being[:, 1:], "states", "expected no state after the end", visited[:, 1:])
-    _check(being[:, 0], "states", "expected a state at time 0", visited[:, 0])
+    _check(acting[:, :-1] | ~acting[:, 1:], "actions", "expected no action after the end", taken[:, 1:], after=1)
+    _check(acting | ~being[:, 1:], "states", "expected no state after the end", visited[:, 1:], after=1)
     choices = np.diff(mdp.pair_start)[np.maximum(visited[:, :-1], 0)]
-    _check((taken >= OVER) & (taken < choices), "actions",
-           "expected the position of an action among those of its state, or -1 after the end", taken)  # fmt: skip
+    _check(taken < choices, "actions", "expected the position of an action among those of its state", taken)
     lengths: NDArray[np.int64] = acting.sum(axis=1)
     return lengths
 
