@@ -217,7 +217,7 @@ def test_a_single_episode_has_no_variance() -> None:
     assert np.isnan(found.variance).all()
     assert found.covariance is None
     assert found.episodes == 1
-    assert "from 1 episodes" in repr(found)
+    assert "episodes=1, " in repr(found)
 
 
 def test_many_parameters_have_no_covariance() -> None:

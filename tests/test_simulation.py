@@ -274,7 +274,7 @@ def test_episodes_may_be_cut_off_at_different_times() -> None:
 def test_repr() -> None:
     mdp = rl.gallery.forest()
     assert (
-        repr(uniformly(mdp, episodes=1200, steps=3)) == "Trajectories(1,200 episodes of at most 3 steps, 3,600 actions)"
+        repr(uniformly(mdp, episodes=1200, steps=3)) == "Trajectories(episodes=1200, steps=3, actions=3600)"
     )
 
 

@@ -106,8 +106,8 @@ class GradientEstimate:
     def __repr__(self) -> str:
         off, size = (float(np.linalg.norm(x)) for x in (self.bias, self.true_gradient))
         return (
-            f"GradientEstimate(of shape {self.gradient.shape} from {self.episodes:,} episodes, {off:.3g} from the "
-            f"exact one of size {size:.3g})"
+            f"GradientEstimate(gradient of shape {self.gradient.shape}, episodes={self.episodes}, {off:.3g} from the "
+            f"exact one, whose length is {size:.3g})"
         )
 
 

@@ -97,8 +97,7 @@ class Trajectories:
         return int(self.pairs.shape[1])
 
     def __repr__(self) -> str:
-        total = int(self.lengths.sum())
-        return f"Trajectories({len(self):,} episodes of at most {self.steps:,} steps, {total:,} actions)"
+        return f"Trajectories(episodes={len(self)}, steps={self.steps}, actions={self.lengths.sum()})"
 
 
 def simulate(
