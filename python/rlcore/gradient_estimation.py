@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rlcore.arguments import as_floats, as_pair_array
-from rlcore.episode_estimates import MOST_NUMBERS, Estimator, check_part, parts_of, weighted_pairs
+from rlcore.episode_estimates import MOST_NUMBERS, MOST_STEPS, Estimator, check_part, parts_of, weighted_pairs
 from rlcore.errors import ArgumentError
 from rlcore.evaluation import evaluate
 from rlcore.families import Family, as_family
@@ -341,7 +341,9 @@ def _stops() -> Iterator[int]:
 
 
 def _most_episodes(family: FamilyOnModel) -> int:
-    return max(1, MOST_NUMBERS // int(np.prod(family.parameter_shape)))
+    """Return how many episodes may be looked at together: dense scores make dense estimates."""
+    psi = family.score_matrix()
+    return max(1, MOST_NUMBERS // psi.shape[1]) if isinstance(psi, np.ndarray) else MOST_STEPS
 
 
 class _Moments:
@@ -356,7 +358,7 @@ class _Moments:
         self._products = np.zeros((size, size)) if size <= FEW_PARAMETERS else None
         self._components = np.argsort(-np.abs(self._truth), kind="stable")[:FOLLOWED]
         length = float(np.linalg.norm(self._truth))
-        self._direction = self._truth / length if length > 0.0 else self._truth
+        self._along = self._psi @ (self._truth / length if length > 0.0 else self._truth)
         self._projected, self._projected_squares = 0.0, 0.0
         self._count = 0
         self._cut = (np.iinfo(np.int64).max, 0)
@@ -366,10 +368,11 @@ class _Moments:
 
     def add(self, part: Trajectories, done: int) -> None:
         """Take in the episodes of a part, after which there are so many in all."""
-        estimates = weighted_pairs(self.estimator, part, self._family.mdp.num_pairs) @ self._psi
-        self._sum += estimates.sum(axis=0)
-        self._squares += (estimates * estimates).sum(axis=0)
-        projected = estimates @ self._direction
+        weights = weighted_pairs(self.estimator, part, self._family.mdp.num_pairs)
+        estimates = weights @ self._psi
+        self._sum += _column_sums(estimates)
+        self._squares += _column_sums(estimates, 2)
+        projected = weights @ self._along
         self._projected += float(projected.sum())
         self._projected_squares += float(projected @ projected)
         if self._products is not None:
@@ -447,3 +450,11 @@ class _Moments:
         cut = part.lengths[after != OVER]
         least = int(cut.min()) if cut.size else part.steps
         self._cut = (min(self._cut[0], least), max(self._cut[1], part.steps))
+
+
+def _column_sums(matrix: Any, power: int = 1) -> FloatArray:
+    """Sum powers of the entries of each column."""
+    if isinstance(matrix, np.ndarray):
+        summed: FloatArray = (matrix**power).sum(axis=0)
+        return summed
+    return np.bincount(matrix.indices, weights=matrix.data**power, minlength=matrix.shape[1])
