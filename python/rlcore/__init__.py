@@ -3,6 +3,7 @@
 from importlib.metadata import version as _version
 
 from rlcore import gallery, plot
+from rlcore.ascend import Ascent, AscentHistory, ascend
 from rlcore.audit import Audit, audit
 from rlcore.candidates import PolicyChanges
 from rlcore.chain_structure import ChainStructure, chain_structure
@@ -70,6 +71,8 @@ __all__ = [
     "MDP",
     "TRPO",
     "ArgumentError",
+    "Ascent",
+    "AscentHistory",
     "Audit",
     "AuditRow",
     "Average",
@@ -126,6 +129,7 @@ __all__ = [
     "TrustRegionStep",
     "UnboundedValueError",
     "Verdict",
+    "ascend",
     "audit",
     "chain_structure",
     "check_improvement",

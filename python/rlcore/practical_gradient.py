@@ -8,19 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from rlcore.arguments import as_tolerance
 from rlcore.certificates import check_converged
 from rlcore.chain_structure import chain_structure
 from rlcore.enclosure import ULP
 from rlcore.errors import ArgumentError, SettingError
 from rlcore.families import Family
 from rlcore.gradient import certificate_of_both, gradient_with_error
-from rlcore.gradient_base import GradientBase, gradient_base
+from rlcore.gradient_base import LEAST, GradientBase, gradient_base
 from rlcore.mdp import MDP
 from rlcore.occupancy import occupancy
 from rlcore.results import Certificate, FloatArray, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic, FiniteHorizon, as_discounted
-
-LEAST = 5e-324
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -130,7 +129,7 @@ def practical_gradient(
     discounted = as_discounted(gamma, "practical_gradient")
     which = _as_weights(weights)
     base = gradient_base(mdp, family, discounted, "practical_gradient", tol, num_threads, progress)
-    solving = {"tol": base.tolerances[1], "num_threads": num_threads, "progress": progress, "raise_on_failure": False}
+    solving = {"tol": as_tolerance(tol), "num_threads": num_threads, "progress": progress, "raise_on_failure": False}
     practical = replace(base, occupancy=_weighing(base, discounted.gamma, which, solving))
     result = _compared(base, practical, tol)
     if raise_on_failure:
