@@ -30,6 +30,7 @@ Wait for the reward or give up: what is it worth to wait every other time?
 ['8/7', '2/7']
 """
 
+from .ascend import AscentStep, ascend
 from .bounds import bounds, bounds_average, bounds_episodic, enclosures, enclosures_episodic
 from .check_improvement import ImprovementCheck, check_improvement
 from .compatible_critic import (
@@ -128,6 +129,7 @@ from .trust_region import (
 )
 
 __all__ = [
+    "AscentStep",
     "AverageEvaluation",
     "AverageOccupancy",
     "AverageOptimum",
@@ -171,6 +173,7 @@ __all__ = [
     "TrustRegionStep",
     "TrustRegionUpdate",
     "UnboundedValueError",
+    "ascend",
     "bounds",
     "bounds_average",
     "bounds_episodic",
