@@ -105,7 +105,10 @@ GALLERY = [getattr(rlcore.gallery, name) for name in rlcore.gallery.__all__]
 FUNCTIONS = [item for item in PUBLIC + GALLERY if inspect.isfunction(item)]
 CLASSES = [item for item in PUBLIC if inspect.isclass(item)]
 # Of models and policies, which have no theory yet, and of tables of what other functions compute.
-MAKERS = ("rlcore.mdp", "rlcore.policy", "rlcore.gallery", "rlcore.io", "rlcore.settings_comparison", "rlcore.audit")
+MAKERS = (
+    *("rlcore.mdp", "rlcore.policy", "rlcore.network_scores", "rlcore.gallery", "rlcore.io"),
+    *("rlcore.settings_comparison", "rlcore.audit"),
+)
 COMPUTING = [function for function in FUNCTIONS if not function.__module__.startswith(MAKERS)]
 
 

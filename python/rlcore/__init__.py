@@ -44,6 +44,7 @@ from rlcore.mdp import MDP
 from rlcore.mixture_bound import MixtureBound, mixture_bound
 from rlcore.natural_gradient import fisher_matrix, fisher_vector_product, natural_gradient
 from rlcore.natural_step import NaturalGradient
+from rlcore.network_scores import scores_from_jax, scores_from_torch
 from rlcore.occupancy import occupancy, state_distribution, successor_representation
 from rlcore.planning import solve
 from rlcore.policy import (
@@ -167,6 +168,8 @@ __all__ = [
     "random_policy",
     "save",
     "simulate",
+    "scores_from_jax",
+    "scores_from_torch",
     "simulation_bound",
     "softmax_policy",
     "solve",
