@@ -1,7 +1,7 @@
 """Networks as families: their scores against differences, on whichever framework is installed.
 
-Neither PyTorch nor JAX belongs to the test dependencies, being large. The two tests that need one are skipped where it is
-missing; what is done with their numbers is tested without them.
+Neither PyTorch nor JAX belongs to the test dependencies, being large. The two tests that need one are skipped where it
+is missing; what is done with their numbers is tested without them.
 """
 
 from __future__ import annotations
@@ -133,6 +133,6 @@ def test_scores_from_torch() -> None:
     mdp = rl.gallery.forest()
     assert rl.policy_gradient(mdp, family, 0.9).gradient.shape == (24,)
     with pytest.raises(rl.PolicyError, match="a row for each of the 3 states"):
-        rl.scores_from_torch(torch.nn.Flatten(0), torch.eye(3))
+        rl.scores_from_torch(torch.nn.Sequential(module, torch.nn.Flatten(0)), torch.eye(3))
     with pytest.raises(rl.ArgumentError, match="requires_grad"):
         rl.scores_from_torch(torch.nn.Tanh(), torch.eye(3))

@@ -189,9 +189,10 @@ def ascend(
     >>> found.status, found.policy[0].round(6), found.history.objective.round(6)
     ('stationary', array([0.414214, 0.585786]), array([-12.      , -11.656854]))
     """
+    model = as_mdp(mdp)
     climb = _Climb(
-        as_mdp(mdp),
-        as_kind(setting, "ascend"),
+        model,
+        as_kind(setting, model, "ascend"),
         _as_direction(direction),
         _as_positive(longest, "longest"),
         num_threads,
