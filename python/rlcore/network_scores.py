@@ -141,18 +141,18 @@ def scores_from_jax(
     """
     try:
         import jax
-        from jax.experimental import enable_x64
-        from jax.flatten_util import ravel_pytree
     except ImportError:
         raise MissingPackageError(
             "scores_from_jax needs JAX: pip install jax; rlcore.Scores(policy, scores) takes any arrays"
         ) from None
 
+    from jax.flatten_util import ravel_pytree
+
     def in_double(x: Any) -> Any:
         found = np.asarray(x)
         return jax.numpy.asarray(found, dtype=np.float64) if found.dtype.kind == "f" else jax.numpy.asarray(found)
 
-    with enable_x64():
+    with _double_precision(jax):
         vector, as_tree = ravel_pytree(jax.tree_util.tree_map(in_double, params))
         if vector.size == 0:
             raise ArgumentError("params: expected at least one number, got none")
@@ -161,6 +161,12 @@ def scores_from_jax(
         check_preferences(logits, len(rows))
         slopes = np.asarray(jax.jacrev(lambda x: apply(as_tree(x), rows))(vector))
     return softmax_scores(logits, slopes, mask)
+
+
+def _double_precision(jax: Any) -> Any:
+    """Return JAX's switch for double precision, which used to be an experiment."""
+    switch = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
+    return switch(True)
 
 
 def check_preferences(logits: NDArray[Any], num_states: int) -> None:
