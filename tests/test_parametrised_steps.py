@@ -109,7 +109,7 @@ def test_conservative_is_the_best_mixture_with_the_greedy_policy(family: str) ->
         target = rl.greedy_policy(mdp, ev)
         best = np.maximum.reduceat(ev.advantage.ravel(), mdp.pair_start[:-1])
         moved = np.abs(step.policy - old).reshape(-1).astype(bool)
-        error = float(ev.certificate.bounds["advantage"])
+        error = max(float(ev.certificate.bounds["action_value"]), 4 * ULP * float(np.abs(ev.action_value).max()))
         assert not (moved & np.repeat(best <= error, np.diff(mdp.pair_start))).any(), raw.name
         found = rl.mixture_bound(mdp, old, np.where(np.repeat(best > 2 * error, np.diff(mdp.pair_start)),
                                  target.ravel(), old.ravel()).reshape(old.shape), raw.gamma)  # fmt: skip
@@ -191,8 +191,10 @@ def test_natural_gradient_exponentiates_the_advantages(family: str) -> None:
         span = float(np.ptp(ev.advantage)) if ev.advantage is not None else 0.0
         error = 4.0 * step * (float(ev.certificate.bounds["advantage"]) + 1e-10 * span) + 64 * ULP * (1.0 + step * span)
         for x, y in zip(found.policy.ravel().tolist(), true, strict=True):
-            assert abs(x - float(y)) <= error * float(y) * math.exp(error) + 1e-300, f"{raw.name} step {step}"
-        assert found.improves is not rl.Verdict.VIOLATED, raw.name
+            assert abs(x - float(y)) <= float(y) * math.expm1(min(error, 700.0)) + 1e-300, f"{raw.name} step {step}"
+        # Nothing is lost but what the rounding of the sums of rows costs.
+        rounding = 4 * ULP * raw.num_actions.max() * float(np.abs(ev.action_value).max()) / (1.0 - raw.gamma)
+        assert found.report.improvement.upper >= -rounding, raw.name
 
 
 def test_rows_of_states_that_are_not_visited_are_kept() -> None:
@@ -258,10 +260,7 @@ def test_families_move_along_the_natural_gradient(setting: Any) -> None:
     psi, d = model.score_matrix(), rl.occupancy(mdp, model.policy, setting)
     fisher = psi.T @ (d.pair.ravel()[:, None] * psi)
     gradient = rl.policy_gradient(mdp, family, setting).gradient
-    factor = {"Discounted": 1.0 - 0.9, "Average": 1.0}.get(type(found := rl.Discounted(0.9) if setting == 0.9 else setting).__name__)
-    if factor is None:
-        assert isinstance(found, rl.Episodic)
-        factor = 1.0 / d.visits.sum()
+    factor = 1.0 / d.visits.sum() if ends else 1.0 if isinstance(setting, rl.Average) else 0.1
     np.testing.assert_allclose(fisher @ w, factor * gradient, rtol=1e-8, atol=1e-12)
 
 
@@ -291,16 +290,23 @@ def test_trpo_uses_what_the_quadratic_model_allows() -> None:
     assert step.report.kl_mean == pytest.approx(1e-8, rel=1e-3)
 
 
-def test_backtracking_is_the_factor_between_trials() -> None:
-    mdp = rl.gallery.garnet(12, 3, 3, seed=2)
-    lengths = {}
-    for factor in (0.1, 0.5, 0.9):
-        lengths[factor] = rl.trust_region_step(mdp, shared(mdp, 4), 0.9, rl.TRPO(1.0, backtracking=factor)).length
-    first = rl.trust_region_step(mdp, shared(mdp, 4), 0.9, rl.TRPO(1e-8)).length * math.sqrt(1.0 / 1e-8)
-    for factor, length in lengths.items():
-        trials = math.log(length / first) / math.log(factor)
+@pytest.mark.parametrize("factor", [0.1, 0.5, 0.9])
+def test_backtracking_is_the_factor_between_trials(factor: float) -> None:
+    """Where "right" is rare, KL = log(1 + p (e^t - 1)) - p t is far above its model p (1 - p) t^2 / 2."""
+    mdp, family = blind(-8.0)
+    p = 1.0 / (1.0 + math.exp(8.0))
+    most = 0
+    for delta in (1e-4, 1e-2, 1.0):
+        step = rl.trust_region_step(mdp, family, 0.9, rl.TRPO(delta, backtracking=factor))
+        assert step.family is not None
+        moved = float(step.family.parameters[0]) + 8.0
+        trials = math.log(moved / math.sqrt(2.0 * delta / (p * (1.0 - p)))) / math.log(factor)
         assert trials == pytest.approx(round(trials), abs=1e-6)
-        assert round(trials) >= 1
+        assert math.log1p(p * math.expm1(moved)) - p * moved <= delta
+        before = moved / factor  # the trial before was too long
+        assert round(trials) == 0 or math.log1p(p * math.expm1(before)) - p * before > delta
+        most = max(most, round(trials))
+    assert most >= 1
 
 
 def test_trpo_takes_a_policy_for_that_of_a_softmax() -> None:

@@ -37,17 +37,17 @@ class Conservative:
 
     def _step(self, base: StepBase) -> CheckedStep:
         setting = as_discounted(base.known.setting, "Conservative")
-        target = greedy_where_better(base.known)
+        target = greedy_where_better(base)
         whole = compared_with(base.known, target, bounds=[], new_return="skip")
         share = mixture_of(whole, setting).step
         return checked_step(base, mixed(base.known, target, share), self, length=share)
 
 
-def greedy_where_better(base: ComparisonBase) -> FloatArray:
-    """Return the greedy policy, but the policy itself in states where it is as good up to the errors of A."""
-    mdp, advantage = base.mdp, base.advantage
+def greedy_where_better(base: StepBase) -> FloatArray:
+    """Return the greedy policy, but the policy itself in states where it is as good up to what rounding can tell."""
+    mdp, advantage = base.mdp, base.known.advantage
     first, actions = mdp.pair_start[:-1], np.diff(mdp.pair_start)
-    tolerance = 2.0 * base.advantage_error
+    tolerance = 2.0 * base.tie
     best = np.maximum.reduceat(advantage, first)
     good = np.flatnonzero(advantage >= np.repeat(best - tolerance, actions))
     _, lowest = np.unique(mdp.pair_state[good], return_index=True)

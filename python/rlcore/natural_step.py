@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rlcore.arguments import as_positive
 from rlcore.checked_step import CheckedStep, checked_step
@@ -59,7 +60,7 @@ class NaturalGradient:
         family = base.family
         if family is None:
             return checked_step(base, exponentiated(base.known, self.step), self, length=self.step)
-        direction = natural_direction(base.known, family.on(base.mdp))
+        direction = natural_direction(base, family.on(base.mdp))
         moved = moved_by(family, self.step * direction)
         return checked_step(base, moved.on(base.mdp).policy, self, length=self.step, family=moved)
 
@@ -72,9 +73,18 @@ def exponentiated(base: ComparisonBase, step: float) -> FloatArray:
     mdp, policy = base.mdp, base.policy
     first, actions = mdp.pair_start[:-1], np.diff(mdp.pair_start)
     possible = policy > 0.0
-    best = np.maximum.reduceat(np.where(possible, base.advantage, -np.inf), first)
-    with np.errstate(over="ignore"):  # an exponent of -inf is a probability of 0
-        weight = policy * np.exp(step * np.minimum(base.advantage - np.repeat(best, actions), 0.0))
+    # Exponents count from that of the action that becomes likeliest, so that nothing but small shares is lost.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        likeliest = _first_largest(np.where(possible, np.log(policy) + step * base.advantage, -np.inf), first)
+        half = 0.5 * step * (base.advantage - np.repeat(base.advantage[likeliest], actions))
+        weight = np.where(possible, policy * np.exp(half) * np.exp(half), 0.0)
     weight /= np.repeat(np.add.reduceat(weight, first), actions)
     weight = np.where(possible, np.maximum(weight, np.minimum(policy, LEAST)), 0.0)
     return np.where(np.repeat(base.weight > 0.0, actions), weight, policy)
+
+
+def _first_largest(x: FloatArray, first: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the pair with the largest number in each state, the first of several."""
+    actions = np.diff(np.append(first, x.size))
+    largest = np.flatnonzero(x == np.repeat(np.maximum.reduceat(x, first), actions))
+    return largest[np.searchsorted(largest, first)]

@@ -10,7 +10,6 @@ import numpy as np
 
 from rlcore.arguments import as_positive
 from rlcore.checked_step import CheckedStep, checked_step
-from rlcore.comparison_base import ComparisonBase
 from rlcore.errors import ArgumentError
 from rlcore.families import Family, TabularSoftmax
 from rlcore.improvement import compared_with
@@ -70,12 +69,12 @@ class TRPO:
     def _step(self, base: StepBase) -> CheckedStep:
         family = base.family or _tabular(base.policy)
         old = family.on(base.mdp)
-        direction = natural_direction(base.known, old)
+        direction = natural_direction(base, old)
         for length, tried in _shorter_and_shorter(base, family, direction, self):
             policy = tried.on(base.mdp).policy
             if (policy == old.policy).all():
                 break
-            if _is_accepted(base.known, policy, self.delta):
+            if _is_accepted(base, policy, self.delta):
                 return checked_step(base, policy, self, length=length, family=tried)
         return checked_step(base, base.policy, self, length=0.0, family=family)
 
@@ -93,11 +92,12 @@ def _shorter_and_shorter(
         length *= region.backtracking
 
 
-def _is_accepted(base: ComparisonBase, policy: FloatArray, delta: float) -> bool:
-    """Whether the mean KL is at most delta and the surrogate has risen, beyond the errors of both."""
-    report = compared_with(base, policy, bounds=[], new_return="skip")
+def _is_accepted(base: StepBase, policy: FloatArray, delta: float) -> bool:
+    """Whether the mean KL is at most delta and the surrogate has risen, beyond what rounding can tell."""
+    report = compared_with(base.known, policy, bounds=[], new_return="skip")
     mean_kl = report.kl_mean + report.certificate.bounds["kl_mean"]
-    return bool(mean_kl <= delta and report.expected_gain.lower > 0.0)
+    by_ties = 2.0 * base.tie * report.tv_mean / base.share
+    return bool(mean_kl <= delta and report.expected_gain.lower > by_ties)
 
 
 def _tabular(policy: FloatArray) -> TabularSoftmax:
