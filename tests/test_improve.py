@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -249,9 +250,12 @@ def test_an_interrupt_before_the_first_step_is_the_usual_one(monkeypatch: pytest
 
 
 def test_a_real_interrupt() -> None:
-    mdp = rl.gallery.slippery_grid(150)
-    threading.Timer(1.5, lambda: signal.raise_signal(signal.SIGINT)).start()
-    run = rl.improve(mdp, rl.uniform_policy(mdp), 0.99, rl.MeanKL(1e-4), 10**6)
+    def strike_soon(step: rl.ImprovementStep) -> None:
+        if step.iteration == 1:
+            threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+
+    mdp = rl.gallery.slippery_grid(60)
+    run = rl.improve(mdp, rl.uniform_policy(mdp), 0.99, rl.MeanKL(1e-4), 10**6, progress=strike_soon)
     assert run.status == "interrupted"
     assert len(run) >= 1
     assert len(run.history) == len(run)

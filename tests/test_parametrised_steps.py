@@ -51,7 +51,7 @@ def shuttle_at(x: float) -> Array:
 @pytest.mark.parametrize("gamma", [0.9, 0.95, 0.99])
 @pytest.mark.parametrize("delta", [0.01, 0.1])
 def test_the_constrained_step_of_shared_parameters_lowers_the_return(gamma: float, delta: float) -> None:
-    """KL is that of the same row everywhere, so the mean and the largest allow the same: -log(1 - 4 x^2) / 2 <= delta."""
+    """KL = -log(1 - 4 x^2) / 2 is the same in all states, so the mean and the largest allow the same."""
     mdp, uniform = rl.gallery.blind_shuttle(), shuttle_at(0.0)
     x = math.sqrt(-math.expm1(-2.0 * delta)) / 2.0 * (1.0 - 8 * ULP)
     report = rl.check_improvement(mdp, uniform, shuttle_at(x), gamma)

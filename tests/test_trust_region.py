@@ -14,10 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import generated_chains
-import generated_models
 import rlcore as rl
-from generated_chains import CONTINUING, ENDING
 from generated_models import Array, Generator
 from rlcore import _core, reference
 from rlcore.reference import trust_region as exact

@@ -73,7 +73,8 @@ def show_runs(question: Question, runs: Mapping[str, ImprovementRun], console: C
         _show_steps(name, run, TABLE_ROWS if question.limit is None else question.limit, console)
     console.print(_summary(runs))
     console.print()
-    console.print("gain: eta' - eta; bound: what a bound guaranteed of it; gap: to the optimum", style="dim")
+    gap = "" if optimum is None else "; gap: to the optimum"
+    console.print(f"gain: eta' - eta; bound: what a bound guaranteed of it{gap}", style="dim")
     console.print()
     console.print(Text(_meaning(runs)))
 
@@ -140,7 +141,7 @@ def _meaning(runs: Mapping[str, ImprovementRun]) -> str:
     worse = sum(step.improves is Verdict.VIOLATED for step in steps)
     held = sum(step.improves is Verdict.HOLDS for step in steps)
     fell = f"; {count(worse, 'step')} lowered the return" if worse else ""
-    return f"{held} of {count(len(steps), 'step')} {'is' if held == 1 else 'are'} proven to be no worse{fell}."
+    return f"Proven to be no worse: {held} of {count(len(steps), 'step')}{fell}."
 
 
 def _known(x: Enclosure) -> str:
