@@ -39,8 +39,6 @@ WALK = rl.gallery.random_walk(3)
 STEP = rl.uniform_policy(WALK)
 PARTED = rl.MDP([[1, 0, 0], [0, 1, 0], [0.5, 0.5, 0]], [1, 2, 3], initial=[0, 0, 1], state_labels=("a", "b", "c"))
 SINGLE = rl.uniform_policy(PARTED)
-# Action 0 ends the process in state 0, action 1 leads to state 1, where it stays.
-LEAVES = rl.MDP([[0, 0], [0, 1], [0, 1], [0, 1]], [1, 0, 0, 0], termination=[1, 0, 0, 0], initial=[1, 0])
 HALF = np.full((2, 2), 0.5)
 GRID = rl.gallery.slippery_grid(30)
 EVEN = rl.uniform_policy(GRID)
@@ -1004,15 +1002,21 @@ FOUND: list[Case] = [  # by this table, and mended
     ),
 ]
 
+LEAVES = rl.MDP([[0, 0], [0, 1], [0, 1], [0, 1]], [1, 0, 0, 0], termination=[1, 0, 0, 0], initial=[1, 0])
+
 FAMILY = rl.TabularSoftmax([[0, 0], [0, 0]])
+
 SHARED = rl.LinearSoftmax([[[0.0], [1.0]]] * 2, [0.0])
+
 GRADIENT_SETTINGS = (
     "rlcore.Discounted(gamma), rlcore.Episodic() and rlcore.Average(), not for FiniteHorizon(steps=3, gamma=1.0)"
 )
+
 NO_SCORE = (
     "policy, state 'fine', action 'repair': expected positive probabilities, got 0.0, where direct parameters have no "
     "score 1 / pi"
 )
+
 NO_FAMILY = (
     "family: expected rlcore.TabularSoftmax(theta), rlcore.LinearSoftmax(features, theta), rlcore.Direct(policy) or "
     "rlcore.Scores(policy, scores), got"
@@ -1176,97 +1180,217 @@ GRADIENTS: list[Case] = [
     ),
 ]
 
-TABLE = [*MODELS, *ARRAYS, *FUNCTIONS, *TABLES, *POLICIES, *ANSWERS, *UNDISCOUNTED, *GALLERY, *FOUND, *GRADIENTS]
+
 def drawn(**changes: Any) -> Any:
     return rl.simulate(M, **({"policy": HALF, "episodes": 2, "steps": 3} | changes))
+
+
 def taken(states: Any, actions: Any, rewards: Any = None) -> Any:
     return rl.Trajectories.from_actions(M, states, actions, rewards)
+
+
 SIMULATED: list[Case] = [
+    (
         lambda: rl.simulate(0, HALF, episodes=1, steps=1),  # type: ignore[arg-type]
+        rl.ArgumentError,
         "mdp: expected a rlcore.MDP, got int",
+    ),
+    (
         lambda: drawn(policy=[[1, 1]] * 2),
+        rl.PolicyError,
         "policy, state 'fine': expected probabilities that sum to 1 within 1e-9, got a sum of 2; divide the "
         "row by its sum",
+    ),
+    (
         lambda: drawn(policy=[HALF, HALF]),
+        rl.PolicyError,
         "policy: expected one of shape (2, 2), got a batch of shape (2, 2, 2)",
+    ),
+    (
         lambda: rl.simulate(BARE, HALF, episodes=1, steps=1),
+        rl.ModelError,
         "initial: simulate needs a start distribution, and the model has none; pass initial=p, or make the "
         "model with initial=p or mdp.with_initial(p)",
+    ),
+    (
         lambda: drawn(initial=[1, 1]),
+        rl.ModelError,
         "initial: expected probabilities that sum to 1 within 1e-9, got a sum of 2; divide by the sum",
+    ),
+    (
         lambda: drawn(initial=[[1, 0]]),
+        rl.ModelError,
         "initial: expected one of shape (2,), got a batch of shape (1, 2)",
+    ),
     (lambda: drawn(episodes=0), rl.ArgumentError, "episodes: expected a whole number from 1 to 2^62, got 0"),
     (lambda: drawn(episodes=2.0), rl.ArgumentError, "episodes: expected a whole number from 1 to 2^62, got 2.0"),
     (lambda: drawn(episodes=True), rl.ArgumentError, "episodes: expected a whole number from 1 to 2^62, got True"),
     (lambda: drawn(steps=-1), rl.ArgumentError, "steps: expected a whole number from 1 to 2^62, got -1"),
+    (
         lambda: drawn(steps=2**63),
+        rl.ArgumentError,
         "steps: expected a whole number from 1 to 2^62, got 9223372036854775808",
+    ),
     (lambda: drawn(seed=-1), rl.ArgumentError, "seed: expected a whole number from 0 to 2^64 - 1, got -1"),
+    (
         lambda: drawn(seed=2**64),
+        rl.ArgumentError,
         "seed: expected a whole number from 0 to 2^64 - 1, got 18446744073709551616",
+    ),
     (lambda: drawn(seed=None), rl.ArgumentError, "seed: expected a whole number from 0 to 2^64 - 1, got None"),
+    (
         lambda: drawn(first_episode=2**64),
+        rl.ArgumentError,
         "first_episode: expected a whole number from 0 to 2^64 - 1, got 18446744073709551616",
+    ),
+    (
         lambda: drawn(first_episode=2**64 - 1),
+        rl.ArgumentError,
         "first_episode: expected numbers of episodes below 2^64, got 18446744073709551615 and 2 episodes",
+    ),
     (lambda: drawn(num_threads=0), rl.ArgumentError, "num_threads: expected 1 to 256, or None for one per core, got 0"),
     (lambda: drawn(progress=3), rl.ArgumentError, "progress: expected a callable that takes a rlcore.Progress, got 3"),
+    (
         lambda: drawn(episodes=10**9, steps=10**7),
+        rl.ArgumentError,
         "episodes: expected trajectories that fit in memory, got 1000000000 episodes of 10000000 steps: "
         "7.45e+07 GiB; draw fewer at a time, and the others by first_episode",
+    ),
+    (
         lambda: drawn(episodes=2**60, steps=2**60),
+        rl.ArgumentError,
         "episodes: expected trajectories that fit in memory, got 1152921504606846976 episodes of "
         "1152921504606846976 steps: 9.9e+27 GiB; draw fewer at a time, and the others by first_episode",
+    ),
+    (
         lambda: taken([0, 1], [0]),
+        rl.ArgumentError,
         "states: expected whole numbers, a row for each episode, got dtype int64, shape (2,)",
+    ),
+    (
         lambda: taken([[0, 1], [0]], [[0], [0]]),
+        rl.ArgumentError,
         "states: expected episodes of the same length, filled up with -1, got a ragged list",
+    ),
+    (
         lambda: taken([[0.0, 1.0]], [[0]]),
+        rl.ArgumentError,
         "states: expected whole numbers, a row for each episode, got dtype float64, shape (1, 2)",
+    ),
+    (
         lambda: taken([[0, 1]], [[0, 1]]),
+        rl.ArgumentError,
         "states: expected one more than actions in each episode, shape (1, 3), got (1, 2)",
+    ),
+    (
         lambda: taken(np.zeros((0, 2), int), np.zeros((0, 1), int)),
+        rl.ArgumentError,
         "states: expected whole numbers, a row for each episode, got dtype int64, shape (0, 2)",
+    ),
+    (
         lambda: taken([[0, 2]], [[0]]),
+        rl.ArgumentError,
         "states: expected numbers in 0 .. 1, or -1 after the end, got 2 in episode 0 at time 1",
+    ),
+    (
         lambda: taken([[-2, 0]], [[0]]),
+        rl.ArgumentError,
         "states: expected numbers in 0 .. 1, or -1 after the end, got -2 in episode 0 at time 0",
+    ),
+    (
         lambda: taken([[-1, 0]], [[-1]]),
+        rl.ArgumentError,
         "states: expected a state to start in, got -1 in episode 0 at time 0",
+    ),
+    (
         lambda: taken([[-1, -1]], [[-1]]),
+        rl.ArgumentError,
         "states: expected a state to start in, got -1 in episode 0 at time 0",
+    ),
+    (
         lambda: taken([[-1, 0]], [[0]]),
+        rl.ArgumentError,
         "states: expected a state to start in, got -1 in episode 0 at time 0",
+    ),
+    (
         lambda: taken([[0, 0]], [[2]]),
+        rl.ArgumentError,
         "actions: expected the position of an action among those of its state, got 2 in episode 0 at time 0",
+    ),
+    (
         lambda: taken([[0, 0]], [[-2]]),
+        rl.ArgumentError,
         "actions: expected numbers from 0 on, or -1 after the end, got -2 in episode 0 at time 0",
+    ),
+    (
         lambda: taken([[0, 1]], [[1]]),
+        rl.ArgumentError,
         "states: expected a state that the action can lead to, or -1 if it can end the process, got 1 in "
         "episode 0 at time 1",
+    ),
+    (
         lambda: taken([[0, 0, 1]], [[0, 1]]),
+        rl.ArgumentError,
         "states: expected a state that the action can lead to, or -1 if it can end the process, got 1 in "
         "episode 0 at time 2",
+    ),
+    (
         lambda: taken([[0, -1]], [[0]]),
+        rl.ArgumentError,
         "states: expected a state that the action can lead to, or -1 if it can end the process, got -1 in "
         "episode 0 at time 1",
+    ),
+    (
         lambda: taken([[0, 0, -1]], [[0, 0]]),
+        rl.ArgumentError,
         "states: expected a state that the action can lead to, or -1 if it can end the process, got -1 in "
         "episode 0 at time 2",
+    ),
+    (
         lambda: taken([[0, -1, 0]], [[0, 0]]),
+        rl.ArgumentError,
         "states: expected a state in which the action is taken, got -1 in episode 0 at time 1",
+    ),
+    (
         lambda: taken([[0, 0, 0]], [[0, -1]]),
+        rl.ArgumentError,
         "states: expected no state after the end, got 0 in episode 0 at time 2",
+    ),
+    (
         lambda: taken([[0, 0, 0]], [[-1, 0]]),
+        rl.ArgumentError,
         "actions: expected no action after the end, got 0 in episode 0 at time 1",
+    ),
+    (
         lambda: taken([[0, 0]], [[0]], [1.0]),
+        rl.ArgumentError,
         "rewards: expected one for each action, shape (1, 1), got (1,)",
+    ),
+    (
         lambda: taken([[0, 0]], [[0]], [[NAN]]),
+        rl.ArgumentError,
         "rewards: expected a finite number, got nan in episode 0 at time 0",
+    ),
+    (
         lambda: rl.Trajectories.from_actions(RAGGED, [[0, 0]], [[1]]),
+        rl.ArgumentError,
         "actions: expected the position of an action among those of its state, got 1 in episode 0 at time 0",
-TABLE = [*MODELS, *ARRAYS, *FUNCTIONS, *TABLES, *POLICIES, *ANSWERS, *UNDISCOUNTED, *GALLERY, *FOUND, *SIMULATED]
+    ),
+]
+
+TABLE = [
+    *MODELS,
+    *ARRAYS,
+    *FUNCTIONS,
+    *TABLES,
+    *POLICIES,
+    *ANSWERS,
+    *UNDISCOUNTED,
+    *GALLERY,
+    *FOUND,
+    *GRADIENTS,
+    *SIMULATED,
+]
 
 
 @pytest.mark.parametrize(("call", "error", "message"), TABLE, ids=[message[:70] for _, _, message in TABLE])
@@ -1292,26 +1416,26 @@ RESULTS = {
     "Certificate",
     "CertifiedArray",
     "ChainStructure",
-    "CompatibleCritic",
     "Coupling",
-    "EstimateHistory",
     "Evaluation",
     "FiniteHorizonEvaluation",
     "FiniteHorizonOccupancy",
-    "GradientEstimate",
     "Lemmas",
     "Enclosure",
     "ImprovementReport",
     "MixtureBound",
-    "Solution",
     "PolicyDivergences",
     "Verdict",
     "Occupancy",
     "PolicyCoupling",
-    "PolicyGradient",
     "Progress",
     "SettingsComparison",
     "Statement",
+    "CompatibleCritic",
+    "PolicyGradient",
+    "EstimateHistory",
+    "GradientEstimate",
+    "Solution",
 }
 # Settings without numbers: there is nothing to get wrong when they are made.
 PLAIN = {"Episodic", "Average"}

@@ -1,7 +1,4 @@
-"""Pictures of values, policies, occupancies, distributions, chains, convergence, settings, improvements and their runs.
-"""Pictures of values, policies, occupancies, distributions, chains, convergence, settings, improvements and
-gradient estimates.
-"""Pictures of values, policies, occupancies, distributions, chains, convergence, settings, gains, gradients.
+"""Pictures of values, policies, occupancies, distributions, chains, convergence, settings, improvement, gradients.
 
 Every function draws into the Matplotlib axes ``ax``, or into those of a new figure, and returns them. Matplotlib is an
 optional package, ``pip install 'rlcore[plot]'``, and is imported when the first picture is drawn.
