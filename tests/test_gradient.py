@@ -6,7 +6,9 @@ Fractions are formed from the policy as it is stored. So every error is known ex
 from __future__ import annotations
 
 import math
+import os
 import statistics
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -579,6 +581,39 @@ def test_what_falls_short_of_the_tolerance_says_so(monkeypatch: pytest.MonkeyPat
         assert isinstance(result, rl.PolicyGradient | rl.CompatibleCritic)
         assert result.certificate.status == "stalled"
         assert function(mdp, family, 0.99, raise_on_failure=False).certificate.status == "stalled"
+
+
+MANY_FEATURES = """
+import resource, sys
+import numpy as np, rlcore as rl
+from scipy.sparse import csr_array
+mdp = rl.gallery.garnet(20_000, 4, 4, seed=0)
+rng = np.random.default_rng(0)
+entries = 10 * mdp.num_pairs
+columns = rng.integers(100_000, size=entries, dtype=np.int32)
+parts = (rng.standard_normal(entries), columns, np.arange(0, entries + 1, 10))
+family = rl.LinearSoftmax(csr_array(parts, shape=(mdp.num_pairs, 100_000)), np.zeros(100_000))
+resource.setrlimit(resource.RLIMIT_AS, (2 * 2**30, 2 * 2**30))
+critic = rl.compatible_critic(mdp, family, 0.9)
+size = np.abs(rl.policy_gradient(mdp, family, 0.9).gradient).max()
+assert np.isfinite(critic.weights).all() and critic.weights.any()
+assert critic.certificate.bounds["gradient"] < 1e-2 * size, (critic.certificate.bounds, size)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of memory are not kept elsewhere")
+def test_a_hundred_thousand_features_take_less_than_two_gigabytes() -> None:
+    """A Fisher matrix would take 80."""
+    threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", MANY_FEATURES],
+        env=os.environ | threads,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_progress_is_told() -> None:

@@ -20,7 +20,9 @@ from rlcore.mdp import MDP
 from rlcore.results import Certificate, FloatArray, Progress
 from rlcore.settings import Average, Discounted, Episodic
 
-# The singular values of sqrt(d pi) psi are found where that takes about a second and 256 MB at most.
+# The singular values of sqrt(d pi) psi are found where that takes some seconds and 256 MB at most, and is never in one
+# library call for more than a second.
+MOST_PARAMETERS = 512
 MOST_WORK = 2**33
 MOST_SCORES = 2**25
 
@@ -186,7 +188,8 @@ def _fit(base: GradientBase) -> _Fit:
     if isinstance(on_model, DirectOnModel):
         return _fit_of_probabilities(base)
     pairs, parameters = base.mdp.num_pairs, on_model.parameter_shape[0]
-    if pairs * parameters <= MOST_SCORES and pairs * parameters**2 <= MOST_WORK:
+    few = parameters <= MOST_PARAMETERS and pairs * parameters <= MOST_SCORES
+    if few and pairs * parameters**2 <= MOST_WORK:
         return _fit_by_singular_values(base)
     return _fit_by_products(base)
 
