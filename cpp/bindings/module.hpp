@@ -15,5 +15,6 @@ void bind_improvement(pybind11::module_& module);
 void bind_planning(pybind11::module_& module);
 void bind_trust_region(pybind11::module_& module);
 void bind_simulation(pybind11::module_& module);
+void bind_gradient(pybind11::module_& module);
 
 }  // namespace rlcore::bindings

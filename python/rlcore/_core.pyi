@@ -9,6 +9,7 @@ import numpy.typing
 import typing
 
 __all__: list[str] = [
+    "AdvantageWeightsFields",
     "Base",
     "COMPARISON_ERROR",
     "Candidates",
@@ -25,6 +26,7 @@ __all__: list[str] = [
     "PlanFields",
     "StateRowsFields",
     "StepShifts",
+    "advantage_weights",
     "chain_structure",
     "check_policy",
     "compare",
@@ -340,6 +342,21 @@ class PlanFields:
     @property
     def value_bound(self) -> typing.Any: ...
 
+class AdvantageWeightsFields:
+    def largest_mean(self) -> float: ...
+    def largest_row(self) -> float: ...
+    def largest_value(self) -> float: ...
+    def mean(self) -> float: ...
+    def size(self) -> float: ...
+    def undefined(self) -> int: ...
+    def weight(self) -> typing.Any: ...
+def advantage_weights(
+    mdp: Mdp,
+    policy: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None,
+    value: typing.Annotated[numpy.typing.ArrayLike, numpy.float64],
+    visits: typing.Annotated[numpy.typing.ArrayLike, numpy.float64],
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> AdvantageWeightsFields: ...
 def chain_structure(
     mdp: Mdp,
     policy: numpy.typing.NDArray[numpy.float64],

@@ -79,12 +79,9 @@ class FamilyOnModel(ABC):
     def product_rounding(self, v: FloatArray) -> float:
         """Bounds the error of each number of ``scores_product(v)``."""
 
+    @abstractmethod
     def centred_product(self, w: FloatArray) -> FloatArray:
-        """Return psi^T w for w whose sum over the actions of each state is 0, up to rounding, if the family has scores.
-
-        Direct parameters: w itself.
-        """
-        return self.scores_transposed(w)
+        """Return psi^T w for w whose sum over the actions of each state is 0 up to rounding; `Direct`: w itself."""
 
     def mean_derivative(self, x: ArrayLike) -> FloatArray:
         """Return the derivative of sum_p pi(p) x(p) for numbers x of pairs, of the shape of the parameters."""
@@ -140,6 +137,10 @@ class TabularOnModel(FamilyOnModel):
         """Return psi^T w."""
         weight = self._over_pairs(w)
         return (weight - self.policy * self._spread(self._sums(weight))).reshape(self.parameter_shape)
+
+    def centred_product(self, w: FloatArray) -> FloatArray:
+        """Return w: there is no mean to take out."""
+        return w.reshape(self.parameter_shape)
 
     def score_matrix(self) -> csr_array:
         """Return psi."""
@@ -231,6 +232,10 @@ class LinearOnModel(FamilyOnModel):
         weight = self._over_pairs(w)
         return self.features.transposed_product(weight - self.policy * self._spread(self._sums(weight)))
 
+    def centred_product(self, w: FloatArray) -> FloatArray:
+        """Return f^T w: there is no mean to take out."""
+        return self.features.transposed_product(w)
+
     def score_matrix(self) -> FloatArray | csr_array:
         """Return psi."""
         features = self.features.rows
@@ -278,6 +283,10 @@ class ScoresOnModel(FamilyOnModel):
     def scores_transposed(self, w: ArrayLike) -> FloatArray:
         """Return psi^T w."""
         return self.scores.transposed_product(self._over_pairs(w))
+
+    def centred_product(self, w: FloatArray) -> FloatArray:
+        """Return psi^T w."""
+        return self.scores_transposed(w)
 
     def score_matrix(self) -> FloatArray | csr_array:
         """Return psi."""

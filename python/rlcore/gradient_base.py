@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlcore.arguments import as_tolerance
+from rlcore import _core
+from rlcore.arguments import as_num_threads, as_tolerance
 from rlcore.comparison_base import reachable_states
 from rlcore.enclosure import ULP
-from rlcore.errors import ImproperPolicyError, ModelError, SettingError
+from rlcore.errors import ImproperPolicyError, InputError, ModelError, SettingError
 from rlcore.evaluation import evaluate
 from rlcore.families import Family, as_family
-from rlcore.family_on_model import DirectOnModel, FamilyOnModel, at_pair
+from rlcore.family_on_model import ROW_TOLERANCE, DirectOnModel, FamilyOnModel
 from rlcore.mdp import MDP, as_mdp
 from rlcore.occupancy import occupancy
 from rlcore.results import Evaluation, FloatArray, Occupancy, Progress
@@ -49,12 +50,15 @@ class GradientBase:
         In which kind of task.
     evaluation, occupancy
         Values and visits, each with its certificate.
+    num_threads
+        How many threads may go over the pairs.
     """
 
     family: FamilyOnModel
     setting: Kind
     evaluation: Evaluation
     occupancy: Occupancy
+    num_threads: int | None
 
     @property
     def mdp(self) -> MDP:
@@ -117,10 +121,8 @@ class GradientBase:
     def advantages(self) -> AdvantageWeights:
         """The visits, shared out to the pairs and times A; or times Q, for which the policy need not be known."""
         if isinstance(self.family, DirectOnModel):
-            q = _where_visited(self, self.evaluation.action_value.ravel())
-            return _weights(self, np.ones(self.mdp.num_pairs), q, float(self.bounds["action_value"]))
-        a = np.where(self.family.policy == 0.0, 0.0, self.evaluation.advantage.ravel())
-        return _weights(self, self.family.policy, _where_visited(self, a), float(self.bounds["advantage"]))
+            return _weights(self, None, self.evaluation.action_value.ravel(), float(self.bounds["action_value"]))
+        return _weights(self, self.family.policy, self.evaluation.advantage.ravel(), float(self.bounds["advantage"]))
 
     @property
     def bounds(self) -> Any:
@@ -132,7 +134,7 @@ class GradientBase:
 class AdvantageWeights:
     """rho(s) m(s,a) y(s,a), of which the gradient is the product with the scores (theory 4.1): m = pi, y = A.
 
-    For `Direct` m = 1 and y = Q.
+    For `Direct` m = 1 and y = Q. The mean of A is taken out of the weights, see below.
 
     Attributes
     ----------
@@ -146,7 +148,7 @@ class AdvantageWeights:
         Bounds the error of each, and that of the sum over a state's actions.
     mean, largest_mean
         Bounds the sum over all states, and the largest, of |sum_a rho m y|. It is 0 for A, but for the rounding of
-        pi: where a state's probabilities sum to 1 + e, its mean of A is -e V.
+        pi: where a state's probabilities sum to 1 + e, its mean of A is -e V. Then all actions alike have weights.
     from_values, from_visits, rounding
         Bounds what the errors of y, those of the visits, and rounding add to their L1 error.
     """
@@ -186,6 +188,7 @@ def gradient_base(
         kind,
         _evaluated(on_model, kind, SHARPER * tolerance, function, solving),
         visits_of(on_model, kind, tolerance, solving),
+        num_threads,
     )
     for_values, for_visits = _finer_tolerances(base, tolerance)
     if for_values < SHARPER * tolerance:
@@ -244,47 +247,49 @@ def _finer_tolerances(base: GradientBase, tol: float) -> tuple[float, float]:
     return finer(SHARPER * tol, found.from_values), finer(tol, found.from_visits)
 
 
-def _where_visited(base: GradientBase, y: FloatArray) -> FloatArray:
-    """Return y with 0 in place of NaN: the policy comes to these pairs from nowhere that the process reaches.
+def _weights(base: GradientBase, policy: FloatArray | None, y: FloatArray, y_error: float) -> AdvantageWeights:
+    """Form rho m y: |rho m y - rho^ m y^| <= |rho - rho^| m |y^| + rho m |y - y^|, and a few roundings.
+
+    Taking out the mean of y adds no more than the mean, of which the caller is told.
+    """
+    threads = as_num_threads(base.num_threads)
+    found = _core.advantage_weights(base.mdp._core, policy, y, base.visits, threads)
+    if found.undefined >= 0:
+        raise _undefined(base.mdp, found.undefined)
+    actions = int(np.diff(base.mdp.pair_start).max())
+    width = actions if policy is None else 1.0 + ROW_TOLERANCE  # sum_a m
+    rounding = (actions + 4) * ULP
+    outward = 1.0 + rounding
+    in_all = outward * (1.0 + base.mdp.num_states * ULP)
+    largest_visits = float(base.visits.max()) + base.visits_error
+    size = found.size * in_all
+    return AdvantageWeights(
+        found.weight,
+        size,
+        base.mass * width * found.largest_value,
+        outward
+        * (
+            base.visits_error * found.largest_row
+            + largest_visits * (width * y_error + rounding * found.largest_row)
+            + LEAST
+        ),
+        (found.mean + rounding * size) * in_all,
+        (found.largest_mean + rounding * largest_visits * found.largest_row) * outward,
+        outward * base.mass * width * y_error,
+        outward * base.visits_error * found.largest_row,
+        4 * ULP * size + base.mdp.num_pairs * LEAST,
+    )
+
+
+def _undefined(mdp: MDP, pair: int) -> InputError:
+    """Return the error for a pair that counts and has no value.
 
     An action that is never taken may lead to where the process stays for ever; it has no Q then, and the return no
     derivative by its probability.
     """
-    undefined = np.isnan(y)
-    if not undefined.any():
-        return y
-    visited = undefined & (base.visits[base.mdp.pair_state] > 0.0)
-    if visited.any():
-        fault = (
-            "expected an action after which the process surely ends, for it has no value otherwise; "
-            "use Discounted(gamma)"
-        )
-        error = at_pair(base.mdp, "family", fault, int(visited.argmax()))
-        raise base.mdp.located(ImproperPolicyError.placed("family", fault, state=error.state, action=error.action))
-    return np.where(undefined, 0.0, y)
-
-
-def _weights(base: GradientBase, m: FloatArray, y: FloatArray, y_error: float) -> AdvantageWeights:
-    """Form rho m y: |rho m y - rho^ m y^| <= |rho - rho^| m |y^| + rho m |y - y^|, and two roundings."""
-    first, counts = base.mdp.pair_start[:-1], np.diff(base.mdp.pair_start)
-    share = m * y
-    sums = np.add.reduceat(np.abs(share), first)
-    width = float(np.add.reduceat(m, first).max())  # 1 for a policy
-    outward = 1.0 + (int(counts.max()) + 4) * ULP
-    in_all = outward * (1.0 + base.mdp.num_states * ULP)
-    size = float(base.visits @ sums) * in_all
-    rounding = (int(counts.max()) + 2) * ULP
-    means = np.abs(np.add.reduceat(share, first)) + rounding * sums
-    largest_visits = float(base.visits.max()) + base.visits_error
-    from_largest = base.visits_error * float(sums.max()) + largest_visits * width * y_error
-    return AdvantageWeights(
-        np.repeat(base.visits, counts) * share,
-        size,
-        base.mass * width * float(np.abs(y).max()),
-        outward * (from_largest + rounding * largest_visits * float(sums.max()) + LEAST),
-        float(base.visits @ means) * in_all,
-        float((base.visits * means).max()) * outward,
-        outward * base.mass * width * y_error,
-        outward * base.visits_error * float(sums.max()),
-        2 * ULP * size + base.mdp.num_pairs * LEAST,
+    state = int(mdp.pair_state[pair])
+    fault = (
+        "expected an action after which the process surely ends, for it has no value otherwise; use Discounted(gamma)"
     )
+    action = pair - int(mdp.pair_start[state])
+    return mdp.located(ImproperPolicyError.placed("family", fault, state=state, action=action))
