@@ -36,7 +36,8 @@ AdvantageWeightsFields weights_of(const Mdp& mdp, const std::optional<Array<doub
 }  // namespace
 
 void bind_gradient(py::module_& module) {
-  py::class_<AdvantageWeightsFields>(module, "AdvantageWeightsFields")
+  py::class_<AdvantageWeightsFields>(module, "AdvantageWeightsFields",
+                                     "The weights of a gradient, and what bounds their errors.")
       .def_readonly("weight", &AdvantageWeightsFields::weight)
       .def_readonly("size", &AdvantageWeightsFields::size)
       .def_readonly("mean", &AdvantageWeightsFields::mean)
@@ -45,8 +46,8 @@ void bind_gradient(py::module_& module) {
       .def_readonly("largest_value", &AdvantageWeightsFields::largest_value)
       .def_readonly("undefined", &AdvantageWeightsFields::undefined);
 
-  module.def("advantage_weights", &weights_of, py::arg("mdp"), py::arg("policy").none(true), py::arg("value"),
-             py::arg("visits"), py::arg("num_threads"));
+  module.def("advantage_weights", &weights_of, py::arg("mdp"), py::arg("policy").noconvert().none(true),
+             py::arg("value").noconvert(), py::arg("visits").noconvert(), py::arg("num_threads"));
 }
 
 }  // namespace rlcore::bindings

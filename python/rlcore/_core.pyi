@@ -326,6 +326,8 @@ class Divergences:
 class PlanFields:
     """
     The fields of rlcore.Solution.
+class AdvantageWeightsFields:
+    The weights of a gradient, and what bounds their errors.
     """
     @property
     def certificate(self) -> CertificateFields: ...
@@ -352,9 +354,9 @@ class AdvantageWeightsFields:
     def weight(self) -> typing.Any: ...
 def advantage_weights(
     mdp: Mdp,
-    policy: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None,
-    value: typing.Annotated[numpy.typing.ArrayLike, numpy.float64],
-    visits: typing.Annotated[numpy.typing.ArrayLike, numpy.float64],
+    policy: numpy.typing.NDArray[numpy.float64] | None,
+    value: numpy.typing.NDArray[numpy.float64],
+    visits: numpy.typing.NDArray[numpy.float64],
     num_threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> AdvantageWeightsFields: ...
 def chain_structure(
