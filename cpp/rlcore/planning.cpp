@@ -72,8 +72,10 @@ Proof proof_of(const Problem& problem, const BellmanSweep& sweep, double roundin
   const Interval distance = distance_to_fixed_point({sweep.change.lower - slack, sweep.change.upper + slack}, w);
   const Interval rest = distance_after_sweep(distance, w);
   const double middle = rest.lower / 2.0 + rest.upper / 2.0;
-  // A shift that is lost in rounding would only turn exact zeros into dust.
-  const double shift = std::fabs(middle) <= kBelowRounding * sweep.value.largest() ? 0.0 : middle;
+  // Where the process can end a shift would leave a residual of its own. One that is lost in rounding would only turn
+  // exact zeros into dust.
+  const bool shifts = !problem.mdp.can_end() && std::fabs(middle) > kBelowRounding * sweep.value.largest();
+  const double shift = shifts ? middle : 0.0;
   const double width = std::max(rest.upper - shift, shift - rest.lower);
   const double norm = std::max(std::fabs(sweep.value.lower + shift), std::fabs(sweep.value.upper + shift));
   return {(width + rounding + kTwofoldRounding * norm) * kOutward,
@@ -154,24 +156,25 @@ class ValueIteration {
     Doubles v(at(problem_.size()), 0.0);
     Doubles image(v.size());
     Choices choices(v.size());
+    Index most_policy_sweeps = 0;
     for (;;) {
       const Proof proof = sweep_and_prove(problem_, v, image, choices);
       ++sweeps_;
-      history_.push_back(proof.error);
       problem_.monitor.poll({kName, sweeps_, proof.relative_error(), problem_.tolerance});
       const bool done = proof.meets(problem_.tolerance) || proof.is_best_attainable();
-      if (done || !contracts_in_time(proof)) {
+      const double left = done ? 0.0 : sweeps_left(proof);
+      if (done || !(left < (sweeps_ == kProbe ? kPatience : kInfinity))) {
         record_.offer(proof, image);
         record_.tell(kName, sweeps_, std::to_string(sweeps_) + (done ? " sweeps" : " sweeps, gave up"));
         return;
       }
       std::swap(v, image);
-      if (history_.size() < kProbe) continue;
-      for (Index k = 0; k < kPolicySweeps; ++k) {
+      if (sweeps_ >= kProbe) most_policy_sweeps += 2;  // the better the policy, the longer it is worth following
+      for (Index k = 0; k < most_policy_sweeps && static_cast<double>(k) + 1.0 < left; ++k) {
         policy_sweep(problem_.mdp, problem_.discount, choices, v, image, problem_.team);
         std::swap(v, image);
+        ++sweeps_;
       }
-      sweeps_ += kPolicySweeps;
     }
   }
 
@@ -179,25 +182,25 @@ class ValueIteration {
   static constexpr const char* kName = "value iteration";
 
   /// Sweeps after which the contraction is judged, and how many more it may promise to take.
-  static constexpr std::size_t kProbe = 6;
+  static constexpr Index kProbe = 4;
   static constexpr double kPatience = 40.0;
 
-  /// Of the greedy policy alone, after each sweep of all actions.
-  static constexpr Index kPolicySweeps = 4;
-
-  /// Extrapolates the contraction of the last sweeps.
-  bool contracts_in_time(const Proof& proof) const {
-    if (history_.size() < kProbe) return true;
-    const double rate = std::pow(history_.back() / history_[history_.size() - 4], 1.0 / 3.0);
-    if (!(rate < 1.0)) return false;
+  /// Extrapolates the contraction since the last look; infinite, if there was none.
+  double sweeps_left(const Proof& proof) {
     const double needed = std::max(problem_.tolerance * proof.scale, 4.0 * proof.floor);
-    return std::log(needed / history_.back()) / std::log(rate) < kPatience;
+    const double gained = std::log(last_error_ / proof.error);
+    const double left = std::log(proof.error / needed) * static_cast<double>(sweeps_ - last_look_) / gained;
+    last_error_ = proof.error;
+    last_look_ = sweeps_;
+    if (sweeps_ < kProbe) return 0.0;
+    return gained > 0.0 ? left : kInfinity;
   }
 
   const Problem& problem_;
   Record& record_;
   Index sweeps_ = 0;
-  Doubles history_;  // of proven errors
+  Index last_look_ = 0;  // after so many sweeps
+  double last_error_ = kInfinity;
 };
 
 // ---- inexact policy iteration ----

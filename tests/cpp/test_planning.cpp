@@ -58,7 +58,8 @@ TEST_CASE("the policy is worth what its bound says") {
 }
 
 TEST_CASE("every team finds the same bits") {
-  const Mdp mdp = random_model(20000, 3, 4, 0.0).mdp();
+  const Model model = random_model(20000, 3, 4, 0.0);
+  const Mdp mdp = model.mdp();
   const Plan one = solved(mdp, 0.999, 1e-8, 1);
   const Plan three = solved(mdp, 0.999, 1e-8, 3);
   CHECK(one.value == three.value);
@@ -99,7 +100,8 @@ TEST_CASE("models are ordered by the distance from their rewards, and keep their
 }
 
 TEST_CASE("induction over a horizon is iteration from zero") {
-  const Mdp mdp = random_model(300, 3, 4, 0.02).mdp();
+  const Model model = random_model(300, 3, 4, 0.02);
+  const Mdp mdp = model.mdp();
   const std::vector<double> discounts(6, 0.9);
   Monitor monitor;
   const FiniteHorizonPlan plan = solve_finite_horizon(mdp, discounts, {0.0, 1}, monitor);
