@@ -216,11 +216,17 @@ linear::System system_of(const Problem& problem, const OrderedModel& model, cons
       .team = &problem.team,
   };
   CsrMatrix& matrix = system.matrix;
-  matrix = CsrMatrix(model.num_states(), model.num_entries());
-  std::vector<Index> entries(at(num_blocks(model.num_states())));
-  problem.team.for_blocks(model.num_states(), kBlock, [&](Index first, Index last, Index block) {
-    Index place = model.first_entry(model.first_pair(first));
-    const Index begin = place;
+  const Index size = model.num_states();
+  // As many as any policy may need: memory of one size is used again.
+  matrix = CsrMatrix(size, std::min(model.num_entries(), size * problem.mdp.max_row_length()));
+  std::vector<Index> start(at(num_blocks(size) + 1), 0);
+  problem.team.for_blocks(size, kBlock, [&](Index first, Index last, Index block) {
+    for (auto state = at(first); state < at(last); ++state) start[at(block + 1)] += model.row(choices[state]).length;
+  });
+  for (std::size_t block = 1; block < start.size(); ++block) start[block] += start[block - 1];
+  matrix.num_entries = start.back();
+  problem.team.for_blocks(size, kBlock, [&](Index first, Index last, Index block) {
+    Index place = start[at(block)];
     for (Index state = first; state < last; ++state) {
       const Row row = model.row(choices[at(state)]);
       matrix.first[state] = place;
@@ -229,9 +235,7 @@ linear::System system_of(const Problem& problem, const OrderedModel& model, cons
       std::copy_n(row.probability, row.length, matrix.value.data() + place);
       place += row.length;
     }
-    entries[at(block)] = place - begin;
   });
-  for (const Index count : entries) matrix.num_entries += count;
   return system;
 }
 

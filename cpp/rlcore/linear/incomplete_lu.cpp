@@ -63,7 +63,15 @@ class WorkRow {
 class IncompleteLu::Elimination {
  public:
   Elimination(const System& system, const Thresholds& thresholds, IncompleteLu& factors)
-      : system_(system), thresholds_(thresholds), factors_(factors), work_(system.size()) {}
+      : system_(system), thresholds_(thresholds), factors_(factors), work_(system.size()) {
+    row_sum_.reserve(at(system.size()));
+    factors.inverse_pivot_.reserve(at(system.size()));
+    for (Triangle* const triangle : {&factors.lower_, &factors.upper_}) {
+      triangle->start.reserve(at(system.size() + 1));
+      triangle->column.reserve(at(system.matrix.num_entries));
+      triangle->value.reserve(at(system.matrix.num_entries));
+    }
+  }
 
   /// False if it took too much work.
   bool run(Monitor& monitor) {
