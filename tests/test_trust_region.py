@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import generated_models
 import rlcore as rl
 from generated_models import Array, Generator
 from rlcore import _core, reference
@@ -237,3 +238,257 @@ def test_families_cover_their_corners() -> None:
     assert any(p.max() == 1.0 and p.size > 1 for p, _ in rows)
     assert any(0.0 < p.min() < 1e-299 for p, _ in rows)
     assert any(np.ptp(a[p > 0.0]) == 0.0 for p, a in rows)
+
+
+# ---- prices, levels, ties ----
+
+
+def test_multipliers_and_levels_are_those_of_the_reference() -> None:
+    for family in ("ordinary", "not_all_taken", "deterministic", "nearly_deterministic"):
+        asked = problem(family, 0)
+        for region in (rl.MaxKL(0.01), rl.KLPenalty(0.5), rl.MeanKL(0.01)):
+            best, step = asked.reference(region), asked.step(region)
+            if isinstance(best.multiplier, list):
+                # A price follows from KL, so its relative error is that of KL times d log lambda / d log KL.
+                np.testing.assert_allclose(step.multiplier, np.array(best.multiplier, float), rtol=1e-9, atol=1e-12)
+            else:
+                assert step.price == pytest.approx(float(best.multiplier), rel=1e-10)
+            assert step.kl == pytest.approx([float(kl) for kl in best.kl], rel=1e-10, abs=1e-15)
+        penalised = asked.step(rl.KLPenalty(0.5))
+        moved = penalised.kl > 0.0
+        assert np.ptp(penalised.kl[moved]) <= 1e-10 * penalised.kl.max()
+        assert 0.5 * (1.0 - 1e-12) <= math.fsum(penalised.multiplier) <= 0.5
+
+
+def test_what_is_within_a_tie_stays() -> None:
+    p = np.array([0.2, 0.3, 0.5])
+    rows: Rows = [
+        (p, np.array([0.0, 1e-9, -1e-9])),  # flat up to 2e-9
+        (p, np.array([0.0, 1.0, -1.0])),
+        (np.array([0.0, 0.4, 0.6]), np.array([1e-9, 0.0, 0.0])),  # a lead within a tie
+        (np.array([0.0, 0.4, 0.6]), np.array([1e-8, 0.0, 1e-9])),  # one that is not
+    ]
+    asked = Problem(rows, np.ones(4), tie=2e-9)
+    for region in (rl.MaxKL(0.1), rl.MaxKL(INF), rl.MeanKL(0.1), rl.KLPenalty(1.0), rl.KLPenalty(0.0)):
+        step = asked.step(region)
+        found = [np.array(row) for row in asked.rows_of(step.policy)]
+        assert np.array_equal(found[0], rows[0][0])
+        assert np.array_equal(found[2], rows[2][0])
+        assert step.kl[0] == step.kl[2] == 0.0
+        assert not np.array_equal(found[1], rows[1][0])
+        # What the ties hide is in the gap: the kept rows could gain 1e-9 each.
+        assert 1e-9 <= step.dual_gap < 1e-7
+    # A row that is flat up to a tie goes to the action that leads, and stays in proportion.
+    row = np.array(asked.rows_of(asked.step(rl.MaxKL(0.1)).policy)[3])
+    np.testing.assert_allclose(row, [-math.expm1(-0.1), 0.4 * math.exp(-0.1), 0.6 * math.exp(-0.1)], rtol=1e-12)
+
+
+def test_ties_go_to_the_lowest_action() -> None:
+    half = np.array([0.0, 0.5, 0.0, 0.5])
+    asked = Problem([(half, np.array([1.0, 0.0, 1.0, -1.0]))], np.ones(1))
+    for region in (rl.MaxKL(1.0), rl.MaxKL(INF), rl.KLPenalty(0.1), rl.MeanKL(1.0)):
+        row = asked.rows_of(asked.step(region).policy)[0]
+        assert row[0] > 0.0
+        assert row[2] == 0.0
+
+
+def test_a_penalty_above_every_lead_moves_nothing() -> None:
+    """kappa = 0 iff all visited rows are flat and sum w x0 <= C."""
+    rows: Rows = [(np.array([1.0, 0.0]), np.array([0.0, lead])) for lead in (1.0, 2.0, 3.0)]
+    asked = Problem(rows, np.array([1.0, 2.0, 0.0]))
+    assert np.array_equal(asked.step(rl.KLPenalty(5.0 + 1e-9)).policy.ravel(), asked.policy)
+    assert np.array_equal(asked.step(rl.KLPenalty(5.0 + 1e-9)).multiplier, [1.0, 4.0, 0.0])
+    moved = asked.step(rl.KLPenalty(5.0 * math.exp(-0.1)))
+    np.testing.assert_allclose(moved.kl, [0.1, 0.1, 0.0], rtol=1e-10)
+
+
+def test_far_points_of_the_path() -> None:
+    """A row that is almost greedy goes as far as log x = -1e13, where no double could hold x."""
+    tiny = 1e-13
+    p = np.array([1.0 - tiny, tiny])
+    asked = Problem([(p, np.array([1.0, 0.0]))], np.ones(1))
+    step = asked.step(rl.MaxKL(1.0))
+    assert step.kl[0] == pytest.approx(1.0, rel=1e-12)
+    row = np.ravel(step.policy)
+    assert row[1] == 5e-324  # as small as can be, so that KL is finite
+    assert rl.policy_divergences(asked.mdp, asked.policy, row).kl_max < 1.0
+    assert step.multiplier[0] == 0.0
+
+
+# ---- the public function ----
+
+
+def small(setting: Any, seed: int) -> rl.MDP:
+    rng = np.random.default_rng(seed)
+    states, actions = 6, 3
+    P = rng.dirichlet(np.ones(states), size=(states, actions))
+    ends = rng.uniform(0.05, 0.3, size=(states, actions)) if isinstance(setting, rl.Episodic) else None
+    if ends is not None:
+        P *= (1.0 - ends)[..., None]
+    return rl.MDP.from_arrays(
+        P, rng.normal(size=(states, actions)), layout="SAS", termination=ends, initial=np.full(states, 1 / states)
+    )
+
+
+SETTINGS = [rl.Discounted(0.9), rl.Discounted(0.0), rl.Episodic(), rl.Average()]
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=repr)
+@pytest.mark.parametrize(
+    "region", [rl.MaxKL(0.02), rl.MaxKL(INF), rl.MeanKL(0.02), rl.KLPenalty(2.0), rl.KLPenalty(0.0)], ids=repr
+)
+def test_eta_never_falls_and_the_surrogate_is_right(setting: Any, region: Any) -> None:
+    for seed in range(3):
+        mdp = small(setting, seed)
+        policy = rl.random_policy(mdp, seed)
+        step = rl.trust_region_step(mdp, policy, setting, region)
+        report = rl.check_improvement(mdp, policy, step.policy, setting)
+        assert report.improves == rl.Verdict.HOLDS
+        bounds = step.certificate.bounds
+        assert abs(step.eta_new - report.eta_new) <= bounds["eta_new"] + report.certificate.bounds["eta_new"]
+        assert step.surrogate_gain in rl.Enclosure.around(report.expected_gain.value, 2 * report.expected_gain.error)
+        advantage = rl.evaluate(mdp, policy, setting, tol=0).advantage
+        abar = ((step.policy - policy) * advantage).sum(axis=1)
+        assert (abar >= -4 * ULP * np.abs(advantage).max()).all()
+        assert step.dual_gap <= 1e-11 * max(step.surrogate_gain, np.abs(advantage).max())
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=repr)
+def test_d_is_that_of_the_setting(setting: Any) -> None:
+    mdp = small(setting, 7)
+    policy = rl.random_policy(mdp, 1)
+    step = rl.trust_region_step(mdp, policy, setting, rl.MeanKL(0.03))
+    d = rl.occupancy(mdp, policy, setting, tol=1e-12).state
+    assert float(d @ step.kl) == pytest.approx(0.03, rel=1e-9)
+    assert rl.policy_divergences(mdp, policy, step.policy, weights=d).kl_mean == pytest.approx(0.03, rel=1e-9)
+
+
+def test_the_default_penalty_is_that_of_the_theorem() -> None:
+    mdp = small(rl.Discounted(0.9), 3)
+    policy = rl.uniform_policy(mdp)
+    step = rl.trust_region_step(mdp, policy, 0.9, rl.KLPenalty())
+    epsilon = np.abs(rl.evaluate(mdp, policy, 0.9).advantage).max()
+    assert step.penalty == pytest.approx(4 * epsilon * 0.9 / 0.1**2, rel=1e-9)
+    report = rl.check_improvement(mdp, policy, step.policy, 0.9)
+    assert report.bounds["theorem_2_1"].lower >= step.eta
+    # Without a future there is nothing to fear: C = 0, and the step is greedy.
+    greedy = rl.trust_region_step(mdp, policy, 0.0, rl.KLPenalty())
+    assert greedy.penalty == 0.0
+    assert np.array_equal(greedy.policy, rl.greedy_policy(mdp, mdp.reward))
+
+
+@pytest.mark.parametrize("setting", [rl.Episodic(), rl.Average()], ids=repr)
+def test_the_default_penalty_needs_a_discount(setting: Any) -> None:
+    mdp = small(setting, 3)
+    with pytest.raises(rl.SettingError, match=r"region: the default coefficient of rlcore\.KLPenalty\(\) exists for"):
+        rl.trust_region_step(mdp, rl.uniform_policy(mdp), setting, rl.KLPenalty())
+
+
+def test_unvisited_states_stay() -> None:
+    P = np.array([[[1.0, 0.0], [1.0, 0.0]], [[0.5, 0.5], [0.0, 1.0]]])
+    mdp = rl.MDP.from_arrays(P, np.array([[0.0, 1.0], [0.0, 1.0]]), layout="SAS", initial=[1, 0])
+    for region in (rl.MaxKL(0.5), rl.MaxKL(INF), rl.MeanKL(0.5), rl.KLPenalty(0.1)):
+        step = rl.trust_region_step(mdp, [[0.5, 0.5], [0.25, 0.75]], 0.9, region)
+        assert np.array_equal(step.policy[1], [0.25, 0.75])
+        assert step.kl[1] == 0.0
+        assert step.policy[0, 1] > 0.5
+
+
+def test_rounding_noise_moves_nothing() -> None:
+    """A = 0 everywhere up to rounding: no step."""
+    rng = np.random.default_rng(0)
+    P = rng.dirichlet(np.ones(5), size=(5, 3))
+    mdp = rl.MDP.from_arrays(P, np.full((5, 3), 0.1), layout="SAS", initial=np.full(5, 0.2))
+    policy = rl.random_policy(mdp, 0)
+    for region in (rl.MaxKL(0.5), rl.MaxKL(INF), rl.MeanKL(0.5), rl.KLPenalty(), rl.KLPenalty(0.0)):
+        step = rl.trust_region_step(mdp, policy, 0.99, region)
+        assert np.array_equal(step.policy, policy)
+        assert step.surrogate_gain == 0.0
+        assert step.kl.max() == 0.0
+
+
+def test_an_offset_of_the_rewards_changes_nothing() -> None:
+    mdp = small(rl.Discounted(0.9), 5)
+    policy = rl.random_policy(mdp, 5)
+    plain = rl.trust_region_step(mdp, policy, 0.9, rl.MeanKL(0.01))
+    offset = rl.trust_region_step(mdp.with_reward(mdp.reward + 2.0**20), policy, 0.9, rl.MeanKL(0.01))
+    # A is right to some ulp of the rewards, and a row moves by about that times sqrt(2 delta) / its spread.
+    assert np.abs(plain.policy - offset.policy).max() <= 1e-9
+
+
+def test_greedy_steps_reach_the_optimum() -> None:
+    """Forest: V* = (6561, 7371, 8371) / 250."""
+    mdp = rl.gallery.forest().with_initial(np.full(3, 1 / 3))
+    policy, known = rl.uniform_policy(mdp), None
+    for _ in range(3):
+        step = rl.trust_region_step(mdp, policy, 0.9, rl.MaxKL(INF), evaluation=known)
+        policy, known = step.policy, step.evaluation
+    # The probabilities of the model are doubles, right to an ulp, and count for 1 / (1 - gamma) steps.
+    assert step.eta_new == pytest.approx((6561 + 7371 + 8371) / 750, rel=20 * ULP)
+
+
+def test_what_is_known_already_is_not_found_again() -> None:
+    mdp = small(rl.Discounted(0.9), 2)
+    policy = rl.random_policy(mdp, 2)
+    first = rl.trust_region_step(mdp, policy, 0.9, rl.MaxKL(0.1))
+    again = rl.trust_region_step(mdp, first.policy, 0.9, rl.MaxKL(0.1))
+    handed = rl.trust_region_step(
+        mdp,
+        first.policy,
+        0.9,
+        rl.MaxKL(0.1),
+        evaluation=first.evaluation,
+        occupancy=rl.occupancy(mdp, first.policy, 0.9, tol=1e-12),
+    )
+    assert np.array_equal(again.policy, handed.policy)
+    assert again.eta == handed.eta == first.eta_new
+
+
+def test_episodes_that_would_not_end_are_not_entered() -> None:
+    """An action after which the old policy goes on for ever has no advantage and is not taken, however it pays."""
+    P = np.zeros((2, 2, 2))
+    P[0, 1, 1] = 1.0  # action 1 of state 0 leads to state 1, which the policy never leaves
+    P[1, :, 1] = [1.0, 0.0]
+    ends = np.array([[1.0, 0.0], [0.0, 1.0]])
+    mdp = rl.MDP.from_arrays(P, [[1.0, 5.0], [1.0, 0.0]], layout="SAS", termination=ends, initial=[1, 0])
+    for region in (rl.MaxKL(1.0), rl.MaxKL(INF), rl.MeanKL(1.0), rl.KLPenalty(0.1)):
+        step = rl.trust_region_step(mdp, [[1.0, 0.0], [1.0, 0.0]], rl.Episodic(), region)
+        assert np.array_equal(step.policy, [[1.0, 0.0], [1.0, 0.0]])
+
+
+# ---- generated models, threads ----
+
+
+@pytest.mark.parametrize("region", [rl.MaxKL(0.05), rl.MeanKL(0.05), rl.KLPenalty(1.0)], ids=repr)
+@pytest.mark.parametrize("family", generated_models.FAMILIES)
+def test_generated_models_improve(family: str, region: Any) -> None:
+    for index in range(3):
+        raw = generated_models.model(family, index)
+        termination = raw.termination if raw.termination.any() else None
+        mdp = rl.MDP(raw.transition, raw.reward, raw.pair_start, termination, raw.initial)
+        gamma = rl.Discounted(raw.gamma)
+        step = rl.trust_region_step(mdp, raw.policy, gamma, region)
+        report = rl.check_improvement(mdp, raw.policy, step.policy, gamma)
+        assert report.improves != rl.Verdict.VIOLATED
+        assert step.surrogate_gain >= -step.certificate.bounds["surrogate_gain"]
+        assert step.dual_gap >= 0.0
+
+
+@pytest.mark.parametrize("region", [rl.MaxKL(0.1), rl.MeanKL(0.1), rl.KLPenalty(3.0)], ids=repr)
+def test_threads_change_no_bit(region: Any) -> None:
+    rng = np.random.default_rng(1)
+    rows = [_row(rng, 3) for _ in range(9000)]
+    asked = Problem.__new__(Problem)
+    states = len(rows)
+    asked.start = np.arange(0, 3 * states + 1, 3)
+    asked.mdp = rl.gallery.garnet(states, 3, 1, seed=0)
+    asked.policy, asked.advantage = (np.concatenate([row[i] for row in rows]) for i in (0, 1))
+    asked.weight, asked.tie = rng.exponential(size=states), 0.0
+    asked.share = 1.0 / float(asked.weight.sum())
+    asked.old = _core.OldPolicy(asked.policy, asked.advantage, asked.weight, 0.0)
+    one, two, three = (asked.step(region, threads) for threads in (1, 2, 3))
+    for other in (two, three):
+        assert np.array_equal(one.policy, other.policy)
+        assert np.array_equal(one.kl, other.kl)
+        assert np.array_equal(one.multiplier, other.multiplier)
+        assert (one.price, one.dual_gap, one.passes) == (other.price, other.dual_gap, other.passes)

@@ -30,7 +30,7 @@ struct KlPoint {
   double log_rest = 0.0;     // log(1 - r)
   double kl = 0.0;           // KL(p || q)
   double price = 0.0;        // (1 - r) lambda
-  double log_price = 0.0;    // prices may be too small for a double
+  double log_price = 0.0;    // its logarithm, where it may be too small for a double: far, and beyond the barrier
   double kl_slope = 0.0;     // d KL / d log x, beyond the barrier d KL / d log lambda
   double price_slope = 0.0;  // d log lambda / d log x, beyond the barrier 1
   double kl_rounding = 0.0;  // about what rounding does to KL
@@ -58,7 +58,9 @@ class KlBall {
 
   /// The price of a point in the units of A, and its logarithm.
   double price(const KlPoint& point) const { return point.price * unit_; }
-  double log_price(const KlPoint& point) const { return point.log_price + log_unit_; }
+  double log_price(const KlPoint& point) const {
+    return (point.is_far || point.log_rest < 0.0 ? point.log_price : std::log(point.price)) + std::log(unit_);
+  }
 
   /// Writes q of a point: it sums to 1 within a few ulp, and is positive where p is.
   void write(const KlPoint& point, Vector q) const;
@@ -77,13 +79,8 @@ class KlBall {
   double tied_bound() const;
 
  private:
-  struct Spread {  // of 1 / (x + g)
-    double d = 0.0;
-    double phi = 0.0;
-    double variance = 0.0;
-  };
-  Spread spread_at(double x, bool with_phi) const;
-  KlPoint near_point(double x) const;
+  void reserve(std::size_t num_actions);
+  KlPoint near_point(double x);
   KlPoint far_point(double odds) const;
   void prepare_far();
   double log_top_mass() const;
@@ -97,7 +94,6 @@ class KlBall {
   bool moves_ = false;
   bool is_flat_ = false;
   double unit_ = 1.0;  // a power of two: everything below is divided by it
-  double log_unit_ = 0.0;
   double mean_ = 0.0;  // m
   double variance_ = 0.0;
   double ignored_ = 0.0;  // m of a row whose differences are ties
@@ -110,8 +106,10 @@ class KlBall {
   double mean_log_ = 0.0;  // sum p log g and sum p / g where g > 0
   double mean_inverse_ = 0.0;
   bool is_far_prepared_ = false;
-  std::vector<Index> action_;  // of the support
+  std::size_t count_ = 0;
+  std::vector<Index> action_;  // of the support, and room for as many as there were in any row
   Doubles p_, g_;
+  Doubles terms_;  // scratch
 };
 
 }  // namespace rlcore

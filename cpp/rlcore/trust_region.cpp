@@ -19,6 +19,9 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// How near the shared number must come to its place, relative to what it makes of the states together.
 constexpr double kSharedTolerance = 0x1p-44;
 
+/// Prices below this, or relative to smaller coefficients, are divided by way of their logarithms.
+constexpr double kLeastPlain = 1e-200;
+
 /// Pairs that are dealt with between two looks at the monitor.
 constexpr Index kPortion = Index{1} << 22;
 
@@ -208,7 +211,7 @@ class Stepper {
     if (!std::isfinite(start)) start = 0.0;
     const double log_level = decreasing_root(start, -kInfinity, [&](double candidate) {
       const double level = std::exp(candidate);
-      const Response found = price_at_level(level, log_coefficient);
+      const Response found = price_at_level(level, coefficient, log_coefficient);
       const double relative = found.value.total();  // to the coefficient
       const double miss = std::log(relative);
       const double fall = found.fall.total() / relative * level;  // of log relative with log level
@@ -286,13 +289,15 @@ class Stepper {
   }
 
   /// sum w lambda / C at a level, and how it falls with the level.
-  Response price_at_level(double level, double log_coefficient) {
+  Response price_at_level(double level, double coefficient, double log_coefficient) {
     return over_states<Response>([&](KlBall& ball, const StateRow& row, Response& sums) {
       ball.read(row.p, row.advantage, old_.tie);
       if (!ball.moves()) return;
       const KlPoint point = ball.at_level(level, start_[at(row.state)]);
       start_[at(row.state)] = point.x;
-      const double price = row.weight * std::exp(ball.log_price(point) - log_coefficient);
+      const bool is_plain = ball.price(point) > kLeastPlain && coefficient > kLeastPlain;
+      const double price =
+          row.weight * (is_plain ? ball.price(point) / coefficient : std::exp(ball.log_price(point) - log_coefficient));
       sums.value.add(price);
       sums.fall.add(price * point.price_slope / -point.kl_slope);
     });
