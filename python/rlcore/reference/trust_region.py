@@ -586,7 +586,10 @@ class _Solution:
         with mp.workprec(mp.prec + 2 * (large + small)):
             exactly = [(_real(row.old[a]), self.x + _real(gap)) for a, gap in zip(row.taken, row.gaps, strict=True)]
             # The price that belongs to x in these digits is as good as any other, and the bound is sharp for it.
-            price = (1 - self.share) / mp.fsum(mass / nu_less_a for mass, nu_less_a in exactly)
+            # Where next to nothing is left of the support, the digits of 1 - share are gone, but not those of the price.
+            price = self.price
+            if 2 * self.share < 1:
+                price = (1 - self.share) / mp.fsum(mass / nu_less_a for mass, nu_less_a in exactly)
             entropy = mp.fsum(mass * mp.log(nu_less_a / price) for mass, nu_less_a in exactly)
             mean_gap = mp.fsum(mass * (nu_less_a - self.x) for mass, nu_less_a in exactly)
             return _fraction(mean_gap + self.x - price - price * entropy)
