@@ -29,13 +29,16 @@ double decreasing_root(double start, double lower, LookAt&& look) {
   double upper = kInfinity;
   double t = start;
   double reach = 1.0;
+  double last_step = kInfinity;
   for (int looks = 0; looks < kMostLooks; ++looks) {
     const Look found = look(t);
     if (found.will_do) return t;
     (found.is_above ? lower : upper) = t;
     if (upper - lower <= 4.0 * kUnitRoundoff * std::fmax(1.0, std::fabs(t))) break;
     double next = t + found.step;
-    if (!(next > lower && next < upper)) {
+    const bool is_bracketed = lower > -kInfinity && upper < kInfinity;
+    const bool swings = is_bracketed && std::fabs(found.step) > 0.5 * last_step;
+    if (swings || !(next > lower && next < upper)) {
       if (upper == kInfinity) {
         next = t + reach;
       } else if (lower == -kInfinity) {
@@ -45,6 +48,7 @@ double decreasing_root(double start, double lower, LookAt&& look) {
       }
       reach *= 2.0;
     }
+    last_step = std::fabs(next - t);
     t = next;
   }
   return upper < kInfinity ? upper : t;
