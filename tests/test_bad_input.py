@@ -953,6 +953,54 @@ GALLERY: list[Case] = [
     (lambda: rl.gallery.forest(r1=NAN), rl.ModelError, "r1: expected a finite number, got nan"),
 ]
 
+REGION = "region: expected a region such as rlcore.MaxKL(delta), rlcore.MeanKL(delta) or rlcore.KLPenalty(), got"
+STEPS: list[Case] = [
+    (lambda: rl.MaxKL(-1), rl.ArgumentError, "delta: expected a number from 0 on, got -1"),
+    (lambda: rl.MaxKL(NAN), rl.ArgumentError, "delta: expected a number from 0 on, got nan"),
+    (lambda: rl.MeanKL("1"), rl.ArgumentError, "delta: expected a number from 0 on, got '1'"),  # type: ignore[arg-type]
+    (lambda: rl.MeanKL(True), rl.ArgumentError, "delta: expected a number from 0 on, got True"),
+    (lambda: rl.KLPenalty(-INF), rl.ArgumentError, "coefficient: expected a number from 0 on, got -inf"),
+    (lambda: rl.trust_region_step(M, HALF, 0.9, 0.01), rl.ArgumentError, f"{REGION} 0.01"),  # type: ignore[arg-type]
+    (
+        lambda: rl.trust_region_step(M, HALF, 0.9, rl.MaxKL),  # type: ignore[arg-type]
+        rl.ArgumentError,
+        f"{REGION} <class 'rlcore.regions.MaxKL'>",
+    ),
+    (
+        lambda: rl.trust_region_step(M, 2 * HALF, 0.9, rl.MaxKL(0.1)),
+        rl.PolicyError,
+        "policy, state 'fine': expected probabilities that sum to 1 within 1e-9, got a sum of 2; divide the row by its "
+        "sum",
+    ),
+    (
+        lambda: rl.trust_region_step(M, np.stack([HALF, HALF]), 0.9, rl.MaxKL(0.1)),
+        rl.PolicyError,
+        "policy: expected one of shape (2, 2), got a batch of shape (2, 2, 2)",
+    ),
+    (
+        lambda: rl.trust_region_step(BARE, HALF, 0.9, rl.MaxKL(0.1)),
+        rl.ModelError,
+        "initial: the return of a policy needs a start distribution, and the model has none; make it with initial=p or "
+        "mdp.with_initial(p)",
+    ),
+    (
+        lambda: rl.trust_region_step(M, HALF, rl.Average(), rl.KLPenalty()),
+        rl.SettingError,
+        "region: the default coefficient of rlcore.KLPenalty() exists for rlcore.Discounted(gamma), not for Average(); "
+        "give one, as in rlcore.KLPenalty(10.0)",
+    ),
+    (
+        lambda: rl.trust_region_step(M, HALF, 0.9, rl.MaxKL(0.1), evaluation=0.0),  # type: ignore[arg-type]
+        rl.ArgumentError,
+        "evaluation: expected the Evaluation of one policy in Discounted(gamma=0.9), got 0.0",
+    ),
+    (
+        lambda: rl.trust_region_step(M, HALF, 0.9, rl.MaxKL(0.1), occupancy=0.0),  # type: ignore[arg-type]
+        rl.ArgumentError,
+        "occupancy: expected the Occupancy of one policy in Discounted(gamma=0.9), got 0.0",
+    ),
+]
+
 FOUND: list[Case] = [  # by this table, and mended
     (
         lambda: rl.MDP(ROWS, np.ma.masked_array(R, mask=[[0, 1], [0, 0]])),
@@ -1391,6 +1439,7 @@ TABLE = [
     *GRADIENTS,
     *SIMULATED,
 ]
+TABLE = [*MODELS, *ARRAYS, *FUNCTIONS, *TABLES, *POLICIES, *ANSWERS, *UNDISCOUNTED, *GALLERY, *STEPS, *FOUND]
 
 
 @pytest.mark.parametrize(("call", "error", "message"), TABLE, ids=[message[:70] for _, _, message in TABLE])
@@ -1436,6 +1485,7 @@ RESULTS = {
     "EstimateHistory",
     "GradientEstimate",
     "Solution",
+    "TrustRegionStep",
 }
 # Settings without numbers: there is nothing to get wrong when they are made.
 PLAIN = {"Episodic", "Average"}

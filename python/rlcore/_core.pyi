@@ -27,6 +27,8 @@ __all__: list[str] = [
     "StateRowsFields",
     "StepShifts",
     "advantage_weights",
+    "OldPolicy",
+    "TrustRegionFields",
     "chain_structure",
     "check_policy",
     "compare",
@@ -41,7 +43,10 @@ __all__: list[str] = [
     "first_passage_times",
     "kemeny_constant",
     "kl_error",
+    "kl_penalty_step",
+    "max_kl_step",
     "mean_advantages",
+    "mean_kl_step",
     "occupancy",
     "occupancy_average",
     "occupancy_episodic",
@@ -359,6 +364,39 @@ def advantage_weights(
     visits: numpy.typing.NDArray[numpy.float64],
     num_threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> AdvantageWeightsFields: ...
+class OldPolicy:
+    """
+    A policy, its A, the weights of the states, and what is a tie.
+    """
+    def __init__(
+        self,
+        policy: numpy.typing.NDArray[numpy.float64],
+        advantage: numpy.typing.NDArray[numpy.float64],
+        weight: numpy.typing.NDArray[numpy.float64],
+        tie: typing.SupportsFloat | typing.SupportsIndex,
+    ) -> None: ...
+
+class TrustRegionFields:
+    """
+    The fields of rlcore.TrustRegionStep.
+    """
+    @property
+    def dual_gap(self) -> float: ...
+    @property
+    def kl(self) -> typing.Any: ...
+    @property
+    def kl_error(self) -> float: ...
+    @property
+    def multiplier(self) -> typing.Any: ...
+    @property
+    def passes(self) -> int: ...
+    @property
+    def policy(self) -> typing.Any: ...
+    @property
+    def price(self) -> float: ...
+    @property
+    def tv(self) -> float: ...
+
 def chain_structure(
     mdp: Mdp,
     policy: numpy.typing.NDArray[numpy.float64],
@@ -510,6 +548,28 @@ def kl_error(num_actions: typing.SupportsInt | typing.SupportsIndex) -> float:
     Bounds the relative error of a KL.
     """
 
+def kl_penalty_step(
+    mdp: Mdp,
+    old: OldPolicy,
+    coefficient: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> TrustRegionFields:
+    """
+    The policy with the best sum w Abar - coefficient max KL.
+    """
+
+def max_kl_step(
+    mdp: Mdp,
+    old: OldPolicy,
+    radius: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> TrustRegionFields:
+    """
+    The best policy with KL <= radius in every state.
+    """
+
 def mean_advantages(
     mdp: Mdp,
     base: Base,
@@ -519,6 +579,18 @@ def mean_advantages(
 ) -> numpy.ndarray:
     """
     Abar of every candidate in every state.
+    """
+
+def mean_kl_step(
+    mdp: Mdp,
+    old: OldPolicy,
+    share: typing.SupportsFloat | typing.SupportsIndex,
+    radius: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> TrustRegionFields:
+    """
+    The best policy with share sum w KL <= radius.
     """
 
 def occupancy(
@@ -602,6 +674,16 @@ def solve_finite_horizon(
     discounts: numpy.typing.NDArray[numpy.float64],
     tolerance: typing.SupportsFloat | typing.SupportsIndex,
 ) -> PlanFields:
+    """
+    mdp: Mdp,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+    """
+    """
+    mdp: Mdp,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+    """
     An optimal policy for every step.
     """
 

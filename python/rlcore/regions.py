@@ -7,8 +7,6 @@ import numbers
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from rlcore import _core
 from rlcore.errors import ArgumentError, SettingError
 from rlcore.settings import Discounted
@@ -91,9 +89,9 @@ class KLPenalty:
     Parameters
     ----------
     coefficient
-        C, at least 0. With 0 the step is greedy; with inf nothing changes. None: the C with which L - C KLmax bounds the
-        return from below (theory 5.7), 4 eps gamma / (1 - gamma)^2 with eps = max|A| of the old policy; in `Discounted`
-        alone.
+        C, at least 0. With 0 the step is greedy; with inf nothing changes. None: the C with which L - C KLmax bounds
+        the return from below (theory 5.7), 4 eps gamma / (1 - gamma)^2 with eps = max|A| of the old policy; in
+        `Discounted` alone.
 
     Raises
     ------
@@ -156,11 +154,13 @@ def _step_of(
 
 def _as_radius(x: Any, name: str) -> float:
     """Check a number from 0 to infinity."""
-    if isinstance(x, bool) or not isinstance(x, numbers.Real | np.number):
+    given: Any = x
+    number = math.nan
+    if isinstance(x, numbers.Real) and not isinstance(x, bool):
+        try:
+            number = float(given)
+        except OverflowError:  # a whole number beyond all doubles
+            number = math.inf if given > 0 else -math.inf
+    if not number >= 0.0:
         raise ArgumentError(f"{name}: expected a number from 0 on, got {x!r}")
-    if not x >= 0.0:
-        raise ArgumentError(f"{name}: expected a number from 0 on, got {x!r}")
-    try:
-        return float(x)
-    except OverflowError:  # a whole number beyond all doubles
-        return float("inf")
+    return number

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from rlcore import _core
 from rlcore.arguments import as_num_threads, as_single, as_tolerance
 from rlcore.candidates import chunks_of
+from rlcore.certified_sums import weighted_sum
 from rlcore.comparison_base import SHARPER, ComparisonBase, comparison_base_of, solved_base
 from rlcore.enclosure import ULP, Enclosure
 from rlcore.errors import ArgumentError, PolicyError
@@ -43,13 +44,14 @@ class TrustRegionStep:
     kl
         KL(pi || pi') in each state, shape (S,).
     multiplier
-        What one more unit of KL would be worth. `MaxKL`: the price of KL(s) beside q^T A, shape (S,). `MeanKL`: one price,
-        beside sum d Abar. `KLPenalty`: the share of the penalty that each state bears, shape (S,); they sum to C. None
-        where a step has none.
+        What one more unit of KL would be worth. `MaxKL`: the price of KL(s) beside q^T A, shape (S,). `MeanKL`: one
+        price, beside sum d Abar. `KLPenalty`: the share of the penalty that each state bears, shape (S,); they sum to
+        C. None where a step has none.
     surrogate_gain
         L - eta = sum w Abar >= 0, with w = rho (Discounted), e (Episodic) or d (Average).
     eta, eta_new
-        The returns of the old and of the new policy; in `Average` the gains.
+        The returns of the old and of the new policy; in `Average` the gains. A new policy with several recurrent
+        classes starts where the old one is in the long run.
     dual_gap
         A proven upper bound, rounding and the errors of A and w included: no policy in the region has a larger L by
         more than this. `KLPenalty`: no policy has a larger L - C KLmax. None where nothing is maximised.
@@ -200,7 +202,11 @@ class StepBase:
         bounds = new.certificate.bounds
         if isinstance(setting, Average):
             assert new.gain is not None
-            return new, Enclosure.around(float(new.gain[0]), bounds["gain"])
+            if new.advantage is not None:
+                return new, Enclosure.around(float(new.gain[0]), bounds["gain"])
+            # Several recurrent classes: the new policy starts where the old one is in the long run.
+            known = self.known
+            return new, Enclosure.around(*weighted_sum(known.weight, known.weight_error, new.gain, bounds["gain"]))
         return new, Enclosure.around(new.start_value, bounds["start_value"])
 
 
@@ -220,7 +226,7 @@ def trust_region_step(
 
     The surrogate ``L = eta + sum_s w(s) sum_a pi'(a|s) A(s,a)`` is maximised over all tabular policies pi':
     ``MaxKL(delta)`` subject to KL(pi || pi') <= delta in every state, ``MeanKL(delta)`` subject to sum_s d(s) KL(s) <=
-    delta, ``KLPenalty(C)`` minus C max_s KL(s). Each is solved to the last digits, with the gap to its dual as the proof.
+    delta, ``KLPenalty(C)`` minus C max_s KL(s). Each is solved to the last digits, with the gap to its dual as proof.
 
     Parameters
     ----------
@@ -292,7 +298,7 @@ def trust_region_step(
     old, family = policy_and_family(mdp, policy, as_region(region))
     tolerance = as_tolerance(tol)
     as_num_threads(num_threads)
-    _check_known(mdp, evaluation, occupancy)
+    _check_known(mdp, found_setting, evaluation, occupancy)
     ev, visits = solved_base(mdp, old, found_setting, tolerance, num_threads, progress, evaluation, occupancy)
     known = comparison_base_of(mdp, old, found_setting, ev, visits, num_threads, progress)
     return region._step(StepBase(known, ev, visits, tolerance, family))
@@ -321,10 +327,19 @@ def policy_and_family(mdp: MDP, policy: ArrayLike | Family, region: Region) -> t
     return policy.on(mdp).policy, policy
 
 
-def _check_known(mdp: MDP, evaluation: Evaluation | None, occupancy: Occupancy | None) -> None:
-    """Check that what is known already is of one policy of this model."""
+def _check_known(mdp: MDP, setting: Setting, evaluation: Evaluation | None, occupancy: Occupancy | None) -> None:
+    """Check that what is known already is of one policy of this model, in a setting of this kind."""
     states = (mdp.num_states,)
-    if evaluation is not None and not (isinstance(evaluation, Evaluation) and np.shape(evaluation.value) == states):
-        raise ArgumentError(f"evaluation: expected the Evaluation of one policy, got {evaluation!r}")
-    if occupancy is not None and not (isinstance(occupancy, Occupancy) and np.shape(occupancy.state) == states):
-        raise ArgumentError(f"occupancy: expected the Occupancy of one policy, got {occupancy!r}")
+    is_average = isinstance(setting, Average)
+    if evaluation is not None and not (
+        isinstance(evaluation, Evaluation)
+        and np.shape(evaluation.value) == states
+        and (evaluation.gain is not None) == is_average
+    ):
+        raise ArgumentError(f"evaluation: expected the Evaluation of one policy in {setting}, got {evaluation!r}")
+    if occupancy is not None and not (
+        isinstance(occupancy, Occupancy)
+        and np.shape(occupancy.state) == states
+        and (occupancy.visits is None) == is_average
+    ):
+        raise ArgumentError(f"occupancy: expected the Occupancy of one policy in {setting}, got {occupancy!r}")

@@ -586,7 +586,7 @@ class _Solution:
         with mp.workprec(mp.prec + 2 * (large + small)):
             exactly = [(_real(row.old[a]), self.x + _real(gap)) for a, gap in zip(row.taken, row.gaps, strict=True)]
             # The price that belongs to x in these digits is as good as any other, and the bound is sharp for it.
-            # Where next to nothing is left of the support, the digits of 1 - share are gone, but not those of the price.
+            # Where next to nothing is left of the support, 1 - share has no digits left, but the price has.
             price = self.price
             if 2 * self.share < 1:
                 price = (1 - self.share) / mp.fsum(mass / nu_less_a for mass, nu_less_a in exactly)
