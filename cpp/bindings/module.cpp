@@ -14,4 +14,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   bind_trust_region(module);
   bind_simulation(module);
   bind_gradient(module);
+  bind_planning_undiscounted(module);
 }

@@ -16,5 +16,6 @@ void bind_planning(pybind11::module_& module);
 void bind_trust_region(pybind11::module_& module);
 void bind_simulation(pybind11::module_& module);
 void bind_gradient(pybind11::module_& module);
+void bind_planning_undiscounted(pybind11::module_& module);
 
 }  // namespace rlcore::bindings

@@ -1,0 +1,360 @@
+// Policy iteration among policies that surely end (Bertsekas & Tsitsiklis 1991), bounded from above by the values of a
+// process that is paid a little more for every step (theory 3.7).
+#include "rlcore/planning_episodic.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <cstdio>
+#include <cstdlib>
+
+#include "rlcore/chain_structure.hpp"
+#include "rlcore/errors.hpp"
+#include "rlcore/excess.hpp"
+#include "rlcore/extent.hpp"
+#include "rlcore/linear/resolvent.hpp"
+#include "rlcore/policy.hpp"
+
+namespace rlcore {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+/// Covers the roundings of a few operations on bounds.
+constexpr double kOutward = 1.0 + 32.0 * kUnitRoundoff;
+
+/// A few states of many, for a message.
+std::string few_states(std::span<const Column> states) {
+  constexpr std::size_t kFew = 5;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(states.size(), kFew); ++i) {
+    text += (i > 0 ? ", " : "") + std::to_string(states[i]);
+  }
+  return states.size() > kFew ? text + ", ... (" + std::to_string(states.size()) + " states)" : text;
+}
+
+[[noreturn]] void throw_unbounded(std::span<const Column> states) {
+  throw UnboundedValueError("mdp", {states.front(), -1, -1},
+                            "expected no way to collect reward without end before the process ends, but the longer it "
+                            "stays among the states {" +
+                                few_states(states) + "} the more it earns; use Average() or Discounted(gamma)");
+}
+
+class ProperPolicyIteration {
+ public:
+  ProperPolicyIteration(const DerivedMdp& derived, Choice proper, const Options& options, Monitor& monitor)
+      : derived_(derived),
+        mdp_(derived.mdp()),
+        choice_(std::move(proper)),
+        options_(options),
+        monitor_(monitor),
+        team_(mdp_.num_entries() < kParallelEntries ? 1 : options.num_threads) {}
+
+  BestChoice run() {
+    climb();
+    bound_from_above();
+    return result();
+  }
+
+ private:
+  static constexpr double kClimbingTolerance = 1e-9;
+  static constexpr Index kMostPolicies = 1000;
+
+  /// Improves the choice as long as an action is proven to be better. A choice that may then go on for ever has a gain
+  /// above zero where it does (theory 3.7).
+  void climb() {
+    evaluate(kClimbingTolerance);
+    while (num_policies_ < kMostPolicies && switch_actions(value_, 2.0 * value_error_)) {
+      if (const auto states = find_endless_class()) throw_unbounded(*states);
+      evaluate(kClimbingTolerance);
+    }
+  }
+
+  /// Improves the choice under rewards that are a little larger, `more` for every step, until their values v + more t
+  /// are proven to be an upper bound of all values. The less is added, the better: what goes round for next to nothing
+  /// soon pays.
+  void bound_from_above() {
+    for (const double tolerance : {1e-15, 0.0}) {
+      const Choice proper = choice_;
+      const std::optional<double> more = climb_with_more(tolerance);
+      if (!more) {
+        choice_ = proper;
+        evaluate(tolerance);
+        continue;
+      }
+      const TwofoldVector bound = value_with(*more);
+      if (dominates(bound)) upper_ = rounded_up(bound);
+      if (gap() <= options_.tolerance * largest_value()) return;
+    }
+  }
+
+  /// Returns what was added for every step when no action was better than the choice any more; nothing if going on for
+  /// ever would pay then.
+  std::optional<double> climb_with_more(double tolerance) {
+    double more = 0.0;
+    do {
+      if (auto z = find_endless_class()) {if (getenv("DBG")) fprintf(stderr, "endless at tol %g more %g states %zu\n", tolerance, more, z->size()); return std::nullopt;}
+      evaluate(tolerance);
+      if (getenv("DBG")) fprintf(stderr, "n %ld tol %g tmax %g left %g verr %g\n", num_policies_, tolerance, extent_of(time_,team_).upper, largest_excess_of_choice(), value_error_);
+      more = std::max(more, 16.0 * largest_excess_of_choice());
+    } while (num_policies_ < kMostPolicies && switch_actions(value_with(more), 0.5 * more));
+    return more;
+  }
+
+  /// States in which the process may stay for ever.
+  std::optional<std::vector<Column>> find_endless_class() {
+    const ChainStructure structure = chain_structure(mdp_, policy_of(mdp_, choice_), options_.num_threads, monitor_);
+    if (structure.num_classes() == 0) return std::nullopt;
+    const auto states = structure.states(0);
+    return std::vector<Column>(states.begin(), states.end());
+  }
+
+  /// Finds v and t of the choice, which ends surely.
+  void evaluate(double tolerance) {
+    ++num_policies_;
+    monitor_.poll({"policy iteration", num_policies_, 0.0, options_.tolerance});
+    const Doubles policy = policy_of(mdp_, choice_);
+    const Chain chain(mdp_, policy, check_policy(mdp_, policy, team_));
+    const linear::Kernel kernel(chain, {}, team_);
+    linear::Resolvent resolvent(kernel, team_, monitor_);
+    const std::array sides{linear::RightSide{chain.mean_over_actions(mdp_.reward(), team_)},
+                           linear::RightSide{TwofoldVector(at(mdp_.num_states()), Twofold{1.0})}};
+    std::vector<linear::Solution> found = resolvent.solve(sides, tolerance);
+    value_ = std::move(found[0].x);
+    time_ = std::move(found[1].x);
+    for (Index state = 0; state < mdp_.num_states(); ++state) {
+      if (!joins(state)) continue;  // states that act as one are worth the same
+      value_[at(state)] = value_[at(acting_state(state))];
+      time_[at(state)] = time_[at(acting_state(state))];
+    }
+    certificate_ = std::move(found[0].certificate);
+    value_error_ = certificate_.error_bound;
+  }
+
+  /// v + more t
+  TwofoldVector value_with(double more) const {
+    TwofoldVector sum(value_.size());
+    for (std::size_t s = 0; s < sum.size(); ++s) sum[s] = value_[s] + time_[s] * more;
+    return sum;
+  }
+
+  /// What is left over by solving: the chosen pairs' largest excess, rounding included.
+  double largest_excess_of_choice() {
+    return over_states([&](Index state) {
+      if (joins(state)) return 0.0;
+      const Excess found = excess(mdp_, state, choice_[at(state)], value_);
+      return std::fabs(found.value) + found.error;
+    });
+  }
+
+  /// Takes in each state the pair with the largest excess beyond v, if that is proven to be above the threshold.
+  /// Returns whether the choice has changed anywhere.
+  bool switch_actions(const TwofoldVector& v, double threshold) {
+    return over_states([&](Index state) {
+             Index& chosen = choice_[at(state)];
+             const Index before = chosen;
+             double best = threshold;
+             for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
+               if (pair == before || joins(state)) continue;
+               const Excess found = excess(mdp_, state, pair, v);
+               if (!(found.lower() > best)) continue;
+               best = found.value;
+               chosen = pair;
+             }
+             return chosen != before ? 1.0 : 0.0;
+           }) > 0.0;
+  }
+
+  /// Whether no pair earns more than v allows: then no policy that surely ends is worth more than v (theory 3.7).
+  bool dominates(const TwofoldVector& v) {
+    return over_states([&](Index state) {
+             for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1) && !joins(state); ++pair) {
+               const Excess found = excess(mdp_, state, pair, v);
+               if (!(found.upper() <= 0.0)) return 1.0;
+             }
+             return 0.0;
+           }) == 0.0;
+  }
+
+  /// The largest of a number of each state, none of which is negative.
+  template <class Get>
+  double over_states(Get&& number) {
+    return std::max(extent_over(mdp_.num_states(), team_, [&](std::size_t s) { return number(Index(s)); }).upper, 0.0);
+  }
+
+  bool joins(Index state) const { return derived_.origin(mdp_.first_pair(state)) == DerivedMdp::kJoin; }
+  Column acting_state(Index state) const { return mdp_.row(mdp_.first_pair(state)).column[0]; }
+
+  static Doubles rounded_up(const TwofoldVector& v) {
+    Doubles above(v.size());
+    for (std::size_t s = 0; s < v.size(); ++s) above[s] = std::nextafter(v[s].rounded(), kInfinity);
+    return above;
+  }
+
+  double largest_value() {
+    const double largest = extent_of(value_, team_).largest();
+    return largest > 0.0 ? largest : extent_of(mdp_.reward(), team_).largest();
+  }
+
+  double gap() {
+    if (upper_.empty()) return kInfinity;
+    return over_states([&](Index state) { return upper_[at(state)] - value_[at(state)].hi; });
+  }
+
+  BestChoice result() {
+    BestChoice best;
+    best.choice = std::move(choice_);
+    best.value = rounded(value_);
+    best.value_error = (value_error_ + rounding_of(value_, team_).largest()) * kOutward;
+    best.upper = upper_.empty() ? Doubles(best.value.size(), kInfinity) : std::move(upper_);
+    best.certificate = std::move(certificate_);
+    best.certificate.method = "policy iteration";
+    best.certificate.iterations = num_policies_;
+    return best;
+  }
+
+  const DerivedMdp& derived_;
+  const Mdp& mdp_;
+  Choice choice_;
+  const Options& options_;
+  Monitor& monitor_;
+  Team team_;
+  TwofoldVector value_;  // v of the choice
+  TwofoldVector time_;   // its expected time to the end
+  double value_error_ = 0.0;
+  linear::Certificate certificate_;
+  Doubles upper_;
+  Index num_policies_ = 0;
+};
+
+/// Where some policy surely ends, and one that does.
+struct ProperPolicy {
+  Choice choice;            // kNoPair where none does
+  std::vector<char> pairs;  // those that lead only to states with a choice
+};
+
+/// Strikes what may lead to where the end is out of reach, until it is out of reach nowhere.
+ProperPolicy proper_policy(const Mdp& mdp, const Predecessors& predecessors, Monitor& monitor) {
+  ProperPolicy found{{}, std::vector<char>(at(mdp.num_pairs()), 1)};
+  std::vector<char> is_out(at(mdp.num_states()), 0);
+  for (bool complete = false; !complete;) {
+    monitor.poll({"proper policies", 0, 0.0, 0.0});
+    found.choice.assign(at(mdp.num_states()), kNoPair);
+    for (Index pair = mdp.num_pairs() - 1; pair >= 0 && !mdp.termination().empty(); --pair) {
+      if (found.pairs[at(pair)] != 0 && mdp.termination()[at(pair)] > 0.0) {
+        found.choice[at(predecessors.state_of(pair))] = pair;
+      }
+    }
+    find_ways(predecessors, found.pairs, found.choice);
+    complete = true;
+    for (std::size_t state = 0; state < is_out.size(); ++state) {
+      if (found.choice[state] != kNoPair || is_out[state] != 0) continue;
+      is_out[state] = 1;
+      for (const Index pair : predecessors.pairs(static_cast<Index>(state))) found.pairs[at(pair)] = 0;
+      for (Index pair = mdp.first_pair(static_cast<Index>(state)); pair < mdp.first_pair(static_cast<Index>(state) + 1);
+           ++pair) {
+        found.pairs[at(pair)] = 0;
+      }
+      complete = false;
+    }
+  }
+  return found;
+}
+
+void ensure_can_end(const Mdp& mdp, const Choice& proper) {
+  std::vector<Column> endless;
+  for (std::size_t state = 0; state < mdp.initial().size(); ++state) {
+    if (mdp.initial()[state] > 0.0 && proper[state] == kNoPair) endless.push_back(static_cast<Column>(state));
+  }
+  if (endless.empty()) return;
+  throw ImproperPolicyError("initial", {endless.front(), -1, -1},
+                            "expected to start where some policy ends with probability 1, but none does from the "
+                            "states {" +
+                                few_states(endless) +
+                                "}: only `termination` ends a process; use Average(), Discounted(gamma), or another "
+                                "start distribution");
+}
+
+/// The components in which rewards of zero recur for ever. Throws UnboundedValueError if others, and none below zero,
+/// do.
+EndComponents free_components(const Mdp& mdp, const std::vector<char>& usable, Team& team, Monitor& monitor) {
+  std::vector<char> marked = usable;
+  for (std::size_t pair = 0; pair < marked.size(); ++pair) {
+    if (mdp.reward()[pair] < 0.0) marked[pair] = 0;
+  }
+  EndComponents components = end_components(mdp, marked, team, monitor);
+  for (Index component = 0; component < components.count(); ++component) {
+    for (const Column state : components.states(component)) {
+      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(Index{state} + 1); ++pair) {
+        if (components.stays[at(pair)] != 0 && mdp.reward()[at(pair)] > 0.0) {
+          throw_unbounded(components.states(component));
+        }
+      }
+    }
+  }
+  return components;
+}
+
+}  // namespace
+
+Choice shortest_ends(const Mdp& mdp, Monitor& monitor) { return proper_policy(mdp, Predecessors(mdp), monitor).choice; }
+
+double BestChoice::gap() const {
+  double most = 0.0;
+  for (std::size_t s = 0; s < upper.size(); ++s) most = std::max(most, upper[s] - value[s]);
+  return most * kOutward;
+}
+
+Doubles policy_of(const Mdp& mdp, const Choice& choice) {
+  Doubles policy(at(mdp.num_pairs()), 0.0);
+  for (Index state = 0; state < mdp.num_states(); ++state) {
+    const Index pair = choice[at(state)];
+    policy[at(pair == kNoPair ? mdp.first_pair(state) : pair)] = 1.0;
+  }
+  return policy;
+}
+
+BestChoice best_choice(const DerivedMdp& derived, Choice proper, const Options& options, Monitor& monitor) {
+  return ProperPolicyIteration(derived, std::move(proper), options, monitor).run();
+}
+
+UndiscountedOptimum solve_episodic(const Mdp& mdp, const Options& options, Monitor& monitor) {
+  mdp.ensure_checked(options.num_threads);
+  Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
+  const Predecessors predecessors(mdp);
+  const ProperPolicy proper = proper_policy(mdp, predecessors, monitor);
+  ensure_can_end(mdp, proper.choice);
+  const EndComponents components = free_components(mdp, proper.pairs, team, monitor);
+  const bool whole = components.count() == 0 &&
+                     std::all_of(proper.pairs.begin(), proper.pairs.end(), [](char usable) { return usable != 0; });
+  const DerivedMdp derived = whole ? same_mdp(mdp) : collapsed_mdp(mdp, mdp.reward(), proper.pairs, components, {});
+  BestChoice best =
+      best_choice(derived, whole ? proper.choice : shortest_ends(derived.mdp(), monitor), options, monitor);
+
+  UndiscountedOptimum out;
+  out.policy = policy_of(mdp, lifted(derived, best.choice, components, predecessors));
+  const double gap = best.gap();
+  out.bounds.value = std::max(gap, best.value_error);
+  out.bounds.policy_value = (gap + best.value_error) * kOutward;
+  out.value = std::move(best.value);
+  for (std::size_t s = 0; s < out.value.size(); ++s) {
+    if (proper.choice[s] == kNoPair) out.value[s] = kNaN;
+  }
+  if (const std::optional<Bounded> eta = start_value(mdp, twofold(out.value), out.bounds.value)) {
+    out.start_value = eta->value;
+    out.bounds.start_value = eta->bound;
+  }
+  double largest = 0.0;
+  for (const double v : out.value) largest = std::fabs(v) > largest ? std::fabs(v) : largest;
+  if (largest == 0.0) largest = extent_of(mdp.reward(), team).largest();
+  out.certificate = std::move(best.certificate);
+  out.certificate.error_bound = out.bounds.value;
+  out.certificate.converged =
+      std::isfinite(out.bounds.value) && (options.tolerance == 0.0 || out.bounds.value <= options.tolerance * largest);
+  return out;
+}
+
+}  // namespace rlcore
