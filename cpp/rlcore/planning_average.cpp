@@ -12,7 +12,9 @@
 #include "rlcore/errors.hpp"
 #include "rlcore/excess.hpp"
 #include "rlcore/extent.hpp"
+#include "rlcore/linear/resolvent.hpp"
 #include "rlcore/long_run.hpp"
+#include "rlcore/policy.hpp"
 
 namespace rlcore {
 namespace {
@@ -34,8 +36,7 @@ void ensure_goes_on(const Mdp& mdp) {
   }
 }
 
-Evaluation evaluated(const Mdp& mdp, const Choice& choice, const Options& options, Monitor& monitor) {
-  const Doubles policy = policy_of(mdp, choice);
+Evaluation evaluated(const Mdp& mdp, const Doubles& policy, const Options& options, Monitor& monitor) {
   const std::array<ConstVector, 1> policies{policy};
   const std::array<ConstVector, 1> rewards{mdp.reward()};
   return std::move(evaluate_average(mdp, policies, rewards, options, monitor).front());
@@ -52,28 +53,32 @@ class ComponentGains {
         team_(team),
         monitor_(monitor),
         largest_reward_(extent_of(inside.reward(), team).largest()),
+        gain_(at(components.count()), 0.0),
+        lower_(at(components.count()), -kInfinity),
         upper_(at(components.count()), kInfinity) {}
 
   void find() {
-    lower_upper_bounds(twofold(iterate_relative_values()));
+    if (!iterate_relative_values()) begin_with_best_against_uniform();
     while (num_policies_ < kMostPolicies) {
       evaluate();
-      if (!stays_in_one_class()) continue;
-      const TwofoldVector bias = twofold(evaluation_.value);
-      lower_upper_bounds(bias);
-      if (width() <= target() || !switch_actions(bias)) break;
+      if (!ends_in_one_class()) continue;
+      enclose();
+      if (width() <= target()) return;
+      const double left_over = largest_residual_of_choice();
+      if (switch_actions(std::max(0.25 * target(), 4.0 * left_over))) continue;
+      if (tolerance_ == 0.0) return;
+      tolerance_ = tolerance_ > 1e-15 ? 1e-3 * tolerance_ : 0.0;
     }
   }
 
   const Choice& choice() const { return choice_; }
-  const Evaluation& evaluation() const { return evaluation_; }
   Index num_policies() const { return num_policies_; }
-  double lower(Index component) const {
-    return (gain(component) - evaluation_.bounds.gain) - kUnitRoundoff * std::fabs(gain(component));
-  }
+
+  /// The gain of the choice is at least the one and no policy's is more than the other.
+  double lower(Index component) const { return lower_[at(component)]; }
   double upper(Index component) const { return upper_[at(component)]; }
 
-  /// The largest distance of a gain from what no policy exceeds.
+  /// The largest distance of the two.
   double width() const {
     double most = 0.0;
     for (Index c = 0; c < components_.count(); ++c) most = std::max(most, upper(c) - lower(c));
@@ -82,21 +87,18 @@ class ComponentGains {
 
  private:
   static constexpr Index kMostPolicies = 1000;
-  static constexpr double kTolerance = 1e-9;  // of biases
-
-  double gain(Index component) const { return evaluation_.gain[at(components_.states(component).front())]; }
+  static constexpr double kRoughTolerance = 1e-4;
 
   /// What bounds may be apart.
   double target() const {
     double largest = 0.0;
-    for (Index c = 0; c < components_.count(); ++c) largest = std::max(largest, std::fabs(gain(c)));
-    return 0.25 * options_.tolerance * (largest > evaluation_.bounds.gain ? largest : largest_reward_);
+    for (const double gain : gain_) largest = std::max(largest, std::fabs(gain));
+    return 0.25 * options_.tolerance * (largest > 0.0 ? largest : largest_reward_);
   }
 
   /// h <- h + (T h - h) / 2, which no period upsets (Puterman 1994, 8.5.4), until T h - h is nearly the same in all
-  /// states of each component, or that is far off. Sets the choice to the actions that are best beyond the last h, and
-  /// returns it.
-  Doubles iterate_relative_values() {
+  /// states of each component. The choice is then what is best beyond the last h. Returns false if that is far off.
+  bool iterate_relative_values() {
     constexpr Index kProbe = 16;
     constexpr Index kMostSweeps = 200;
     Doubles h(at(mdp_.num_states()), 0.0);
@@ -106,12 +108,19 @@ class ComponentGains {
     for (Index sweep = 0;; ++sweep) {
       monitor_.poll({"relative value iteration", sweep, 0.0, options_.tolerance});
       const double span = find_changes(h, change);
-      if (span <= 0.25 * options_.tolerance * extent_of(ConstVector(change), team_).largest()) return h;
+      if (span <= 0.25 * options_.tolerance * extent_of(ConstVector(change), team_).largest()) return true;
       if (sweep == kProbe / 2) at_probe = span;
-      if (sweep == kProbe && !(span < 0.5 * at_probe)) return h;
-      if (sweep == kMostSweeps) return h;
+      if (sweep == kMostSweeps || (sweep == kProbe && !(span < 0.5 * at_probe))) return false;
       for (std::size_t s = 0; s < h.size(); ++s) h[s] += 0.5 * change[s];
     }
+  }
+
+  /// What is best for one step, if all actions are equally likely from then on: every state of a component is then
+  /// visited, and bears upon all others.
+  void begin_with_best_against_uniform() {
+    const Evaluation found = evaluated(mdp_, uniform_policy(mdp_), {kRoughTolerance, options_.num_threads}, monitor_);
+    Doubles change(found.value.size());
+    find_changes(found.value, change);
   }
 
   /// T h - h and the actions that attain it; returns the largest of its spans over the components.
@@ -137,71 +146,130 @@ class ComponentGains {
     return most;
   }
 
-  /// No policy has a larger gain in a component than the largest of T h - h there, for any h.
-  void lower_upper_bounds(const TwofoldVector& h) {
-    Doubles most(h.size());
+  /// Gains and biases of the choice, but for a constant in each class, from cycles between visits to one state of each
+  /// class: of what is earned above the last gains, g - g~ = u(s) / t(s) in that state and h = u - (g - g~) t.
+  void evaluate() {
+    ++num_policies_;
+    monitor_.poll({"policy iteration", num_policies_, 0.0, options_.tolerance});
+    const Doubles policy = policy_of(mdp_, choice_);
+    const Chain chain(mdp_, policy, check_policy(mdp_, policy, team_));
+    structure_ = chain_structure(chain, team_, monitor_);
+    std::vector<char> stops(at(mdp_.num_states()), 0);
+    std::vector<Column> often;
+    for (Index number = 0; number < structure_.num_classes(); ++number) {
+      often.push_back(often_visited(structure_.representative(number)));
+      stops[at(often.back())] = 1;
+    }
+    const linear::Kernel kernel(chain, std::move(stops), team_);
+    linear::Resolvent resolvent(kernel, team_, monitor_);
+    std::array sides{linear::RightSide{chain.mean_over_actions(mdp_.reward(), team_)},
+                     linear::RightSide{TwofoldVector(at(mdp_.num_states()), Twofold{1.0})}};
+    for (std::size_t s = 0; s < choice_.size(); ++s) sides[0].value[s] = sides[0].value[s] - last_gain(Index(s));
+    std::vector<linear::Solution> found = resolvent.solve(sides, tolerance_);
+
+    more_in_class_.clear();
+    for (const Column state : often) more_in_class_.push_back(quotient(found[0].x[at(state)], found[1].x[at(state)]));
+    bias_ = std::move(found[0].x);
+    time_ = std::move(found[1].x);
+  }
+
+  double last_gain(Index state) const {
+    const Column component = components_.of[at(state)];
+    return component == EndComponents::kNone ? 0.0 : gain_[at(component)];
+  }
+
+  /// A state of a class that is never left: where the likeliest steps come round.
+  Column often_visited(Column state) const {
+    std::vector<char> seen(at(mdp_.num_states()), 0);
+    while (seen[at(state)] == 0) {
+      seen[at(state)] = 1;
+      const Row row = mdp_.row(choice_[at(state)]);
+      const auto likeliest = std::max_element(row.probability, row.probability + row.length) - row.probability;
+      state = row.column[likeliest];
+    }
+    return state;
+  }
+
+  /// Whether the choice has one recurrent class in each component. If not, all its states are led to the class of the
+  /// largest gain; if so, gains and biases are complete.
+  bool ends_in_one_class() {
+    std::vector<Index> best(at(components_.count()), -1);
+    bool one = true;
+    for (Index number = 0; number < structure_.num_classes(); ++number) {
+      const Column component = components_.of[at(structure_.representative(number))];
+      if (component == EndComponents::kNone) continue;
+      Index& known = best[at(component)];
+      one = one && known < 0;
+      if (known < 0 || more_in_class_[at(number)].hi > more_in_class_[at(known)].hi) known = number;
+    }
+    if (!one) {
+      lead_to(best);
+      return false;
+    }
+    for (std::size_t s = 0; s < choice_.size(); ++s) {
+      if (components_.of[s] == EndComponents::kNone) continue;
+      bias_[s] = bias_[s] - time_[s] * more_in_class_[at(best[at(components_.of[s])])];
+    }
+    for (std::size_t c = 0; c < best.size(); ++c) gain_[c] += more_in_class_[at(best[c])].hi;
+    return true;
+  }
+
+  /// Keeps the choice in one class of each component and goes there from everywhere else in it.
+  void lead_to(const std::vector<Index>& classes) {
+    Choice led(choice_.size(), kNoPair);
+    for (std::size_t s = 0; s < led.size(); ++s) {
+      const Column component = components_.of[s];
+      if (component == EndComponents::kNone || structure_.class_of[s] == classes[at(component)]) led[s] = choice_[s];
+    }
+    find_ways(Predecessors(mdp_), std::vector<char>(at(mdp_.num_pairs()), 1), led);
+    choice_ = std::move(led);
+  }
+
+  /// Whatever h is: the choice's gain is at least the least of r + P h - h over the chosen pairs of its component, and
+  /// no policy's is more than the largest over all pairs (theory 3.8).
+  void enclose() {
+    Doubles least(choice_.size());
+    Doubles most(choice_.size());
     team_.for_blocks(mdp_.num_states(), kBlock, [&](Index first, Index last, Index) {
       for (Index state = first; state < last; ++state) {
         double upper = -kInfinity;
         for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
-          const double here = excess(mdp_, state, pair, h).upper();
-          upper = here <= upper ? upper : here;  // NaN stays
+          const Excess found = excess(mdp_, state, pair, bias_);
+          upper = found.upper() <= upper ? upper : found.upper();  // NaN stays
+          if (pair == choice_[at(state)]) least[at(state)] = std::nextafter(found.lower(), -kInfinity);
         }
         most[at(state)] = std::nextafter(upper, kInfinity);
       }
     });
     for (Index c = 0; c < components_.count(); ++c) {
-      Extent extent;
-      for (const Column state : components_.states(c)) extent.include(most[at(state)]);
-      if (extent.finite() && extent.upper < upper_[at(c)]) upper_[at(c)] = extent.upper;
+      Extent of_choice;
+      Extent of_all;
+      for (const Column state : components_.states(c)) {
+        of_choice.include(least[at(state)]);
+        of_all.include(most[at(state)]);
+      }
+      lower_[at(c)] = of_choice.finite() ? of_choice.lower : -kInfinity;
+      if (of_all.finite()) upper_[at(c)] = std::min(upper_[at(c)], of_all.upper);
     }
   }
 
-  void evaluate() {
-    ++num_policies_;
-    monitor_.poll({"policy iteration", num_policies_, 0.0, options_.tolerance});
-    evaluation_ = evaluated(mdp_, choice_, {std::min(kTolerance, options_.tolerance), options_.num_threads}, monitor_);
+  /// What is left over by solving: how far r + P h - h is from the gain over the chosen pairs.
+  double largest_residual_of_choice() {
+    return extent_over(mdp_.num_states(), team_,
+                       [&](std::size_t s) {
+                         const Excess found = excess(mdp_, Index(s), choice_[s], bias_);
+                         return std::fabs(found.value - last_gain(Index(s))) + found.error;
+                       })
+        .upper;
   }
 
-  /// Whether the choice has one recurrent class in each component; if not, all its states are led to the class of the
-  /// largest gain.
-  bool stays_in_one_class() {
-    const ChainStructure structure = chain_structure(mdp_, policy_of(mdp_, choice_), options_.num_threads, monitor_);
-    std::vector<Index> best(at(components_.count()), -1);
-    bool one = true;
-    for (Index number = 0; number < structure.num_classes(); ++number) {
-      const Column component = components_.of[at(structure.representative(number))];
-      if (component == EndComponents::kNone) continue;
-      Index& known = best[at(component)];
-      one = one && known < 0;
-      const auto gain_of = [&](Index k) { return evaluation_.gain[at(structure.representative(k))]; };
-      if (known < 0 || gain_of(number) > gain_of(known)) known = number;
-    }
-    if (one) return true;
-    Choice led(choice_.size(), kNoPair);
-    for (std::size_t s = 0; s < led.size(); ++s) {
-      const Column component = components_.of[s];
-      const bool stays = component == EndComponents::kNone || structure.class_of[s] == best[at(component)];
-      if (stays) led[s] = choice_[s];
-    }
-    find_ways(Predecessors(mdp_), std::vector<char>(at(mdp_.num_pairs()), 1), led);
-    choice_ = std::move(led);
-    return false;
-  }
-
-  /// Takes in each state the pair that earns most beyond gain and bias, if that is more than the choice by more than
-  /// the answers may be wrong.
-  bool switch_actions(const TwofoldVector& bias) {
-    const double left_over = extent_over(mdp_.num_states(), team_, [&](std::size_t s) {
-                               const Excess found = excess(mdp_, Index(s), choice_[s], bias);
-                               return std::fabs(found.value - evaluation_.gain[s]) + found.error;
-                             }).upper;
-    const double threshold = std::max(0.25 * target(), 4.0 * left_over);
+  /// Takes in each state the pair that earns most beyond gain and bias, if that is more than the threshold.
+  bool switch_actions(double threshold) {
     return extent_over(mdp_.num_states(), team_, [&](std::size_t s) {
              const Index before = choice_[s];
-             double best = evaluation_.gain[s] + threshold;
+             double best = last_gain(Index(s)) + threshold;
              for (Index pair = mdp_.first_pair(Index(s)); pair < mdp_.first_pair(Index(s) + 1); ++pair) {
-               const Excess found = excess(mdp_, Index(s), pair, bias);
+               const Excess found = excess(mdp_, Index(s), pair, bias_);
                if (pair == before || !(found.lower() > best)) continue;
                best = found.value;
                choice_[s] = pair;
@@ -217,48 +285,49 @@ class ComponentGains {
   Monitor& monitor_;
   double largest_reward_;
   Choice choice_;
-  Evaluation evaluation_;  // of the choice
-  Doubles upper_;          // of each component
+  double tolerance_ = 1e-10;            // of the biases
+  ChainStructure structure_;            // of the choice
+  std::vector<Twofold> more_in_class_;  // its gain in each class above the last gain of the component
+  TwofoldVector bias_;                  // its bias, but for a constant in each component
+  TwofoldVector time_;                  // steps until the states that are visited often
+  Doubles gain_;                        // of each component
+  Doubles lower_;
+  Doubles upper_;
   Index num_policies_ = 0;
 };
 
-/// A choice, and a bound on the gain of any from each state.
+/// A choice, its gain from each state and a bound on its error, and a bound on the gain of any.
 struct Settled {
   Choice choice;
+  Doubles gain;
+  double error = 0.0;
   Doubles upper;
 };
 
+/// The same gain from everywhere.
+Settled settled_in_one(const ComponentGains& gains, Index num_states) {
+  const double middle = gains.lower(0) / 2.0 + gains.upper(0) / 2.0;
+  const double error = std::max(gains.upper(0) - middle, middle - gains.lower(0)) * kOutward;
+  return {{}, Doubles(at(num_states), middle), error, Doubles(at(num_states), gains.upper(0))};
+}
+
 /// Where to settle, if the best gains of the components are known.
-Settled settle(const Mdp& mdp, const DerivedMdp& inside, const EndComponents& components, const ComponentGains& gains,
-               const Options& options, Monitor& monitor) {
+Settled settled_in_best(const Mdp& mdp, const EndComponents& components, const ComponentGains& gains,
+                        const Predecessors& predecessors, const Options& options, Monitor& monitor) {
+  Doubles settling;
+  for (Index c = 0; c < components.count(); ++c) settling.push_back(gains.lower(c));
+  const Doubles nothing(at(mdp.num_pairs()), 0.0);
   const std::vector<char> all(at(mdp.num_pairs()), 1);
-  const Predecessors predecessors(mdp);
-  Settled found;
-  std::vector<char> is_settled(at(components.count()), 1);
-  if (components.count() == 1) {
-    found.choice.assign(at(mdp.num_states()), kNoPair);
-    found.upper.assign(at(mdp.num_states()), gains.upper(0));
-  } else {
-    Doubles settling;
-    for (Index c = 0; c < components.count(); ++c) settling.push_back(gains.lower(c));
-    const Doubles nothing(at(mdp.num_pairs()), 0.0);
-    const DerivedMdp collapsed = collapsed_mdp(mdp, nothing, all, components, settling);
-    const Options finer{0.25 * options.tolerance, options.num_threads};
-    BestChoice best = best_choice(collapsed, shortest_ends(collapsed.mdp(), monitor), finer, monitor);
-    found.choice = lifted(collapsed, best.choice, components, predecessors);
-    found.upper = std::move(best.upper);
-    // Gains that are larger by the width settle for no more than that.
-    for (double& upper : found.upper) upper = std::nextafter(upper + gains.width(), kInfinity);
-    for (Index c = 0; c < components.count(); ++c) {
-      const Index chosen = best.choice[at(components.states(c).front())];
-      is_settled[at(c)] = collapsed.origin(chosen) == DerivedMdp::kSettle ? 1 : 0;
-    }
-  }
-  for (Index c = 0; c < components.count(); ++c) {
-    if (is_settled[at(c)] == 0) continue;
-    for (const Column state : components.states(c)) found.choice[at(state)] = inside.origin(gains.choice()[at(state)]);
-  }
-  find_ways(predecessors, all, found.choice);
+  const DerivedMdp collapsed = collapsed_mdp(mdp, nothing, all, components, settling);
+  const Options finer{0.25 * options.tolerance, options.num_threads};
+  BestChoice best = best_choice(collapsed, shortest_ends(collapsed.mdp(), monitor), finer, monitor);
+
+  Settled found{lifted(collapsed, best.choice, components, predecessors), std::move(best.value), best.value_error,
+                std::move(best.upper)};
+  // Gains that are larger by no more than the width settle for no more than that.
+  const double width = gains.width();
+  found.error += width;
+  for (double& upper : found.upper) upper = std::nextafter(upper + width, kInfinity);
   return found;
 }
 
@@ -268,30 +337,42 @@ UndiscountedOptimum solve_average(const Mdp& mdp, const Options& options, Monito
   mdp.ensure_checked(options.num_threads);
   ensure_goes_on(mdp);
   Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
-  const EndComponents components = end_components(mdp, std::vector<char>(at(mdp.num_pairs()), 1), team, monitor);
+  const std::vector<char> all(at(mdp.num_pairs()), 1);
+  const EndComponents components = end_components(mdp, all, team, monitor);
   const bool communicates = components.is_whole_model();
   const DerivedMdp inside = communicates ? same_mdp(mdp) : restricted_mdp(mdp, components.stays);
   ComponentGains gains(inside.mdp(), components, options, team, monitor);
   gains.find();
 
-  Settled settled{gains.choice(), Doubles(at(mdp.num_states()), gains.upper(0))};
-  Evaluation evaluation = gains.evaluation();
-  if (!communicates) {
-    settled = settle(mdp, inside, components, gains, options, monitor);
-    evaluation = evaluated(mdp, settled.choice, {std::min(1e-9, options.tolerance), options.num_threads}, monitor);
+  Settled settled = settled_in_one(gains, mdp.num_states());
+  if (communicates) {
+    settled.choice = gains.choice();
+  } else {
+    const Predecessors predecessors(mdp);
+    settled.choice.assign(at(mdp.num_states()), kNoPair);
+    if (components.count() > 1) {
+      settled = settled_in_best(mdp, components, gains, predecessors, options, monitor);
+    }
+    for (const Column state : components.members) {
+      // What is not left is settled in.
+      Index& chosen = settled.choice[at(state)];
+      if (chosen == kNoPair) chosen = inside.origin(gains.choice()[at(state)]);
+    }
+    find_ways(predecessors, all, settled.choice);
   }
 
   UndiscountedOptimum out;
   out.policy = policy_of(mdp, settled.choice);
   double gap = 0.0;
   for (std::size_t s = 0; s < settled.upper.size(); ++s) {
-    const double here = settled.upper[s] - evaluation.gain[s];
+    const double here = settled.upper[s] - settled.gain[s];
     gap = here <= gap ? gap : here;
   }
-  out.bounds.gain = std::max(gap * kOutward, evaluation.bounds.gain);
-  out.bounds.policy_gain = (std::max(gap, 0.0) + evaluation.bounds.gain) * kOutward;
-  out.bounds.value = evaluation.bounds.value;
-  out.gain = std::move(evaluation.gain);
+  out.bounds.gain = std::max(gap * kOutward, settled.error);
+  out.bounds.policy_gain = (gap + settled.error) * kOutward;
+  out.gain = std::move(settled.gain);
+  Evaluation evaluation = evaluated(mdp, out.policy, {std::min(1e-9, options.tolerance), options.num_threads}, monitor);
+  out.bounds.value = std::isfinite(evaluation.bounds.value) ? evaluation.bounds.value : kInfinity;
   out.value = std::move(evaluation.value);
   const double largest = extent_of(ConstVector(out.gain), team).largest();
   const double scale = largest > out.bounds.gain ? largest : extent_of(mdp.reward(), team).largest();

@@ -7,8 +7,6 @@
 #include <cmath>
 #include <limits>
 #include <string>
-#include <cstdio>
-#include <cstdlib>
 
 #include "rlcore/chain_structure.hpp"
 #include "rlcore/errors.hpp"
@@ -61,16 +59,27 @@ class ProperPolicyIteration {
 
  private:
   static constexpr double kClimbingTolerance = 1e-9;
+  static constexpr double kRoughTolerance = 1e-4;
   static constexpr Index kMostPolicies = 1000;
 
   /// Improves the choice as long as an action is proven to be better. A choice that may then go on for ever has a gain
   /// above zero where it does (theory 3.7).
   void climb() {
+    begin_with_best_against_uniform();
     evaluate(kClimbingTolerance);
     while (num_policies_ < kMostPolicies && switch_actions(value_, 2.0 * value_error_)) {
       if (const auto states = find_endless_class()) throw_unbounded(*states);
       evaluate(kClimbingTolerance);
     }
+  }
+
+  /// What is best for one step, if all actions are equally likely from then on, is nearer to the optimum than a short
+  /// way to an end.
+  void begin_with_best_against_uniform() {
+    const Choice proper = choice_;
+    evaluate(uniform_policy(mdp_), kRoughTolerance);
+    switch_actions(value_, -kInfinity);
+    if (find_endless_class()) choice_ = proper;
   }
 
   /// Improves the choice under rewards that are a little larger, `more` for every step, until their values v + more t
@@ -96,11 +105,10 @@ class ProperPolicyIteration {
   std::optional<double> climb_with_more(double tolerance) {
     double more = 0.0;
     do {
-      if (auto z = find_endless_class()) {if (getenv("DBG")) fprintf(stderr, "endless at tol %g more %g states %zu\n", tolerance, more, z->size()); return std::nullopt;}
+      if (find_endless_class()) return std::nullopt;
       evaluate(tolerance);
-      if (getenv("DBG")) fprintf(stderr, "n %ld tol %g tmax %g left %g verr %g\n", num_policies_, tolerance, extent_of(time_,team_).upper, largest_excess_of_choice(), value_error_);
       more = std::max(more, 16.0 * largest_excess_of_choice());
-    } while (num_policies_ < kMostPolicies && switch_actions(value_with(more), 0.5 * more));
+    } while (num_policies_ < kMostPolicies && switch_actions(value_with(more), -0.5 * more));
     return more;
   }
 
@@ -113,10 +121,10 @@ class ProperPolicyIteration {
   }
 
   /// Finds v and t of the choice, which ends surely.
-  void evaluate(double tolerance) {
+  void evaluate(double tolerance) { evaluate(policy_of(mdp_, choice_), tolerance); }
+  void evaluate(const Doubles& policy, double tolerance) {
     ++num_policies_;
     monitor_.poll({"policy iteration", num_policies_, 0.0, options_.tolerance});
-    const Doubles policy = policy_of(mdp_, choice_);
     const Chain chain(mdp_, policy, check_policy(mdp_, policy, team_));
     const linear::Kernel kernel(chain, {}, team_);
     linear::Resolvent resolvent(kernel, team_, monitor_);
@@ -158,7 +166,7 @@ class ProperPolicyIteration {
              const Index before = chosen;
              double best = threshold;
              for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
-               if (pair == before || joins(state)) continue;
+               if ((pair == before && threshold > -kInfinity) || joins(state)) continue;
                const Excess found = excess(mdp_, state, pair, v);
                if (!(found.lower() > best)) continue;
                best = found.value;
@@ -190,7 +198,7 @@ class ProperPolicyIteration {
 
   static Doubles rounded_up(const TwofoldVector& v) {
     Doubles above(v.size());
-    for (std::size_t s = 0; s < v.size(); ++s) above[s] = std::nextafter(v[s].rounded(), kInfinity);
+    for (std::size_t s = 0; s < v.size(); ++s) above[s] = v[s].lo > 0.0 ? std::nextafter(v[s].hi, kInfinity) : v[s].hi;
     return above;
   }
 
@@ -313,6 +321,16 @@ Doubles policy_of(const Mdp& mdp, const Choice& choice) {
   for (Index state = 0; state < mdp.num_states(); ++state) {
     const Index pair = choice[at(state)];
     policy[at(pair == kNoPair ? mdp.first_pair(state) : pair)] = 1.0;
+  }
+  return policy;
+}
+
+Doubles uniform_policy(const Mdp& mdp) {
+  Doubles policy(at(mdp.num_pairs()));
+  for (Index state = 0; state < mdp.num_states(); ++state) {
+    const Index first = mdp.first_pair(state);
+    const Index last = mdp.first_pair(state + 1);
+    std::fill(policy.begin() + first, policy.begin() + last, 1.0 / static_cast<double>(last - first));
   }
   return policy;
 }

@@ -52,4 +52,7 @@ Choice shortest_ends(const Mdp& mdp, Monitor& monitor);
 /// The policy that takes the chosen pairs, and the first where there is none.
 Doubles policy_of(const Mdp& mdp, const Choice& choice);
 
+/// The policy that takes every action with the same probability.
+Doubles uniform_policy(const Mdp& mdp);
+
 }  // namespace rlcore

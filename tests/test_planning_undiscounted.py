@@ -1,0 +1,263 @@
+"""`solve` without a discount: against all deterministic policies of small models, linear programs, and known answers.
+
+The optimum over policies is attained by one of the deterministic ones, so that small models are solved exactly by
+trying them all, each in exact arithmetic.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+import rlcore as rl
+
+Rows = list[tuple[dict[int, Fraction], Fraction, Fraction]]  # successors, termination, reward
+
+
+def exact_rows(mdp: rl.MDP) -> list[Rows]:
+    """Return the pairs of each state as fractions; what is missing in a row's sum stays where it is."""
+    P = sp.csr_matrix(mdp.transition)
+    reward = np.ravel(mdp.reward)
+    termination = np.zeros(mdp.num_pairs) if mdp.termination is None else np.ravel(mdp.termination)
+    states: list[Rows] = []
+    for state in range(mdp.num_states):
+        rows: Rows = []
+        for pair in range(mdp.pair_start[state], mdp.pair_start[state + 1]):
+            begin, end = P.indptr[pair], P.indptr[pair + 1]
+            there = {int(j): Fraction(p) for j, p in zip(P.indices[begin:end], P.data[begin:end], strict=True) if p}
+            there.pop(state, None)
+            ends = Fraction(termination[pair])
+            there[state] = 1 - ends - sum(there.values())
+            if sp.csr_matrix(P[pair])[0, state] == 0.0 and abs(there[state]) < Fraction(1, 10**9):
+                defect = there.pop(state)
+                assert abs(defect) < 1e-12
+                there = {j: p / (1 - ends - defect) * (1 - ends) for j, p in there.items()}
+            rows.append((there, ends, Fraction(reward[pair])))
+        states.append(rows)
+    return states
+
+
+def solve_exactly(A: list[list[Fraction]], b: list[list[Fraction]]) -> list[list[Fraction]]:
+    """Solve A X = b by elimination."""
+    size = len(A)
+    rows = [list(row) + list(right) for row, right in zip(A, b, strict=True)]
+    for i in range(size):
+        pivot = next(k for k in range(i, size) if rows[k][i] != 0)
+        rows[i], rows[pivot] = rows[pivot], rows[i]
+        rows[i] = [x / rows[i][i] for x in rows[i]]
+        for k in range(size):
+            if k != i and rows[k][i] != 0:
+                factor = rows[k][i]
+                rows[k] = [x - factor * y for x, y in zip(rows[k], rows[i], strict=True)]
+    return [row[size:] for row in rows]
+
+
+def closure(steps: list[set[int]]) -> list[set[int]]:
+    """Return what each state leads to, itself included."""
+    reached = [{i} | step for i, step in enumerate(steps)]
+    for _ in steps:
+        reached = [set().union(*(reached[j] for j in seen)) for seen in reached]
+    return reached
+
+
+def choices(states: list[Rows]) -> Iterator[list[Any]]:
+    yield from (list(choice) for choice in itertools.product(*states))
+
+
+def episodic_values(chosen: list[Any]) -> list[Fraction | None]:
+    """Return the value of each state, None where the process may go on for ever."""
+    size = len(chosen)
+    reached = closure([{j for j, p in there.items() if p > 0} for there, _, _ in chosen])
+    can_end = [any(chosen[j][1] > 0 for j in reached[i]) for i in range(size)]
+    proper = [i for i in range(size) if all(can_end[j] for j in reached[i])]
+    place = {i: k for k, i in enumerate(proper)}
+    A = [[Fraction(int(i == j)) - chosen[i][0].get(j, Fraction(0)) for j in proper] for i in proper]
+    found = solve_exactly(A, [[chosen[i][2]] for i in proper])
+    return [found[place[i]][0] if i in place else None for i in range(size)]
+
+
+def gains(chosen: list[Any]) -> list[Fraction]:
+    """Return the gain of each state."""
+    size = len(chosen)
+    steps = [{j for j, p in there.items() if p > 0} for there, _, _ in chosen]
+    reached = closure(steps)
+    recurrent = [all(i in reached[j] for j in reached[i]) for i in range(size)]
+    gain: dict[int, Fraction] = {}
+    for i in range(size):
+        if not recurrent[i] or i in gain:
+            continue
+        members = sorted(reached[i])
+        # d (I - P) = 0 with one column replaced by sum d = 1, transposed.
+        A = [
+            [Fraction(int(k == j)) - chosen[k][0].get(j, Fraction(0)) for k in members]
+            if j != members[0]
+            else [Fraction(1)] * len(members)
+            for j in members
+        ]
+        d = solve_exactly(A, [[Fraction(int(j == members[0]))] for j in members])
+        mean = sum((x[0] * chosen[j][2] for x, j in zip(d, members, strict=True)), Fraction(0))
+        gain.update(dict.fromkeys(members, mean))
+    passing = [i for i in range(size) if not recurrent[i]]
+    A = [[Fraction(int(i == j)) - chosen[i][0].get(j, Fraction(0)) for j in passing] for i in passing]
+    b = [[sum((p * gain[j] for j, p in chosen[i][0].items() if j in gain), Fraction(0))] for i in passing]
+    gain.update({i: x[0] for i, x in zip(passing, solve_exactly(A, b), strict=True)})
+    return [gain[i] for i in range(size)]
+
+
+def taken(states: list[Rows], policy: NDArray[np.float64], mdp: rl.MDP) -> list[Any]:
+    """Return the rows that a deterministic policy takes."""
+    flat = np.ravel(policy)
+    assert set(flat.tolist()) <= {0.0, 1.0}
+    return [rows[int(np.argmax(flat[mdp.pair_start[s] : mdp.pair_start[s + 1]]))] for s, rows in enumerate(states)]
+
+
+def has_positive_cycle(states: list[Rows]) -> bool:
+    """Whether some policy has a class without an end, within the states from which some policy surely ends, whose gain
+    is above zero."""
+    best = best_episodic(states)
+    usable = [
+        [row for row in rows if all(best[j] is not None for j, p in row[0].items() if p > 0)] if best[s] is not None else []
+        for s, rows in enumerate(states)
+    ]
+    kept = [rows or [({s: Fraction(1)}, Fraction(0), Fraction(0))] for s, rows in enumerate(usable)]
+    for chosen in choices(kept):
+        steps = [{j for j, p in there.items() if p > 0} for there, _, _ in chosen]
+        reached = closure(steps)
+        for i in range(len(kept)):
+            closed = all(i in reached[j] for j in reached[i]) and all(chosen[j][1] == 0 for j in reached[i])
+            if closed and gains([chosen[j] if j in reached[i] else ({j: Fraction(1)}, 0, Fraction(0)) for j in range(len(kept))])[i] > 0:
+                return True
+    return False
+
+
+def best_episodic(states: list[Rows]) -> list[Fraction | None]:
+    best: list[Fraction | None] = [None] * len(states)
+    for chosen in choices(states):
+        for s, value in enumerate(episodic_values(chosen)):
+            if value is not None and (best[s] is None or value > best[s]):  # type: ignore[operator]
+                best[s] = value
+    return best
+
+
+def random_model(rng: np.random.Generator, ends: bool, rewards: str) -> rl.MDP:
+    """Draw a small model with few successors, so that it falls into components, loops and dead ends."""
+    size = int(rng.integers(1, 6))
+    counts = rng.integers(1, 4, size)
+    if counts.prod() > 40:
+        counts = np.minimum(counts, 2)
+    start = np.concatenate([[0], np.cumsum(counts)])
+    pairs = int(start[-1])
+    P = np.zeros((pairs, size))
+    termination = np.zeros(pairs)
+    for pair in range(pairs):
+        weights = rng.choice([0.25, 0.5, 0.75]), 0.0
+        i, j = rng.integers(size, size=2)
+        P[pair, i] += weights[0]
+        P[pair, j] += 1.0 - weights[0]
+        if ends and rng.random() < 0.35:
+            P[pair] *= 0.5
+            termination[pair] = 0.5
+        elif ends and rng.random() < 0.1:
+            P[pair] = 0.0
+            termination[pair] = 1.0
+    if rewards == "zero or one":
+        r = rng.integers(0, 2, pairs).astype(float) * (termination > 0)
+    elif rewards == "costs":
+        r = -rng.integers(0, 3, pairs).astype(float)
+    elif rewards == "whole":
+        r = rng.integers(-2, 3, pairs).astype(float)
+    else:
+        r = rng.normal(size=pairs)
+    return rl.MDP(sp.csr_matrix(P), r, pair_start=start, termination=termination if ends else None)
+
+
+def inside(exact: Fraction, found: float, bound: float) -> bool:
+    return abs(exact - Fraction(found)) <= Fraction(bound)
+
+
+@pytest.mark.parametrize("rewards", ["zero or one", "costs", "whole", "normal"])
+@pytest.mark.parametrize("tol", [1e-6, 0.0])
+def test_episodes_against_all_policies(rewards: str, tol: float) -> None:
+    rng = np.random.default_rng([len(rewards), int(tol > 0)])
+    solved = unbounded = dead = 0
+    for number in range(150):
+        mdp = random_model(rng, True, rewards)
+        states = exact_rows(mdp)
+        where = f"{rewards}[{number}]"
+        if has_positive_cycle(states):
+            unbounded += 1
+            with pytest.raises(rl.UnboundedValueError):
+                rl.solve(mdp, rl.Episodic(), tol=tol)
+            continue
+        best = best_episodic(states)
+        try:
+            found = rl.solve(mdp, rl.Episodic(), tol=tol)
+        except rl.ConvergenceError:
+            # A loop of rewards that cancel: no enclosure can tell its gain from one above zero (theory 3.7).
+            assert has_cancelling_loop(states), where
+            continue
+        solved += 1
+        own = episodic_values(taken(states, found.policy, mdp))
+        bounds = found.certificate.bounds
+        for s, value in enumerate(best):
+            assert math.isnan(found.value[s]) == (value is None), where
+            if value is None:
+                dead += 1
+                continue
+            assert inside(value, found.value[s], found.certificate.error_bound), where
+            assert own[s] is not None, f"{where}: the policy is improper"
+            assert 0 <= value - own[s] <= Fraction(bounds["policy_value"]), where
+        scale = np.nanmax(np.abs(found.value), initial=0.0) or np.abs(mdp.reward).max()
+        assert tol == 0.0 or found.certificate.error_bound <= tol * scale, where
+    assert solved > 50
+    assert dead > 10
+    if rewards in ("whole", "normal"):
+        assert unbounded > 5
+
+
+def has_cancelling_loop(states: list[Rows]) -> bool:
+    """Whether some class without an end has a gain of zero from rewards that are not."""
+    for chosen in choices(states):
+        reached = closure([{j for j, p in there.items() if p > 0} for there, _, _ in chosen])
+        for i in range(len(states)):
+            closed = all(i in reached[j] for j in reached[i]) and all(chosen[j][1] == 0 for j in reached[i])
+            if not closed or all(chosen[j][2] == 0 for j in reached[i]):
+                continue
+            if gains([chosen[j] if j in reached[i] else ({j: Fraction(1)}, 0, Fraction(0)) for j in range(len(states))])[i] == 0:
+                return True
+    return False
+
+
+@pytest.mark.parametrize("rewards", ["whole", "normal", "costs"])
+@pytest.mark.parametrize("tol", [1e-6, 0.0])
+def test_the_long_run_against_all_policies(rewards: str, tol: float) -> None:
+    rng = np.random.default_rng([len(rewards), int(tol > 0), 7])
+    several = 0
+    for number in range(200):
+        mdp = random_model(rng, False, rewards)
+        states = exact_rows(mdp)
+        best = [max(column) for column in zip(*map(gains, choices(states)), strict=True)]
+        found = rl.solve(mdp, rl.Average(), tol=tol)
+        own = gains(taken(states, found.policy, mdp))
+        assert found.gain is not None
+        several += len(set(best)) > 1
+        for s, gain in enumerate(best):
+            where = f"{rewards}[{number}], state {s}"
+            assert inside(gain, found.gain[s], found.certificate.error_bound), where
+            assert 0 <= gain - own[s] <= Fraction(found.certificate.bounds["policy_gain"]), where
+    assert several > 20
