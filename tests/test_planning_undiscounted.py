@@ -167,6 +167,8 @@ def random_model(rng: np.random.Generator, ends: bool, rewards: str) -> rl.MDP:
     for pair in range(pairs):
         weights = rng.choice([0.25, 0.5, 0.75]), 0.0
         i, j = rng.integers(size, size=2)
+        if rng.random() < 0.3:  # it stays
+            i = j = int(np.searchsorted(start, pair, side="right")) - 1
         P[pair, i] += weights[0]
         P[pair, j] += 1.0 - weights[0]
         if ends and rng.random() < 0.35:

@@ -6,10 +6,9 @@
 
 namespace rlcore {
 
-/// A number between two bounds, both proven, that a computed one lies between.
 struct Excess {
   double value = 0.0;
-  double error = 0.0;
+  double error = 0.0;  // proven, with room for the rounding of the sums below
 
   double lower() const { return value - error; }
   double upper() const { return value + error; }

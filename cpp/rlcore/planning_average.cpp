@@ -58,7 +58,12 @@ class ComponentGains {
         upper_(at(components.count()), kInfinity) {}
 
   void find() {
-    if (!iterate_relative_values()) begin_with_best_against_uniform();
+    if (iterate_relative_values()) {
+      enclose();
+      if (width() <= target()) return;
+    } else {
+      begin_with_best_against_uniform();
+    }
     while (num_policies_ < kMostPolicies) {
       evaluate();
       if (!ends_in_one_class()) continue;
@@ -108,7 +113,11 @@ class ComponentGains {
     for (Index sweep = 0;; ++sweep) {
       monitor_.poll({"relative value iteration", sweep, 0.0, options_.tolerance});
       const double span = find_changes(h, change);
-      if (span <= 0.25 * options_.tolerance * extent_of(ConstVector(change), team_).largest()) return true;
+      if (span <= 0.125 * options_.tolerance * extent_of(ConstVector(change), team_).largest()) {
+        for (Index c = 0; c < components_.count(); ++c) gain_[at(c)] = change[at(components_.states(c).front())];
+        bias_ = twofold(h);
+        return true;
+      }
       if (sweep == kProbe / 2) at_probe = span;
       if (sweep == kMostSweeps || (sweep == kProbe && !(span < 0.5 * at_probe))) return false;
       for (std::size_t s = 0; s < h.size(); ++s) h[s] += 0.5 * change[s];
@@ -236,9 +245,9 @@ class ComponentGains {
         for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
           const Excess found = excess(mdp_, state, pair, bias_);
           upper = found.upper() <= upper ? upper : found.upper();  // NaN stays
-          if (pair == choice_[at(state)]) least[at(state)] = std::nextafter(found.lower(), -kInfinity);
+          if (pair == choice_[at(state)]) least[at(state)] = found.lower();
         }
-        most[at(state)] = std::nextafter(upper, kInfinity);
+        most[at(state)] = upper;
       }
     });
     for (Index c = 0; c < components_.count(); ++c) {
@@ -327,15 +336,12 @@ Settled settled_in_best(const Mdp& mdp, const EndComponents& components, const C
   // Gains that are larger by no more than the width settle for no more than that.
   const double width = gains.width();
   found.error += width;
-  for (double& upper : found.upper) upper = std::nextafter(upper + width, kInfinity);
+  for (double& upper : found.upper) upper += (width + kUnitRoundoff * std::fabs(upper)) * kOutward;
   return found;
 }
 
-}  // namespace
-
-UndiscountedOptimum solve_average(const Mdp& mdp, const Options& options, Monitor& monitor) {
-  mdp.ensure_checked(options.num_threads);
-  ensure_goes_on(mdp);
+/// The optimum with gains of the components, and of where to settle, to a tolerance relative to the largest of each.
+UndiscountedOptimum optimum(const Mdp& mdp, const Options& options, Monitor& monitor) {
   Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
   const std::vector<char> all(at(mdp.num_pairs()), 1);
   const EndComponents components = end_components(mdp, all, team, monitor);
@@ -374,15 +380,35 @@ UndiscountedOptimum solve_average(const Mdp& mdp, const Options& options, Monito
   Evaluation evaluation = evaluated(mdp, out.policy, {std::min(1e-9, options.tolerance), options.num_threads}, monitor);
   out.bounds.value = std::isfinite(evaluation.bounds.value) ? evaluation.bounds.value : kInfinity;
   out.value = std::move(evaluation.value);
-  const double largest = extent_of(ConstVector(out.gain), team).largest();
-  const double scale = largest > out.bounds.gain ? largest : extent_of(mdp.reward(), team).largest();
   out.certificate = std::move(evaluation.certificate);
   out.certificate.method = gains.num_policies() > 1 ? "policy iteration" : "relative value iteration";
   out.certificate.iterations = gains.num_policies();
   out.certificate.error_bound = out.bounds.gain;
-  out.certificate.converged =
-      std::isfinite(out.bounds.gain) && (options.tolerance == 0.0 || out.bounds.gain <= options.tolerance * scale);
   return out;
+}
+
+/// What errors are relative to: the largest gain, or reward, if that gain cannot be told from zero.
+double scale_of(const Mdp& mdp, const UndiscountedOptimum& found) {
+  Team alone(1);
+  const double largest = extent_of(ConstVector(found.gain), alone).largest();
+  return largest > found.bounds.gain ? largest : extent_of(mdp.reward(), alone).largest();
+}
+
+}  // namespace
+
+UndiscountedOptimum solve_average(const Mdp& mdp, const Options& options, Monitor& monitor) {
+  mdp.ensure_checked(options.num_threads);
+  ensure_goes_on(mdp);
+  UndiscountedOptimum found = optimum(mdp, options, monitor);
+  const auto most = [&] { return options.tolerance * scale_of(mdp, found); };
+  if (options.tolerance > 0.0 && std::isfinite(found.bounds.gain) && found.bounds.gain > most()) {
+    // Components that are not worth settling in can have by far the largest gains, below zero.
+    const double finer = 0.125 * options.tolerance * most() / found.bounds.gain;
+    found = optimum(mdp, {finer, options.num_threads}, monitor);
+  }
+  found.certificate.converged =
+      std::isfinite(found.bounds.gain) && (options.tolerance == 0.0 || found.bounds.gain <= most());
+  return found;
 }
 
 }  // namespace rlcore

@@ -69,7 +69,37 @@ class ProperPolicyIteration {
     evaluate(kClimbingTolerance);
     while (num_policies_ < kMostPolicies && switch_actions(value_, 2.0 * value_error_)) {
       if (const auto states = find_endless_class()) throw_unbounded(*states);
+      const Choice proven = choice_;
+      sweep();
+      if (find_endless_class()) choice_ = proven;
       evaluate(kClimbingTolerance);
+    }
+  }
+
+  /// Sweeps to and fro that let improvements bear upon each other, from values that are too low and stay so: the choice
+  /// that they leave ends surely but for rounding, and is worth more.
+  void sweep() {
+    constexpr int kSweeps = 40;
+    Doubles v = rounded(value_);
+    const double threshold = kClimbingTolerance * largest_value();
+    bool changes = true;
+    for (int number = 0; number < kSweeps && changes; ++number) {
+      monitor_.poll({"value iteration", num_policies_, 0.0, options_.tolerance});
+      changes = false;
+      for (Index i = 0; i < mdp_.num_states(); ++i) {
+        const Index state = number % 2 == 0 ? i : mdp_.num_states() - 1 - i;
+        if (joins(state)) {
+          v[at(state)] = v[at(acting_state(state))];
+          continue;
+        }
+        for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
+          const double earned = mdp_.reward()[at(pair)] + mdp_.row(pair).dot(v.data());
+          if (!(earned > v[at(state)] + threshold)) continue;
+          v[at(state)] = earned;
+          choice_[at(state)] = pair;
+          changes = true;
+        }
+      }
     }
   }
 
