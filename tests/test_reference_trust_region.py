@@ -228,6 +228,15 @@ def test_limits_of_the_budget() -> None:
         assert (update.surrogate_gain, update.dual_gap, update.kl) == (HALF, 0, [inf])
 
 
+def test_next_to_nothing_is_left() -> None:
+    """With a budget of 1000 a sure action keeps exp(-1000), and the gap is closed up to that."""
+    update = one_row([0, 1, 0], [1, 0, 3], MaxKL(1000))
+    with mp.workdps(70):
+        left = mpmath.exp(-mpf(1000))
+        assert abs(real(update.policy[0][1]) / left - 1) <= mpf(10) ** -58
+    assert abs(update.dual_gap or 0) <= PROMISED
+
+
 def test_improbable_actions() -> None:
     """The row (1, 1e-300) leaves its second action in order to use up a KL: log q = -1e298 and far beyond a double."""
     update = one_row([1, 1e-300], [1, 0], MaxKL(0.01))

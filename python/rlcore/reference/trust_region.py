@@ -17,7 +17,7 @@ stands: it proves what is found, whatever it was found by.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import inf
 
@@ -474,18 +474,20 @@ class _Row:
         return max(self.gaps) == 0
 
     def kept(self) -> _Solution:
-        return _Solution(self, mpf(inf), mpf(0), mpf(0), mpf(0))
+        return _Solution(self, x=mpf(inf), share=mpf(0), rest=mpf(1), kl=mpf(0), price=mpf(0))
 
     def greedy(self) -> _Solution:
         """Return all of the row on the best action, the first of equals, if it does not take only best ones already."""
-        return _Solution(self, mpf(0), mpf(1), mpf(inf), mpf(0)) if self.moves else self.kept()
+        if not self.moves:
+            return self.kept()
+        return _Solution(self, x=mpf(0), share=mpf(1), rest=mpf(0), kl=mpf(inf), price=mpf(0))
 
     def at_nu(self, x: mpf) -> _Solution:
         """Return the best row for nu = top + x."""
         price = self.price_at_nu(x)
         changes = zip(self.p, self.g, self.changes_at_nu(x), strict=True)
         terms = [mass * _excess(change, price / (x + gap)) for mass, gap, change in changes]
-        return _Solution(self, x, mpf(0), mp.fsum(terms), price)
+        return _Solution(self, x=x, share=mpf(0), rest=mpf(1), kl=mp.fsum(terms), price=price)
 
     def at_level(self, kappa: mpf) -> _Solution:
         """Return the best row with KL <= kappa."""
@@ -493,7 +495,8 @@ class _Row:
             edge = self.at_nu(self.x0)
             if edge.kl < kappa:
                 rest = mp.exp(edge.kl - kappa)
-                return _Solution(self, self.x0, -mp.expm1(edge.kl - kappa), kappa, rest * edge.price)
+                share = -mp.expm1(edge.kl - kappa)
+                return _Solution(self, x=self.x0, share=share, rest=rest, kl=kappa, price=rest * edge.price)
         mean = mp.fdot(self.p, self.g)
         variance = mp.fsum(mass * (gap - mean) ** 2 for mass, gap in zip(self.p, self.g, strict=True))
         u = _root(lambda u: mp.log(self.at_nu(mp.exp(u)).kl / kappa), start=mp.log(variance / (2 * kappa)) / 2)
@@ -505,7 +508,7 @@ class _Row:
             edge = self.at_nu(self.x0)
             if price < edge.price:
                 t = price / edge.price
-                return _Solution(self, self.x0, 1 - t, edge.kl - mp.log(t), price)
+                return _Solution(self, x=self.x0, share=1 - t, rest=t, kl=edge.kl - mp.log(t), price=price)
         if self.is_flat:
             return self.at_nu(price)
         return self.at_nu(mp.exp(_root(lambda u: mp.log(price / self.price_at_nu(mp.exp(u))), start=mp.log(price))))
@@ -544,6 +547,7 @@ class _Solution:
     row: _Row
     x: mpf
     share: mpf
+    rest: mpf  # 1 - share, which has digits of its own
     kl: mpf
     price: mpf
 
@@ -555,7 +559,7 @@ class _Solution:
         if self.x == 0:
             q[_first_best(row.advantage)] = Fraction(1)
             return q
-        scale = (1 - self.share) * row.price_at_nu(self.x)
+        scale = self.rest * row.price_at_nu(self.x)
         for a, mass, gap in zip(row.taken, row.p, row.g, strict=True):
             q[a] = _fraction(scale * mass / (self.x + gap))
         q[row.best_other] += _fraction(self.share)
@@ -586,10 +590,7 @@ class _Solution:
         with mp.workprec(mp.prec + 2 * (large + small)):
             exactly = [(_real(row.old[a]), self.x + _real(gap)) for a, gap in zip(row.taken, row.gaps, strict=True)]
             # The price that belongs to x in these digits is as good as any other, and the bound is sharp for it.
-            # Where next to nothing is left of the support, 1 - share has no digits left, but the price has.
-            price = self.price
-            if 2 * self.share < 1:
-                price = (1 - self.share) / mp.fsum(mass / nu_less_a for mass, nu_less_a in exactly)
+            price = self.rest / mp.fsum(mass / nu_less_a for mass, nu_less_a in exactly)
             entropy = mp.fsum(mass * mp.log(nu_less_a / price) for mass, nu_less_a in exactly)
             mean_gap = mp.fsum(mass * (nu_less_a - self.x) for mass, nu_less_a in exactly)
             return _fraction(mean_gap + self.x - price - price * entropy)
@@ -669,7 +670,7 @@ def _at_level(rows: Sequence[_Row], level: mpf) -> list[_Solution]:
         if not row.moves:
             return row.kept()
         if level == 0:
-            return _Solution(row, mpf(inf), mpf(0), mpf(0), mpf(inf))
+            return replace(row.kept(), price=mpf(inf))
         return row.greedy() if level == inf else row.at_level(level)
 
     return [solution(row) for row in rows]
