@@ -1420,6 +1420,12 @@ SIMULATED: list[Case] = [
         "rewards: expected a finite number, got nan in episode 0 at time 0",
     ),
     (
+        lambda: rl.Trajectories(np.zeros((2, 3)), np.zeros((2, 3)), np.zeros(2)),  # type: ignore[arg-type]
+        rl.ArgumentError,
+        "pairs: expected shape (episodes, steps), states (episodes, steps + 1) and lengths (episodes,), got (2, 3), "
+        "(2, 3) and (2,); Trajectories.from_actions checks the numbers",
+    ),
+    (
         lambda: rl.Trajectories.from_actions(RAGGED, [[0, 0]], [[1]]),
         rl.ArgumentError,
         "actions: expected the position of an action among those of its state, got 1 in episode 0 at time 0",

@@ -11,7 +11,7 @@ import pytest
 
 import rlcore as rl
 from generated_models import RawModel, model
-from rlcore import reference
+from rlcore import reference, truncation_bias
 from test_simulation import core_model
 
 ALL = 2**15  # episodes of an even sample
@@ -202,6 +202,23 @@ def test_truncation_is_bounded(setting: Any, critic: bool, steps: int) -> None:
     assert found.truncation_bound < 200.0 * bias
 
 
+def test_the_bound_is_that_of_the_shortest_cut() -> None:
+    states, actions = [[0, 0, 0, 0, 0], [0, 0, -1, -1, -1]], [[0, 0, 0, 0], [0, -1, -1, -1]]
+    short = rl.Trajectories.from_actions(MDP, states, actions)
+    long = rl.Trajectories(short.states[:1], short.pairs[:1], short.lengths[:1])
+    ended = rl.Trajectories.from_actions(MDP, [*states, [0, -1, -1, -1, -1]], [*actions, [0, -1, -1, -1]])
+    bounds = [rl.estimate_gradient(MDP, FAMILY, 0.5, part, estimator="actor-critic").truncation_bound
+              for part in (long, short, ended)]  # fmt: skip
+    assert bounds[0] is not None
+    assert bounds[1:] == [8.0 * bounds[0]] * 2
+
+
+def test_the_bound_of_long_episodes_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rl.estimate_gradient(MDP, FAMILY, rl.Episodic(), SAMPLE).truncation_bound is not None
+    monkeypatch.setattr(truncation_bias, "MOST_NUMBERS", 7)
+    assert rl.estimate_gradient(MDP, FAMILY, rl.Episodic(), SAMPLE).truncation_bound is None
+
+
 def test_without_gamma_to_the_t_the_estimate_goes_elsewhere() -> None:
     episodes = rl.simulate(MDP, PI, episodes=100_000, steps=40, seed=2)
     right = rl.estimate_gradient(MDP, FAMILY, 0.5, episodes, estimator="actor-critic")
@@ -260,6 +277,11 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         "trajectories: expected a rlcore.Trajectories, or several of them, got ndarray",
     ),
     "other model": ({"trajectories": stranger()}, rl.ArgumentError, "trajectories: expected pairs in 0 .. 3"),
+    "lengths": (
+        {"trajectories": rl.Trajectories(SAMPLE.states, SAMPLE.pairs, SAMPLE.lengths + 9)},
+        rl.ArgumentError,
+        "trajectories: expected lengths from 0 to 3, the number of steps",
+    ),
     "estimator": ({"estimator": "sarsa"}, rl.ArgumentError, "estimator: expected 'reinforce' or 'actor-critic'"),
     "critic": ({"critic": CRITIC}, rl.ArgumentError, "critic: expected None, for REINFORCE has none"),
     "baseline of a critic": (

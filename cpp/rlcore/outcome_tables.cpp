@@ -14,15 +14,13 @@ namespace {
 constexpr std::uint64_t kAllBits = std::numeric_limits<std::uint64_t>::max();
 constexpr double kTwoTo64 = 18446744073709551616.0;
 
-/// The number of bits below 2^64 x, less one: the largest of them. For 0 < x <= 1, to within one unit.
+/// The largest whole number below 2^64 x, for 0 < x <= 1; to within one.
 std::uint64_t largest_below(Twofold x) {
   const double whole = std::floor(x.hi * kTwoTo64);
-  const double rest = std::ceil((x.hi * kTwoTo64 - whole) + x.lo * kTwoTo64);
-  if (whole >= kTwoTo64)
-    return rest < 0.0 ? kAllBits + static_cast<std::uint64_t>(static_cast<std::int64_t>(rest)) : kAllBits;
-  const std::uint64_t count =
-      static_cast<std::uint64_t>(whole) + static_cast<std::uint64_t>(static_cast<std::int64_t>(rest));
-  return count == 0 ? 0 : count - 1;
+  const auto rest = static_cast<std::int64_t>(std::ceil((x.hi * kTwoTo64 - whole) + x.lo * kTwoTo64));
+  if (whole >= kTwoTo64) return kAllBits - static_cast<std::uint64_t>(std::max<std::int64_t>(0, -rest));
+  const std::uint64_t above = static_cast<std::uint64_t>(whole) + static_cast<std::uint64_t>(rest);
+  return above == 0 ? 0 : above - 1;
 }
 
 }  // namespace

@@ -91,9 +91,17 @@ def parts_of(trajectories: Trajectories | Iterable[Trajectories], stops: Iterato
             first = last
 
 
+def cut_lengths(part: Trajectories) -> Any:
+    """Return the lengths of the episodes that did not end: that have a state after their last action."""
+    after = np.take_along_axis(part.states, part.lengths[:, None], axis=1)[:, 0]
+    return part.lengths[after != OVER]
+
+
 def check_part(family: FamilyOnModel, part: Trajectories) -> None:
-    """Check that the pairs are those of the model, and that the policy takes them."""
+    """Check that lengths and pairs are in their range, and that the policy takes these pairs."""
     pairs = part.pairs
+    if not ((part.lengths >= 0) & (part.lengths <= part.steps)).all():
+        raise ArgumentError(f"trajectories: expected lengths from 0 to {part.steps}, the number of steps")
     if pairs.size and not (pairs.min() >= OVER and pairs.max() < family.mdp.num_pairs):
         raise ArgumentError(
             f"trajectories: expected pairs in 0 .. {family.mdp.num_pairs - 1}, or -1 after the end, got "

@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rlcore.arguments import as_floats, as_pair_array
-from rlcore.episode_estimates import MOST_NUMBERS, MOST_STEPS, Estimator, check_part, parts_of, weighted_pairs
+from rlcore.episode_estimates import (
+    MOST_NUMBERS,
+    MOST_STEPS,
+    Estimator,
+    check_part,
+    cut_lengths,
+    parts_of,
+    weighted_pairs,
+)
 from rlcore.errors import ArgumentError
 from rlcore.evaluation import evaluate
 from rlcore.families import Family, as_family
@@ -19,7 +27,7 @@ from rlcore.gradient import policy_gradient
 from rlcore.mdp import MDP, as_mdp
 from rlcore.results import Certificate, Evaluation, FloatArray, Progress
 from rlcore.settings import Discounted, Episodic, as_setting
-from rlcore.simulation import OVER, Trajectories
+from rlcore.simulation import Trajectories
 from rlcore.truncation_bias import Bounded, truncation_bound
 
 FEW_PARAMETERS = 64  # up to so many have a covariance matrix
@@ -445,16 +453,13 @@ class _Moments:
         self._history.append((self._count, distance, mean[self._components], error[self._components]))
 
     def _note_cuts(self, part: Trajectories) -> None:
-        """Remember the lengths of the episodes that did not end: that have a state after their last action."""
-        after = np.take_along_axis(part.states, part.lengths[:, None], axis=1)[:, 0]
-        cut = part.lengths[after != OVER]
-        least = int(cut.min()) if cut.size else part.steps
+        """Remember after how many steps episodes were cut off, at least; and at most, for which all steps will do."""
+        least = int(cut_lengths(part).min(initial=part.steps))
         self._cut = (min(self._cut[0], least), max(self._cut[1], part.steps))
 
 
 def _column_sums(matrix: Any, power: int = 1) -> FloatArray:
     """Sum powers of the entries of each column."""
     if isinstance(matrix, np.ndarray):
-        summed: FloatArray = (matrix**power).sum(axis=0)
-        return summed
-    return np.bincount(matrix.indices, weights=matrix.data**power, minlength=matrix.shape[1])
+        return np.asarray((matrix**power).sum(axis=0))
+    return np.asarray(np.bincount(matrix.indices, weights=matrix.data**power, minlength=matrix.shape[1]), np.float64)

@@ -44,6 +44,14 @@ class Trajectories:
     lengths: NDArray[np.int64]
     rewards: FloatArray | None = None
 
+    def __post_init__(self) -> None:
+        shape = self.pairs.shape
+        if self.pairs.ndim != 2 or self.states.shape != (shape[0], shape[1] + 1) or self.lengths.shape != shape[:1]:
+            raise ArgumentError(
+                "pairs: expected shape (episodes, steps), states (episodes, steps + 1) and lengths (episodes,), got "
+                f"{shape}, {self.states.shape} and {self.lengths.shape}; Trajectories.from_actions checks the numbers"
+            )
+
     @classmethod
     def from_actions(
         cls, mdp: MDP, states: ArrayLike, actions: ArrayLike, rewards: ArrayLike | None = None
