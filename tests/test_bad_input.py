@@ -998,6 +998,51 @@ STEPS: list[Case] = [
         lambda: rl.trust_region_step(M, HALF, 0.9, rl.MaxKL(0.1), occupancy=0.0),  # type: ignore[arg-type]
         rl.ArgumentError,
         "occupancy: expected the Occupancy of one policy in Discounted(gamma=0.9), got 0.0",
+NATURAL = rl.NaturalGradient(1.0)
+FAMILY = rl.TabularSoftmax(np.zeros((2, 2)))
+TOLD = "expected a callable that takes a rlcore.ImprovementStep, got"
+
+IMPROVING: list[Case] = [
+    (lambda: rl.NaturalGradient(0.0), rl.ArgumentError, "step: expected a finite number above 0, got 0.0"),
+    (lambda: rl.NaturalGradient(NAN), rl.ArgumentError, "step: expected a finite number above 0, got nan"),
+    (lambda: rl.NaturalGradient("1"), rl.ArgumentError, "step: expected a finite number above 0, got '1'"),
+    (lambda: rl.TRPO(0), rl.ArgumentError, "delta: expected a finite number above 0, got 0"),
+    (lambda: rl.TRPO(INF), rl.ArgumentError, "delta: expected a finite number above 0, got inf"),
+    (lambda: rl.TRPO(True), rl.ArgumentError, "delta: expected a finite number above 0, got True"),
+        lambda: rl.TRPO(0.1, backtracking=1.0),
+        "backtracking: expected a factor between 0 and 1, got 1.0",
+        lambda: rl.trust_region_step(M, [[1, 0], [0.5, 0.5]], 0.9, rl.TRPO(0.1)),
+        "policy: expected a family, or a policy that gives probability to every action, got one with zeros; "
+        "a softmax has none",
+        lambda: rl.trust_region_step(M, FAMILY, 0.9, rl.Conservative()),
+        "policy: Conservative() steps to any policy, not to those of a family alone; pass family.on(mdp).policy, or "
+        "take rlcore.NaturalGradient(step) or rlcore.TRPO(delta)",
+        lambda: rl.trust_region_step(M, HALF, rl.Average(), rl.Conservative()),
+        "setting: Conservative exists for rlcore.Discounted(gamma), not for Average()",
+        lambda: rl.trust_region_step(M, rl.Scores(HALF, np.array([[1.0], [-1.0]] * 2)), 0.9, NATURAL),
+        "family: expected one that knows its policies at other parameters, got Scores, which are given for one "
+        "policy alone; use TabularSoftmax, LinearSoftmax or Direct",
+    (lambda: rl.improve(M, HALF, 0.9, 0.01, 3), rl.ArgumentError, f"{REGION} 0.01"),
+    (lambda: rl.improve(M, HALF, 0.9, rl.Conservative, 3), rl.ArgumentError, f"{REGION} {rl.Conservative!r}"),
+        lambda: rl.improve(M, [[0.5, 0.5]], 0.9, NATURAL, 3),
+        f"{POLICY} (1, 2)",
+        lambda: rl.improve(M, HALF, 0.9, NATURAL, 0),
+        "iterations: expected a whole number from 1 on, got 0",
+        lambda: rl.improve(M, HALF, 0.9, NATURAL, 2.5),
+        "iterations: expected a whole number from 1 on, got 2.5",
+    (lambda: rl.improve(M, HALF, 0.9, NATURAL, 3, progress=1), rl.ArgumentError, f"progress: {TOLD} 1"),
+    (lambda: rl.improve(M, HALF, 0.9, NATURAL, 3, stop=1), rl.ArgumentError, f"stop: {TOLD} 1"),
+        lambda: rl.improve(M, HALF, 0.9, NATURAL, 3, optimum="best"),
+        "optimum: expected 'solve', the best return as a number or an rlcore.Enclosure, or None, got 'best'",
+        lambda: rl.improve(M, HALF, 0.9, NATURAL, 3, optimum=NAN),
+        "optimum: expected 'solve', the best return as a number or an rlcore.Enclosure, or None, got nan",
+    (lambda: rl.improve(M, HALF, 0.9, NATURAL, 3, tol=2), rl.ArgumentError, f"{TOL} 2{BEST}"),
+        lambda: rl.improve(M, HALF, rl.FiniteHorizon(3), NATURAL, 3),
+        "setting: improve exists for rlcore.Discounted(gamma), rlcore.Episodic() and rlcore.Average(), "
+        "not for FiniteHorizon(steps=3, gamma=1.0)",
+        lambda: rl.improve(BARE, HALF, 0.9, NATURAL, 3, optimum="solve"),
+        "initial: the return of a policy needs a start distribution, and the model has none; "
+        "make it with initial=p or mdp.with_initial(p)",
     ),
 ]
 
@@ -1446,6 +1491,7 @@ TABLE = [
     *SIMULATED,
 ]
 TABLE = [*MODELS, *ARRAYS, *FUNCTIONS, *TABLES, *POLICIES, *ANSWERS, *UNDISCOUNTED, *GALLERY, *STEPS, *FOUND]
+TABLE = [*MODELS, *ARRAYS, *FUNCTIONS, *TABLES, *POLICIES, *ANSWERS, *UNDISCOUNTED, *GALLERY, *IMPROVING, *FOUND]
 
 
 @pytest.mark.parametrize(("call", "error", "message"), TABLE, ids=[message[:70] for _, _, message in TABLE])
@@ -1465,6 +1511,10 @@ def test_rewards_of_transitions_are_means_also_of_normalized_rows() -> None:
 
 # Made by rlcore for its users, who call none of them.
 RESULTS = {
+    "CheckedStep",
+    "ImprovementHistory",
+    "ImprovementRun",
+    "ImprovementStep",
     "Audit",
     "AuditRow",
     "BoundReport",
@@ -1494,7 +1544,7 @@ RESULTS = {
     "TrustRegionStep",
 }
 # Settings without numbers: there is nothing to get wrong when they are made.
-PLAIN = {"Episodic", "Average"}
+PLAIN = {"Episodic", "Average", "Conservative"}
 # What files hold, and what compares policies, have tables of their own.
 ELSEWHERE = {
     "save",

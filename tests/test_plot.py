@@ -459,6 +459,47 @@ def test_chain_of_any_size(S: int) -> None:
     plot.chain(mdp, np.ones((S, 1))).figure.canvas.draw()
 
 
+# ---- runs of improvement ----
+
+
+def climbs(step: float = 0.2, iterations: int = 6) -> dict[str, rl.ImprovementRun]:
+    mdp = rl.gallery.forest(4)
+    regions = {"natural": rl.NaturalGradient(step), "conservative": rl.Conservative()}
+    return {
+        name: rl.improve(mdp, rl.uniform_policy(mdp), 0.9, region, iterations, optimum="solve")
+        for name, region in regions.items()
+    }
+
+
+def test_returns_climb_to_the_optimum() -> None:
+    runs = climbs()
+    ax = plot.improvement_runs(runs)
+    assert [line.get_label() for line in ax.lines] == ["natural", "conservative", "optimum"]
+    for line, run in zip(ax.lines, runs.values(), strict=False):
+        assert np.asarray(line.get_xdata()).tolist() == list(range(7))
+        assert np.asarray(line.get_ydata()).tolist() == run.history.eta.value.tolist()
+    assert np.asarray(ax.lines[2].get_ydata())[0] == runs["natural"].optimum.value  # type: ignore[union-attr]
+    assert ax.get_yscale() == "linear"
+
+
+def test_gaps_and_gains_are_drawn_where_they_are_above_0() -> None:
+    runs = climbs(5.0, 40)
+    gaps, gains = plot.improvement_runs(runs, "gap"), plot.improvement_runs(runs, "improvement")
+    for ax, name in ((gaps, "gap"), (gains, "improvement")):
+        assert ax.get_yscale() == "log"
+        for line, run in zip(ax.lines, runs.values(), strict=True):
+            numbers = getattr(run.history, name)
+            drawn = np.asarray(line.get_ydata())
+            np.testing.assert_array_equal(np.isnan(drawn), numbers.lower <= 0.0)
+            assert np.asarray(line.get_xdata())[-1] == len(run)
+    assert np.asarray(gains.lines[1].get_xdata())[0] == 1.0
+    assert np.isnan(np.asarray(gaps.lines[0].get_ydata())[-1]), "the natural gradient has arrived"
+
+
+def test_one_run_has_the_name_of_its_region() -> None:
+    assert plot.improvement_runs(climbs()["conservative"]).lines[0].get_label() == "Conservative()"
+
+
 # ---- axes in and out ----
 
 GRID, LINE = windy_lake(), rl.gallery.forest(4)
@@ -473,6 +514,7 @@ DRAWN: dict[str, Callable[..., Any]] = {
     "distribution": lambda ax=None: plot.state_distribution(LINE, np.full((3, 4), 0.25), ax),
     "improvement": lambda ax=None: plot.improvement(*line_to(), 0.9, ax=ax, steps=3),
     "bounds": lambda ax=None: plot.bounds(rl.check_improvement(*line_to(), 0.9), ax),
+    "improvement_runs": lambda ax=None: plot.improvement_runs(climbs(), "gap", ax),
     "convergence": lambda ax=None: plot.convergence(reports(), ax),
     "gradient estimates": lambda ax=None: plot.gradient_estimates(estimates(), ax=ax),
     "chain": lambda ax=None: plot.chain(LINE, careful(LINE), ax),
@@ -646,6 +688,26 @@ WRONG: list[tuple[Callable[[], Any], type[Exception], str]] = [
         rl.ArgumentError,
         "estimates: expected estimates of the same gradient, got another one for 'two'",
     ),
+    (
+        lambda: plot.improvement_runs({}),
+        rl.ArgumentError,
+        "runs: expected at least one run of rlcore.improve, got none",
+    ),
+    (
+        lambda: plot.improvement_runs({"a": 3}),
+        rl.ArgumentError,
+        "runs: expected what rlcore.improve returns, got int",
+    ),
+    (
+        lambda: plot.improvement_runs(climbs(), "kl"),
+        rl.ArgumentError,
+        "quantity: expected 'eta', 'gap' or 'improvement', got 'kl'",
+    ),
+    (
+        lambda: plot.improvement_runs(rl.improve(LINE, rl.uniform_policy(LINE), 0.9, rl.Conservative(), 1), "gap"),
+        rl.ArgumentError,
+        "runs: expected one whose optimum is known; pass optimum='solve' to rlcore.improve",
+    ),
     (lambda: plot.convergence(3), rl.ArgumentError, "reports: expected a list of rlcore.Progress, got int"),
 ]
 
@@ -764,6 +826,10 @@ def history(change: float = 0.0) -> Any:
     return plot.convergence({"a": reports(), "b": reports(0.8 - 0.15 * change)}, sheet())
 
 
+def runs_to_the_optimum(change: float = 0.0) -> Any:
+    return plot.improvement_runs(climbs(0.2 + 0.2 * change), "gap", sheet())
+
+
 LOOKS = [
     grid_value,
     lake_policy,
@@ -779,6 +845,7 @@ LOOKS = [
     estimated_gradient,
     improvement,
     bound_bars,
+    runs_to_the_optimum,
 ]
 
 
