@@ -62,12 +62,13 @@ class ProperPolicyIteration {
   static constexpr double kRoughTolerance = 1e-4;
   static constexpr Index kMostPolicies = 1000;
 
-  /// Improves the choice as long as an action is proven to be better. A choice that may then go on for ever has a gain
-  /// above zero where it does (theory 3.7).
+  /// Improves the choice as long as an action is proven to be better, and by so much that it counts. A choice that may
+  /// then go on for ever has a gain above zero where it does (theory 3.7).
   void climb() {
     begin_with_best_against_uniform();
     evaluate(kClimbingTolerance);
-    while (num_policies_ < kMostPolicies && switch_actions(value_, 2.0 * value_error_)) {
+    while (num_policies_ < kMostPolicies &&
+           switch_actions(value_, std::max(2.0 * value_error_, 0.25 * worth_a_step()))) {
       if (const auto states = find_endless_class()) throw_unbounded(*states);
       const Choice proven = choice_;
       sweep();
@@ -75,6 +76,9 @@ class ProperPolicyIteration {
       evaluate(kClimbingTolerance);
     }
   }
+
+  /// What moves values by a quarter of the tolerance, if every step of the choice earns it.
+  double worth_a_step() { return 0.25 * options_.tolerance * largest_value() / extent_of(time_, team_).upper; }
 
   /// Sweeps to and fro that let improvements bear upon each other, from values that are too low and stay so: the choice
   /// that they leave ends surely but for rounding, and is worth more.
@@ -104,40 +108,59 @@ class ProperPolicyIteration {
   }
 
   /// What is best for one step, if all actions are equally likely from then on, is nearer to the optimum than a short
-  /// way to an end.
+  /// way to an end; but not where it matters little, for there it may take its time.
   void begin_with_best_against_uniform() {
+    constexpr double kMatters = 1e-6;
     const Choice proper = choice_;
     evaluate(uniform_policy(mdp_), kRoughTolerance);
-    switch_actions(value_, -kInfinity);
+    const double threshold = kMatters * largest_value();
+    over_states([&](Index state) {
+      if (joins(state)) return 0.0;
+      double best = excess(mdp_, state, proper[at(state)], value_).value + threshold;
+      for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
+        const double found = excess(mdp_, state, pair, value_).value;
+        if (!(found > best)) continue;
+        best = found;
+        choice_[at(state)] = pair;
+      }
+      return 0.0;
+    });
     if (find_endless_class()) choice_ = proper;
   }
 
-  /// Improves the choice under rewards that are a little larger, `more` for every step, until their values v + more t
-  /// are proven to be an upper bound of all values. The less is added, the better: what goes round for next to nothing
-  /// soon pays.
+  /// Looks for an upper bound of all values: those of the choice if every step earned `more`. Where actions that are
+  /// nearly as good take much longer, the choice must be improved under those rewards first; and if what goes round for
+  /// next to nothing then pays, less must be added.
   void bound_from_above() {
-    for (const double tolerance : {1e-15, 0.0}) {
-      const Choice proper = choice_;
-      const std::optional<double> more = climb_with_more(tolerance);
-      if (!more) {
-        choice_ = proper;
-        evaluate(tolerance);
-        continue;
-      }
-      const TwofoldVector bound = value_with(*more);
-      if (dominates(bound)) upper_ = rounded_up(bound);
-      if (gap() <= options_.tolerance * largest_value()) return;
+    constexpr int kTries = 5;
+    constexpr double kLess = 0x1p-12;
+    const Choice proper = choice_;
+    double more = worth_a_step();
+    for (int attempt = 0; attempt < kTries; ++attempt, more *= kLess) {
+      // The last try adds only what rounding needs.
+      const double least = attempt + 1 < kTries ? more : 0.0;
+      const std::optional<double> added = climb_with(least, attempt + 1 < kTries ? 1e-15 : 0.0);
+      if (added && bounds_with(*added) && gap() <= options_.tolerance * largest_value()) return;
+      choice_ = proper;
     }
+    evaluate(kClimbingTolerance);
   }
 
-  /// Returns what was added for every step when no action was better than the choice any more; nothing if going on for
-  /// ever would pay then.
-  std::optional<double> climb_with_more(double tolerance) {
-    double more = 0.0;
+  bool bounds_with(double more) {
+    const TwofoldVector bound = value_with(more);
+    if (!dominates(bound)) return false;
+    upper_ = rounded_up(bound);
+    return true;
+  }
+
+  /// Improves the choice under rewards larger by `more`, or what solving leaves over. Returns what was added when no
+  /// action was better any more; nothing if going on for ever would pay then, or for so long that too much is added.
+  std::optional<double> climb_with(double more, double tolerance) {
     do {
       if (find_endless_class()) return std::nullopt;
       evaluate(tolerance);
       more = std::max(more, 16.0 * largest_excess_of_choice());
+      if (options_.tolerance > 0.0 && more > 8.0 * worth_a_step()) return std::nullopt;
     } while (num_policies_ < kMostPolicies && switch_actions(value_with(more), -0.5 * more));
     return more;
   }
@@ -158,17 +181,15 @@ class ProperPolicyIteration {
     const Chain chain(mdp_, policy, check_policy(mdp_, policy, team_));
     const linear::Kernel kernel(chain, {}, team_);
     linear::Resolvent resolvent(kernel, team_, monitor_);
-    const std::array sides{linear::RightSide{chain.mean_over_actions(mdp_.reward(), team_)},
-                           linear::RightSide{TwofoldVector(at(mdp_.num_states()), Twofold{1.0})}};
-    std::vector<linear::Solution> found = resolvent.solve(sides, tolerance);
-    value_ = std::move(found[0].x);
-    time_ = std::move(found[1].x);
+    linear::Solution found = resolvent.solve({chain.mean_over_actions(mdp_.reward(), team_)}, tolerance);
+    value_ = std::move(found.x);
+    time_ = twofold(resolvent.horizon().remaining);  // nearly X 1: what an answer is proven with
     for (Index state = 0; state < mdp_.num_states(); ++state) {
       if (!joins(state)) continue;  // states that act as one are worth the same
       value_[at(state)] = value_[at(acting_state(state))];
       time_[at(state)] = time_[at(acting_state(state))];
     }
-    certificate_ = std::move(found[0].certificate);
+    certificate_ = std::move(found.certificate);
     value_error_ = certificate_.error_bound;
   }
 
@@ -196,7 +217,7 @@ class ProperPolicyIteration {
              const Index before = chosen;
              double best = threshold;
              for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
-               if ((pair == before && threshold > -kInfinity) || joins(state)) continue;
+               if (pair == before || joins(state)) continue;
                const Excess found = excess(mdp_, state, pair, v);
                if (!(found.lower() > best)) continue;
                best = found.value;
