@@ -1,4 +1,4 @@
-"""What single episodes say of the policy gradient: REINFORCE and actor-critic (theory 4)."""
+"""What single episodes say of the policy gradient: REINFORCE and actor-critic (theory 4.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimates of the policy gradient from episodes, judged by the exact gradient (theory 4)."""
+"""Estimates of the policy gradient from episodes, judged by the exact gradient (theory 4.1)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ EstimatorName = Literal["reinforce", "actor-critic"]
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GradientEstimate:
-    """An estimate of the policy gradient, and what is wrong with it (theory 4).
+    """An estimate of the policy gradient, and what is wrong with it (theory 4.1).
 
     All but the numbers of episodes, the distances and the covariance have the shape of the parameters.
 
@@ -175,7 +175,7 @@ def estimate_gradient(
     estimator
         "reinforce" or "actor-critic".
     discounted_states
-        False leaves out gamma^t, as is usual in practice: then the mean is the practical gradient (theory 4) over so
+        False leaves out gamma^t, as is usual in practice: then the mean is the practical gradient (theory 4.5) over so
         many steps, not that of the return.
     baseline
         For REINFORCE b, shape (S,), or "value" for the exact V; None for 0. Not for `Direct`, whose scores have the
@@ -212,9 +212,9 @@ def estimate_gradient(
 
     Notes
     -----
-    Theory 4; Williams 1992; Sutton, McAllester, Singh & Mansour 2000. Cutting episodes off after T steps leaves out
-    terms of the size gamma^T, which ``.truncation_bound`` bounds. Rounding, some 1e-13 of the terms that are added, is
-    not: chance is far larger.
+    Theory 4.1 and 4.5; Williams 1992; Sutton, McAllester, Singh & Mansour 2000. Cutting episodes off after T steps
+    leaves out terms of the size gamma^T, which ``.truncation_bound`` bounds. Rounding, some 1e-13 of the terms that are
+    added, is not: chance is far larger.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What it costs to cut episodes off: a bound on how far the mean of an estimate moves (theory 4)."""
+"""What it costs to cut episodes off: a bound on how far the mean of an estimate moves (theory 4.1)."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def gradient_estimates(
 
     Notes
     -----
-    Theory 4. What is drawn is ``.history``: the mean of the first n episodes for n = 8, 12, 16, 24, ...
+    Theory 4.1 and 4.5. What is drawn is ``.history``: the mean of the first n episodes for n = 8, 12, 16, 24, ...
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The mean and the variance of policy gradient estimates, by sums over all trajectories (theory 4)."""
+"""The mean and the variance of policy gradient estimates, by sums over all trajectories (theory 4.1)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def estimate_gradient(
     baseline: Sequence[Number] | None = None,
     critic: Sequence[Sequence[Number]] | None = None,
 ) -> EstimatorMoments:
-    """Return the exact moments of an estimate of the policy gradient from one episode (theory 4).
+    """Return the exact moments of an estimate of the policy gradient from one episode (theory 4.1).
 
     The episode ``s_0, a_0, s_1, ...`` ends or is cut off after `steps` actions. Its estimate is::
 
