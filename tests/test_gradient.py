@@ -547,7 +547,7 @@ def test_average_needs_no_start_distribution_and_one_recurrent_class() -> None:
 
 @pytest.mark.parametrize("setting", [0.0, 0.9], ids=["gamma 0", "gamma 0.9"])
 def test_bits_do_not_depend_on_threads(setting: float) -> None:
-    mdp = rl.gallery.garnet(9000, 4, 3, seed=0)
+    mdp = rl.gallery.garnet(13_000, 4, 3, seed=0)  # enough pairs for threads
     rng = np.random.default_rng(0)
     features = scipy.sparse.random_array((mdp.num_pairs, 50), density=0.1, rng=rng, format="csr")
     for family in (rl.TabularSoftmax(rng.standard_normal(mdp.pair_shape)), rl.LinearSoftmax(features, rng.random(50))):
