@@ -148,7 +148,8 @@ class AdvantageWeights:
         Bounds the error of each, and that of the sum over a state's actions.
     mean, largest_mean
         Bounds the sum over all states, and the largest, of |sum_a rho m y|. It is 0 for A, but for the rounding of
-        pi: where a state's probabilities sum to 1 + e, its mean of A is -e V, which would give weights to actions that are all alike.
+        pi: where a state's probabilities sum to 1 + e, its mean of A is -e V, which would give weights to actions that
+        are all alike.
     from_values, from_visits, rounding
         Bounds what the errors of y, those of the visits, and rounding add to their L1 error.
     """
