@@ -26,6 +26,9 @@ constexpr double kInDoubles = 1e-9;
 /// Models with so few states are answered to the last digit: their policies have dense factors.
 constexpr Index kSmall = 128;
 
+/// The entries from which a team is worth its while: policies are solved for in many short loops.
+constexpr Index kWorthATeam = 4 * kParallelEntries;
+
 /// The best attainable must say something of the answer to count.
 constexpr double kSomeDigits = 0.1;
 
@@ -534,7 +537,7 @@ Plan plan_of(const Problem& problem, const Record& record, double tolerance) {
 Plan solve_discounted(const Mdp& mdp, double discount, const Options& options, Monitor& monitor) {
   mdp.ensure_checked(options.num_threads);
   const Interval w = discount_deficit(mdp, discount);
-  Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
+  Team team(mdp.num_entries() < kWorthATeam ? 1 : options.num_threads);
   const double largest_reward = extent_of(mdp.reward(), team).largest();
   const Problem problem{mdp, discount, w, largest_reward, std::max(options.tolerance, kInDoubles), team, monitor};
   Record record(team);
