@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -104,3 +106,12 @@ def test_multigrid_gives_the_same_bits_for_every_number_of_threads(num_threads: 
     policy = rl.uniform_policy(GRID)
     found = rl.evaluate(GRID, policy, 0.9999, num_threads=num_threads)
     np.testing.assert_array_equal(found.value, rl.evaluate(GRID, policy, 0.9999, num_threads=4).value)
+
+
+@pytest.mark.parametrize("setting", [rl.Discounted(0.999), rl.Episodic()])
+def test_methods_see_the_residual_where_processes_can_end(setting: rl.Discounted | rl.Episodic) -> None:
+    """A residual without a norm is met by anything: each method would stop at its first iterate."""
+    lake = rl.gallery.frozen_lake(80)
+    found = rl.evaluate(lake, rl.random_policy(lake, 0), setting, explain=True)
+    (probe,) = (line for line in found.certificate.story.splitlines() if line.startswith("span iteration"))
+    assert re.match(r"span iteration: \d{2} iterations, gave up", probe)

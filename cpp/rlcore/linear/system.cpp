@@ -68,7 +68,7 @@ void System::apply(std::span<const Number> x, std::span<Number> y) const {
 
 template <class Number>
 Number System::residual_norm(std::span<const Number> r) const {
-  const auto extent = extent_over(size(), *team, [&](std::size_t i) { return r[i]; });
+  const auto extent = extent_over(std::ssize(r), *team, [&](std::size_t i) { return r[i]; });
   if (constants_are_free()) return (extent.upper - extent.lower) * 0.5;
   return norm(extent);
 }
