@@ -43,6 +43,14 @@ def test_the_runner_prints_a_table() -> None:
     assert "relative error 1e-08, certified" in done.stdout
 
 
+def test_planning_prints_a_table() -> None:
+    command = [sys.executable, "-m", "bench.planning", "--states", "400", "--gammas", "0.9", "--repetitions", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(" | ")[0] for line in done.stdout.splitlines() if line.endswith("iteration |")]
+    assert rows == ["| grid", "| garnet", "| queue", "| lake"]
+
+
 def test_a_cell_that_fails_is_printed_and_does_not_stop_the_others() -> None:
     done = run("--workloads", "nowhere,queue", "--shuffled")
     assert done.returncode == 1, done.stderr
