@@ -1,8 +1,8 @@
 """Time `trust_region_step`, in one run: python -m bench.trust_region [--states 1e6] [--actions 4].
 
 What is timed is the step itself: evaluations of the old and of the new policy, which every update needs, are not part
-of it. Each step is held against its dual and its region before it is timed. Printed are seconds, passes over the states,
-nanoseconds for each state and pass, and the dual gap relative to the gain.
+of it. Each step is held against its dual and its region before it is timed. Printed are seconds, passes over the
+states, nanoseconds for each state and pass, and the dual gap.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 import rlcore as rl
 from bench import measure
-from rlcore import _core  # noqa: TID251: to time the step alone
+from rlcore import _core  # noqa: TID251 - to time the step alone
 
 Old = tuple[rl.MDP, Any, float]
 

@@ -17,7 +17,7 @@ import pytest
 import generated_models
 import rlcore as rl
 from generated_models import Array, Generator
-from rlcore import _core, reference  # noqa: TID251: rows and advantages of its own
+from rlcore import _core, reference  # noqa: TID251 - rows and advantages of its own
 from rlcore.reference import trust_region as exact
 
 INF = math.inf

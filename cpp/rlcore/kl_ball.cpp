@@ -95,7 +95,6 @@ void KlBall::reserve(std::size_t num_actions) {
 }
 
 void KlBall::read(std::span<const double> p, std::span<const double> advantage, double tie) {
-  num_actions_ = static_cast<Index>(p.size());
   double sum = 0.0, top = -kInfinity, low = kInfinity, outside = -kInfinity;
   for (std::size_t a = 0; a < p.size(); ++a) {
     if (p[a] > 0.0) {
@@ -252,7 +251,7 @@ KlPoint KlBall::at_level(double level, double start) {
   const double target = straightened(level);
   const double lower = has_outside_ ? std::log(barrier_) : kLogLeastX;
   decreasing_root(std::log(x), lower, [&](double log_x) {
-    point = near_point(std::exp(log_x));
+    point = near_point(std::max(std::exp(log_x), barrier_));
     const bool is_least = !has_outside_ && log_x <= kLogLeastX + 1.0;
     if (is_least && point.kl < level) {
       prepare_far();

@@ -90,7 +90,6 @@ class KlBall {
   double x_of_price(double price, double start) const;
   KlPoint beyond(const KlPoint& barrier, double log_rest) const;
 
-  Index num_actions_ = 0;
   bool moves_ = false;
   bool is_flat_ = false;
   double unit_ = 1.0;  // a power of two: everything below is divided by it

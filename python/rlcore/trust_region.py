@@ -130,14 +130,17 @@ class StepBase:
     @property
     def tie(self) -> float:
         """How far apart action values may be by errors alone: the bound of Q, and a few ulp of the largest."""
-        largest = float(np.nanmax(np.abs(self.evaluation.action_value), initial=0.0))
+        q = self.evaluation.action_value
+        largest = max(float(np.nanmax(q, initial=0.0)), -float(np.nanmin(q, initial=0.0)))
         return max(float(self.evaluation.certificate.bounds["action_value"]), 4 * ULP * largest)
 
     @property
     def core(self) -> _core.OldPolicy:
         """The same as the core takes it; actions after which nothing is known of the value are not taken."""
         known = self.known
-        advantage = np.where(known.undefined_pairs, -np.inf, known.advantage)
+        advantage = known.advantage
+        if known.undefined_pairs.any():
+            advantage = np.where(known.undefined_pairs, -np.inf, advantage)
         return _core.OldPolicy(known.policy, advantage, known.weight, self.tie)
 
     def unknown(self, most_tv: float, weighted_tv: float) -> float:
