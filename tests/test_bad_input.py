@@ -973,6 +973,14 @@ STEPS: list[Case] = [
         "sum",
     ),
     (
+        lambda: rl.trust_region_step(
+            M, 2 * HALF, 0.9, rl.MaxKL(0.1), evaluation=rl.evaluate(M, HALF, 0.9), occupancy=rl.occupancy(M, HALF, 0.9)
+        ),
+        rl.PolicyError,
+        "policy, state 'fine': expected probabilities that sum to 1 within 1e-9, got a sum of 2; divide the row by its "
+        "sum",
+    ),
+    (
         lambda: rl.trust_region_step(M, np.stack([HALF, HALF]), 0.9, rl.MaxKL(0.1)),
         rl.PolicyError,
         "policy: expected one of shape (2, 2), got a batch of shape (2, 2, 2)",

@@ -15,7 +15,7 @@ from rlcore.candidates import chunks_of
 from rlcore.certified_sums import weighted_sum
 from rlcore.comparison_base import SHARPER, ComparisonBase, comparison_base_of, solved_base
 from rlcore.enclosure import ULP, Enclosure
-from rlcore.errors import ArgumentError, PolicyError
+from rlcore.errors import ArgumentError, InputError, PolicyError
 from rlcore.evaluation import evaluate
 from rlcore.families import Family
 from rlcore.mdp import MDP, as_mdp
@@ -304,7 +304,10 @@ def trust_region_step(
     _check_known(mdp, found_setting, evaluation, occupancy)
     ev, visits = solved_base(mdp, old, found_setting, tolerance, num_threads, progress, evaluation, occupancy)
     known = comparison_base_of(mdp, old, found_setting, ev, visits, num_threads, progress)
-    return region._step(StepBase(known, ev, visits, tolerance, family))
+    try:
+        return region._step(StepBase(known, ev, visits, tolerance, family))
+    except InputError as error:
+        raise mdp.located(error) from None
 
 
 def as_region(region: Any) -> Region:
