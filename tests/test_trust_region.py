@@ -350,6 +350,31 @@ def test_eta_never_falls_and_the_surrogate_is_right(setting: Any, region: Any) -
         assert step.dual_gap <= 1e-11 * max(step.surrogate_gain, np.abs(advantage).max())
 
 
+@pytest.mark.parametrize(
+    "region", [rl.MaxKL(0.02), rl.MeanKL(0.02), rl.KLPenalty(2.0), rl.KLPenalty(), rl.KLPenalty(0.0)], ids=repr
+)
+def test_the_gap_is_proven_for_the_exact_model(region: Any) -> None:
+    """Advantages and visits in fractions, the gap recomputed from the new rows alone."""
+    for seed in range(2):
+        mdp = small(rl.Discounted(0.9), seed)
+        policy = rl.random_policy(mdp, seed)
+        step = rl.trust_region_step(mdp, policy, 0.9, region)
+        P = mdp.transition.toarray().reshape(6, 3, 6).tolist()
+        best = exact.trust_region_step(P, policy.tolist(), mdp.initial, 0.9, mdp.reward.tolist(), as_reference(region))
+        rows = zip(step.policy.tolist(), best.policy, strict=True)
+        assert max(abs(Fraction(x) - y) for found, right in rows for x, y in zip(found, right, strict=True)) <= 1e-9
+        assert abs(Fraction(step.eta) - best.eta) <= step.certificate.bounds["eta"]
+        assert abs(step.eta_new - float(best.eta_new)) <= 1e-9
+        old = reference.evaluate(P, mdp.reward.tolist(), policy.tolist(), 0.9, mdp.initial)
+        visits = reference.occupancy(P, policy.tolist(), mdp.initial, 0.9)
+        asked = as_reference(region if step.penalty is None else rl.KLPenalty(step.penalty))
+        gap = exact.dual_gap_of(
+            step.policy.tolist(), policy.tolist(), old.advantage, visits.visits, visits.state, asked
+        )
+        assert gap <= step.dual_gap
+        assert step.dual_gap <= 1e-10
+
+
 @pytest.mark.parametrize("setting", SETTINGS, ids=repr)
 def test_d_is_that_of_the_setting(setting: Any) -> None:
     mdp = small(setting, 7)
