@@ -1482,6 +1482,35 @@ SIMULATED: list[Case] = [
         lambda: rl.Trajectories.from_actions(RAGGED, [[0, 0]], [[1]]),
         rl.ArgumentError,
         "actions: expected the position of an action among those of its state, got 1 in episode 0 at time 0",
+PRACTICAL = [
+        lambda: rl.practical_gradient(M, FAMILY, 0.9, "discounted"),
+        'weights: expected "stationary", "episodic", or the number of steps of a horizon from 1 on, got \'discounted\'',
+        lambda: rl.practical_gradient(M, FAMILY, 0.9, 0),
+        'weights: expected "stationary", "episodic", or the number of steps of a horizon from 1 on, got 0',
+        lambda: rl.practical_gradient(M, FAMILY, rl.Episodic()),  # type: ignore[arg-type]
+        rl.SettingError,
+        "setting: practical_gradient exists for rlcore.Discounted(gamma), not for Episodic()",
+        lambda: rl.practical_gradient(PARTED, rl.TabularSoftmax(np.zeros((3, 1))), 0.9),
+        rl.SettingError,
+        'weights: "stationary" exists for policies with one recurrent class, this one has 2; use a number of steps',
+    (lambda: rl.practical_gradient(M, HALF, 0.9), rl.ArgumentError, f"{NO_FAMILY} ndarray"),
+    (lambda: rl.practical_gradient(M, FAMILY, 0.9, tol=1), rl.ArgumentError, f"{TOL} 1{BEST}"),
+        lambda: rl.practical_gradient(BARE, FAMILY, 0.9),
+        "initial: practical_gradient needs a start distribution, and the model has none; make it with initial=p or "
+        "mdp.with_initial(p)",
+        lambda: rl.ascend(M, rl.Direct(HALF), 0.9),
+        "family: expected one whose parameters may be any numbers, rlcore.TabularSoftmax(theta) or "
+        "rlcore.LinearSoftmax(features, theta), got Direct",
+        lambda: rl.ascend(M, FAMILY, 0.9, -1),
+        "iterations: expected a whole number from 0 on, got -1",
+        lambda: rl.ascend(M, FAMILY, 0.9, direction="up"),
+        'direction: expected "gradient" or "natural", got \'up\'',
+        lambda: rl.ascend(M, FAMILY, 0.9, longest=0.0),
+        "longest: expected a positive number, got 0.0",
+    (lambda: rl.ascend(M, FAMILY, 0.9, tol=1), rl.ArgumentError, f"{TOL} 1{BEST}"),
+        lambda: rl.ascend(M, FAMILY, rl.FiniteHorizon(3)),
+        rl.SettingError,
+        f"setting: ascend exists for {GRADIENT_SETTINGS}",
     ),
 ]
 
@@ -1500,6 +1529,7 @@ TABLE = [
 ]
 TABLE = [*MODELS, *ARRAYS, *FUNCTIONS, *TABLES, *POLICIES, *ANSWERS, *UNDISCOUNTED, *GALLERY, *STEPS, *FOUND]
 TABLE = [*MODELS, *ARRAYS, *FUNCTIONS, *TABLES, *POLICIES, *ANSWERS, *UNDISCOUNTED, *GALLERY, *IMPROVING, *FOUND]
+    *PRACTICAL,
 
 
 @pytest.mark.parametrize(("call", "error", "message"), TABLE, ids=[message[:70] for _, _, message in TABLE])
@@ -1523,6 +1553,9 @@ RESULTS = {
     "ImprovementHistory",
     "ImprovementRun",
     "ImprovementStep",
+    "Ascent",
+    "AscentHistory",
+    "PracticalGradient",
     "Audit",
     "AuditRow",
     "BoundReport",
@@ -1555,6 +1588,8 @@ RESULTS = {
 PLAIN = {"Episodic", "Average", "Conservative"}
 # What files hold, and what compares policies, have tables of their own.
 ELSEWHERE = {
+    "scores_from_jax",
+    "scores_from_torch",
     "save",
     "load",
     "validate",

@@ -233,8 +233,10 @@ class _Vector:
         """Return the inner product and a bound on its error, by Cauchy and Schwarz."""
         (length, _), (other_length, _) = self.length(), other.length()
         error = length * other.error + self.error * (other_length + other.error)
-        rounding = self.roundings * float(np.abs(self.x) @ np.abs(other.x)) + self.x.size * LEAST
-        return float(self.x @ other.x), (error + rounding) * (1.0 + 2 * self.roundings)
+        with np.errstate(over="ignore", invalid="ignore"):  # beyond all doubles, with an infinite bound
+            product, size = float(self.x @ other.x), float(np.abs(self.x) @ np.abs(other.x))
+        rounding = self.roundings * size + self.x.size * LEAST
+        return product, (error + rounding) * (1.0 + 2 * self.roundings)
 
     def cosine(self, other: _Vector) -> tuple[float | None, float]:
         """Return the cosine of the angle and a bound on its error.
