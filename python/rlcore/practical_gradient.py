@@ -206,10 +206,17 @@ class _Vector:
 
     @classmethod
     def of(cls, base: GradientBase, gradient: FloatArray, largest_error: float) -> _Vector:
-        """Return the gradient: |e|_2 <= sqrt(K) max |e|, and <= |e|_1, which is known where pairs have parameters."""
-        x = gradient.ravel()
-        error = float(np.sqrt(x.size)) * largest_error * (1.0 + 2 * ULP)
-        return cls(x, min(error, base.advantages.error) if base.family.one_parameter_for_each_pair else error)
+        """Return the gradient, the length of whose error is at most sqrt(K) times the largest.
+
+        Where pairs have parameters of their own it is also at most the L1 error: that of the weights, and that of their
+        sums over the actions of each state, which are shared out to these (by pi, which sums to 1 within 1e-9).
+        """
+        error = float(np.sqrt(gradient.size)) * largest_error * (1.0 + 2 * ULP)
+        family, found = base.family, base.advantages
+        if family.one_parameter_for_each_pair:
+            centre = family.largest_centre * (1.0 + 2e-9)
+            error = min(error, (found.error + centre * (found.error + found.mean)) * (1.0 + 8 * ULP))
+        return cls(gradient.ravel(), error)
 
     @property
     def roundings(self) -> float:
