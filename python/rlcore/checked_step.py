@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import numpy as np
+
 from rlcore.divergence import policy_divergences
-from rlcore.enclosure import Verdict
+from rlcore.enclosure import Enclosure, Verdict, at_most
 from rlcore.families import Family
 from rlcore.improvement import compared_with
 from rlcore.improvement_report import ImprovementReport
 from rlcore.results import FloatArray
 from rlcore.trust_region import StepBase, TrustRegionStep
+
+# The relative error with which a change of the return is known well enough.
+RESOLVED = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
@@ -21,7 +26,8 @@ class CheckedStep(TrustRegionStep):
     Attributes
     ----------
     report
-        What `check_improvement` finds of the new policy.
+        What `check_improvement` finds of the new policy. Where the two returns tell how much was gained, its ``gap`` is
+        None.
     family
         The family at its new parameters; None for a policy without parameters.
     length
@@ -49,6 +55,29 @@ def checked_step(
     found = policy_divergences(base.mdp, base.policy, policy)
     error = found.relative_error * found.kl_max if found.kl_max > 0.0 else 0.0
     step = base.step_to(policy, region, kl=found.kl, kl_error=error)
-    report = compared_with(base.known, policy, tol=base.tol)
     measured = {field.name: getattr(step, field.name) for field in fields(TrustRegionStep)}
-    return CheckedStep(**measured, report=report, family=family, length=length)
+    return CheckedStep(**measured, report=report_on(base, step), family=family, length=length)
+
+
+def report_on(base: StepBase, step: TrustRegionStep) -> ImprovementReport:
+    """Compare a step's policy with the old one: by both returns where these tell, else in difference form.
+
+    The difference form keeps its digits however little the return changes, but takes another solve, and a long one
+    where the policies are far apart. There the returns tell enough.
+    """
+    old = base.known
+    report = compared_with(old, step.policy, new_return="enclosed", tol=base.tol)
+    eta_new = Enclosure.around(step.eta_new, step.certificate.bounds["eta_new"])
+    by_returns = eta_new - old.eta
+    lower = float(np.maximum(report.improvement.lower, by_returns.lower))
+    found = Enclosure(lower, float(np.minimum(report.improvement.upper, by_returns.upper)))
+    if not found.error <= RESOLVED * abs(found.value):
+        return compared_with(old, step.policy, tol=base.tol)
+    bounds = {**report.certificate.bounds, "eta_new": eta_new.error, "improvement": found.error}
+    return replace(
+        report,
+        eta_new=step.eta_new,
+        improvement=found,
+        improves=at_most(Enclosure(0.0, 0.0), found),
+        certificate=replace(report.certificate, error_bound=found.error, bounds=bounds),
+    )

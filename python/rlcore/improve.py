@@ -6,18 +6,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rlcore.arguments import as_num_threads, as_tolerance
-from rlcore.checked_step import CheckedStep
-from rlcore.comparison_base import ENOUGH, comparison_base_of, solved_base
+from rlcore.checked_step import CheckedStep, report_on
+from rlcore.comparison_base import ENOUGH, SHARPER, comparison_base_of, solved_base
 from rlcore.enclosure import ULP, Enclosure, Verdict
 from rlcore.errors import ArgumentError, ConvergenceError
+from rlcore.evaluation import evaluate
 from rlcore.families import Family
-from rlcore.improvement import compared_with
 from rlcore.improvement_report import ImprovementReport
 from rlcore.improvement_run import ImprovementRun, ImprovementStep, Status, gap_to
 from rlcore.mdp import MDP, as_mdp
@@ -25,6 +25,9 @@ from rlcore.planning import solve
 from rlcore.results import Evaluation, FloatArray
 from rlcore.settings import Average, Discounted, Episodic, Setting, as_setting
 from rlcore.trust_region import Region, StepBase, TrustRegionStep, as_region, policy_and_family
+
+# Up to so many states, values are found again, as precisely as can be, where advantages are small beside them.
+FEW_STATES = 4096
 
 OPTIMUM_TOL = 1e-10  # relative: a gap that is smaller is told from 0 no more
 
@@ -176,7 +179,7 @@ class _Task:
                 base = self._base_at(state)
                 state = state if state.initial_eta else replace(state, initial_eta=_plain(base.known.eta))
                 taken = self.region._step(base)
-                report = self._report_on(taken, base)
+                report = taken.report if isinstance(taken, CheckedStep) else report_on(base, taken)
                 status = _reason_to_end(base, taken, report)
                 if status != "iterations":
                     break
@@ -214,17 +217,18 @@ class _Task:
         )
 
     def _base_at(self, state: _State) -> StepBase:
-        """Evaluate the policy and find its visits; bitwise the same if it was evaluated already."""
-        known = state.evaluation if state.evaluation is not None and _is_sharp(state.evaluation) else None
-        arguments = (self.mdp, state.policy, self.setting)
-        ev, visits = solved_base(*arguments, self.tol, self.num_threads, None, known)
-        base = comparison_base_of(*arguments, ev, visits, self.num_threads, None)
+        """Evaluate the policy and find its visits; bitwise the same if the last step has evaluated it already."""
+        where = (self.mdp, state.policy, self.setting)
+        ev = state.evaluation
+        if ev is None:
+            solving: dict[str, Any] = {"num_threads": self.num_threads, "raise_on_failure": False}
+            found = evaluate(*where, tol=SHARPER * self.tol, **solving)
+            assert isinstance(found, Evaluation)
+            ev = found
+        known = ev if _is_sharp(ev) or self.mdp.num_states > FEW_STATES else None
+        ev, visits = solved_base(*where, self.tol, self.num_threads, None, known)
+        base = comparison_base_of(*where, ev, visits, self.num_threads, None)
         return StepBase(base, ev, visits, self.tol, state.family)
-
-    def _report_on(self, taken: TrustRegionStep, base: StepBase) -> ImprovementReport:
-        if isinstance(taken, CheckedStep):
-            return taken.report
-        return compared_with(base.known, taken.policy, tol=self.tol)
 
     def _measured(
         self, iteration: int, base: StepBase, taken: TrustRegionStep, report: ImprovementReport, started: float

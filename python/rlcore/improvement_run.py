@@ -36,7 +36,7 @@ class ImprovementStep:
     eta, eta_new
         `Enclosure` of the return before and after it; in `Average` of the gain.
     improvement
-        `Enclosure` of eta_new - eta, formed without subtracting returns.
+        `Enclosure` of eta_new - eta; in difference form where the returns do not tell it to six digits.
     improves
         Whether eta_new >= eta: a `Verdict`.
     surrogate_gain
