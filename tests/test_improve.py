@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import rlcore as rl
+from rlcore import reference
 from rlcore.enclosure import Enclosure
 
 FOREST = rl.gallery.forest()
@@ -72,6 +73,21 @@ def test_what_is_exact_about_a_run_is_exact_about_its_last_policy() -> None:
     report = rl.check_improvement(FOREST, UNIFORM, run.policy, 0.9)
     total = run.history.improvement.value.sum()
     assert total == pytest.approx(report.improvement.value, rel=1e-12)
+
+
+@pytest.mark.parametrize("region", ["MaxKL", "MeanKL", "KLPenalty"])
+def test_runs_are_those_of_the_reference(region: str) -> None:
+    """The reference takes the same steps with other methods and eighty digits, from its own last policy."""
+    arguments = () if region == "KLPenalty" else (0.02,)
+    P, r, start = FOREST.transition.toarray().reshape(3, 2, 3).tolist(), FOREST.reward.tolist(), FOREST.initial.tolist()
+    here: Any = UNIFORM.tolist()
+    run = rl.improve(FOREST, UNIFORM, 0.9, getattr(rl, region)(*arguments), 4)
+    for step in run.steps:
+        exact = reference.trust_region_step(P, here, start, 0.9, r, getattr(reference, region)(*arguments))
+        here = exact.policy
+        assert float(exact.eta_new) == pytest.approx(step.eta_new.value, rel=1e-11)
+        assert float(exact.surrogate_gain) == pytest.approx(step.surrogate_gain.value, rel=1e-9)
+    np.testing.assert_allclose(run.policy, np.array([[float(p) for p in row] for row in here]), rtol=0, atol=1e-9)
 
 
 def test_the_penalty_is_the_slower_climb_and_both_reach_the_optimum() -> None:
