@@ -14,6 +14,7 @@ struct DerivedMdp::Rows {
   Doubles termination;
 };
 
+/// Rows one after the other, state by state.
 class DerivedMdpBuilder {
  public:
   explicit DerivedMdpBuilder(const Mdp& mdp) : from_(mdp) {
@@ -38,7 +39,7 @@ class DerivedMdpBuilder {
   void end_state() { rows_->pair_start.push_back(std::ssize(rows_->reward)); }
 
   DerivedMdp build() {
-    const Rows& rows = *rows_;
+    const DerivedMdp::Rows& rows = *rows_;
     const MdpArrays arrays{
         .num_states = from_.num_states(),
         .pair_start = rows.pair_start,
@@ -65,17 +66,13 @@ class DerivedMdpBuilder {
   const Mdp& from_;
   std::shared_ptr<DerivedMdp::Rows> rows_ = std::make_shared<DerivedMdp::Rows>();
   DerivedMdp derived_;
-
- public:
-  using Rows = DerivedMdp::Rows;
-  static DerivedMdp borrowed(const Mdp& mdp) {
-    DerivedMdp same;
-    same.mdp_ = std::shared_ptr<const Mdp>(std::shared_ptr<const void>(), &mdp);
-    return same;
-  }
 };
 
-DerivedMdp same_mdp(const Mdp& mdp) { return DerivedMdpBuilder::borrowed(mdp); }
+DerivedMdp same_mdp(const Mdp& mdp) {
+  DerivedMdp same;
+  same.mdp_ = std::shared_ptr<const Mdp>(std::shared_ptr<const void>(), &mdp);
+  return same;
+}
 
 DerivedMdp restricted_mdp(const Mdp& mdp, const std::vector<char>& marked) {
   DerivedMdpBuilder builder(mdp);

@@ -28,13 +28,14 @@ class DerivedMdp {
 
  private:
   friend class DerivedMdpBuilder;
+  friend DerivedMdp same_mdp(const Mdp& mdp);
   struct Rows;
 
   std::shared_ptr<const Mdp> mdp_;
   std::vector<Index, LargeAllocator<Index>> origin_;  // empty: the first model itself
 };
 
-/// The first model itself.
+/// The first model itself, which is borrowed.
 DerivedMdp same_mdp(const Mdp& mdp);
 
 /// The marked pairs alone. States without any never leave themselves and earn nothing.

@@ -74,6 +74,9 @@ class ProperPolicyIteration {
       sweep();
       if (find_endless_class()) choice_ = proven;
       evaluate(kClimbingTolerance);
+      if (value_error_ <= kRoughTolerance * largest_value()) continue;
+      choice_ = proven;  // what sweeps have led to may take too long to be solved
+      evaluate(kClimbingTolerance);
     }
   }
 
@@ -85,7 +88,7 @@ class ProperPolicyIteration {
   void sweep() {
     constexpr int kSweeps = 40;
     Doubles v = rounded(value_);
-    const double threshold = kClimbingTolerance * largest_value();
+    const double threshold = std::max(kClimbingTolerance, options_.tolerance) * largest_value();
     bool changes = true;
     for (int number = 0; number < kSweeps && changes; ++number) {
       monitor_.poll({"value iteration", num_policies_, 0.0, options_.tolerance});
@@ -137,11 +140,13 @@ class ProperPolicyIteration {
     const Choice proper = choice_;
     double more = worth_a_step();
     for (int attempt = 0; attempt < kTries; ++attempt, more *= kLess) {
-      // The last try adds only what rounding needs.
-      const double least = attempt + 1 < kTries ? more : 0.0;
-      const std::optional<double> added = climb_with(least, attempt + 1 < kTries ? 1e-15 : 0.0);
-      if (added && bounds_with(*added) && gap() <= options_.tolerance * largest_value()) return;
+      // The last try, or the only one, adds no more than rounding needs.
+      const bool last = attempt + 1 == kTries || options_.tolerance == 0.0;
+      const std::optional<double> added = climb_with(last ? 0.0 : more, last ? 0.0 : 1e-15);
+      const bool bounded = added && bounds_with(*added);
+      if (bounded && (options_.tolerance == 0.0 || gap() <= options_.tolerance * largest_value())) return;
       choice_ = proper;
+      if (last) break;
     }
     evaluate(kClimbingTolerance);
   }

@@ -29,6 +29,7 @@ __all__: list[str] = [
     "advantage_weights",
     "OldPolicy",
     "TrustRegionFields",
+    "UndiscountedOptimumFields",
     "chain_structure",
     "check_policy",
     "compare",
@@ -55,6 +56,8 @@ __all__: list[str] = [
     "simulate",
     "solve_discounted",
     "solve_finite_horizon",
+    "solve_average",
+    "solve_episodic",
     "state_distribution",
     "step_shifts",
     "successor_representation",
@@ -333,6 +336,8 @@ class PlanFields:
     The fields of rlcore.Solution.
 class AdvantageWeightsFields:
     The weights of a gradient, and what bounds their errors.
+class UndiscountedOptimumFields:
+    The fields of rlcore.Solution, without a discount.
     """
     @property
     def certificate(self) -> CertificateFields: ...
@@ -396,6 +401,12 @@ class TrustRegionFields:
     def price(self) -> float: ...
     @property
     def tv(self) -> float: ...
+    def gain(self) -> typing.Any: ...
+    def gain_bound(self) -> float: ...
+    def policy_gain_bound(self) -> float: ...
+    def policy_value_bound(self) -> float: ...
+    def start_value_bound(self) -> float: ...
+    def value_bound(self) -> float: ...
 
 def chain_structure(
     mdp: Mdp,
@@ -685,6 +696,12 @@ def solve_finite_horizon(
     progress: typing.Any,
     """
     An optimal policy for every step.
+def solve_average(
+) -> UndiscountedOptimumFields:
+    Finds an optimal policy for the long run.
+def solve_episodic(
+) -> UndiscountedOptimumFields:
+    Finds an optimal policy for episodes.
     """
 
 def state_distribution(
