@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -131,7 +130,9 @@ def has_positive_cycle(states: list[Rows]) -> bool:
     is above zero."""
     best = best_episodic(states)
     usable = [
-        [row for row in rows if all(best[j] is not None for j, p in row[0].items() if p > 0)] if best[s] is not None else []
+        [row for row in rows if all(best[j] is not None for j, p in row[0].items() if p > 0)]
+        if best[s] is not None
+        else []
         for s, rows in enumerate(states)
     ]
     kept = [rows or [({s: Fraction(1)}, Fraction(0), Fraction(0))] for s, rows in enumerate(usable)]
@@ -140,7 +141,13 @@ def has_positive_cycle(states: list[Rows]) -> bool:
         reached = closure(steps)
         for i in range(len(kept)):
             closed = all(i in reached[j] for j in reached[i]) and all(chosen[j][1] == 0 for j in reached[i])
-            if closed and gains([chosen[j] if j in reached[i] else ({j: Fraction(1)}, 0, Fraction(0)) for j in range(len(kept))])[i] > 0:
+            if (
+                closed
+                and gains(
+                    [chosen[j] if j in reached[i] else ({j: Fraction(1)}, 0, Fraction(0)) for j in range(len(kept))]
+                )[i]
+                > 0
+            ):
                 return True
     return False
 
@@ -240,7 +247,12 @@ def has_cancelling_loop(states: list[Rows]) -> bool:
             closed = all(i in reached[j] for j in reached[i]) and all(chosen[j][1] == 0 for j in reached[i])
             if not closed or all(chosen[j][2] == 0 for j in reached[i]):
                 continue
-            if gains([chosen[j] if j in reached[i] else ({j: Fraction(1)}, 0, Fraction(0)) for j in range(len(states))])[i] == 0:
+            if (
+                gains(
+                    [chosen[j] if j in reached[i] else ({j: Fraction(1)}, 0, Fraction(0)) for j in range(len(states))]
+                )[i]
+                == 0
+            ):
                 return True
     return False
 
@@ -263,3 +275,221 @@ def test_the_long_run_against_all_policies(rewards: str, tol: float) -> None:
             assert inside(gain, found.gain[s], found.certificate.error_bound), where
             assert 0 <= gain - own[s] <= Fraction(found.certificate.bounds["policy_gain"]), where
     assert several > 20
+
+
+# ---- known answers ----
+
+
+def test_frozen_lake_at_gamma_1() -> None:
+    """Staying on the ice for nothing is worth nothing: V = 1 there is a fixpoint, but not the optimum."""
+    mdp = rl.from_gymnasium("FrozenLake-v1")
+    found = rl.solve(mdp, rl.Episodic())
+    assert found.start_value is not None
+    assert abs(Fraction(found.start_value) - Fraction(14, 17)) <= Fraction(found.certificate.bounds["start_value"])
+    assert found.certificate.error_bound <= 1e-6
+    own = rl.evaluate(mdp, found.policy, rl.Episodic())
+    assert own.start_value == pytest.approx(14 / 17, abs=1e-6)
+    assert rl.solve(mdp, rl.Episodic(), tol=0).certificate.error_bound < 1e-14
+
+
+def test_forest() -> None:
+    found = rl.solve(rl.gallery.forest(), rl.Average(), tol=0)
+    assert found.gain is not None
+    for gain in found.gain:
+        assert inside(Fraction(81, 25), gain, 1e-14)
+    assert found.policy.argmax(axis=1).tolist() == [0, 0, 0]
+
+
+def settling_model(chance: float) -> rl.MDP:
+    """From state 0 to gain 1 for sure, or by chance to a cycle of gain 2."""
+    P = np.zeros((2, 4, 4))
+    P[0, 0, 1] = 1.0
+    P[1, 0, 0], P[1, 0, 2], P[1, 0, 1] = 0.5, 0.5 * chance, 0.5 * (1 - chance)
+    P[:, 1, 1] = P[:, 2, 3] = P[:, 3, 2] = 1.0
+    reward = np.array([[7.0, 0.0], [1.0, 0.5], [4.0, 4.0], [0.0, 0.0]])
+    return rl.MDP.from_arrays(P, reward, layout="ASS")
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.25, 1.0])
+def test_two_recurrent_classes_of_different_gain(chance: float) -> None:
+    found = rl.solve(settling_model(chance), rl.Average(), tol=0)
+    assert found.gain is not None
+    np.testing.assert_allclose(found.gain, [1 + chance, 1, 2, 2], rtol=0, atol=found.certificate.error_bound)
+    assert found.certificate.error_bound < 1e-13
+
+
+def test_a_cycle_is_no_obstacle() -> None:
+    """Period 4, and a second action that breaks the cycle for less."""
+    P = np.zeros((2, 4, 4))
+    for s in range(4):
+        P[0, s, (s + 1) % 4] = 1.0
+        P[1, s, s] = 1.0
+    found = rl.solve(
+        rl.MDP.from_arrays(P, np.array([[3.0, 0.5], [0, 0.5], [0, 0.5], [0, 0.5]]), layout="ASS"), rl.Average()
+    )
+    assert found.gain is not None
+    np.testing.assert_allclose(found.gain, 0.75, atol=found.certificate.error_bound)
+
+
+# ---- linear programs ----
+
+
+def episodic_program(mdp: rl.MDP) -> NDArray[np.float64]:
+    """Return the least v with v >= r + P v for every pair (Puterman 7.2): the optimum, if no loop is free."""
+    own = sp.csr_matrix((np.ones(mdp.num_pairs), (np.arange(mdp.num_pairs), mdp.pair_state)))
+    found = scipy.optimize.linprog(
+        np.ones(mdp.num_states),
+        sp.csr_matrix(mdp.transition) - own,
+        -np.ravel(mdp.reward),
+        bounds=(None, None),
+        method="highs",
+    )
+    assert found.success
+    return np.asarray(found.x)
+
+
+def gain_program(mdp: rl.MDP) -> NDArray[np.float64]:
+    """Return the least g for which some h has g >= P g and g + h >= r + P h for every pair (Puterman 9.3)."""
+    P = sp.csr_matrix(mdp.transition)
+    own = sp.csr_matrix((np.ones(mdp.num_pairs), (np.arange(mdp.num_pairs), mdp.pair_state)))
+    A = sp.bmat([[P - own, None], [-own, P - own]])
+    b = np.concatenate([np.zeros(mdp.num_pairs), -np.ravel(mdp.reward)])
+    c = np.concatenate([np.ones(mdp.num_states), np.zeros(mdp.num_states)])
+    found = scipy.optimize.linprog(c, A, b, bounds=(None, None), method="highs")
+    assert found.success
+    return np.asarray(found.x[: mdp.num_states])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_episodes_against_the_linear_program(seed: int) -> None:
+    mdp = rl.death_mdp(rl.gallery.garnet(60, 3, 3, seed=seed), 0.95)
+    found = rl.solve(mdp, rl.Episodic())
+    np.testing.assert_allclose(found.value, episodic_program(mdp), rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_long_run_against_the_linear_program(seed: int) -> None:
+    """Three copies of a random model with different rewards, and states that choose among them."""
+    rng = np.random.default_rng(seed)
+    size = 20
+    part = sp.csr_matrix(rl.gallery.garnet(size, 2, 3, seed=seed).transition)
+    doors = sp.csr_matrix(rng.dirichlet(np.ones(3 * size), 10))
+    P = sp.bmat([[sp.block_diag([part, part, part]), None], [doors, sp.csr_matrix((10, 5))]]).tocsr()
+    mdp = rl.MDP(P, rng.normal(size=P.shape[0]), pair_start=np.arange(0, P.shape[0] + 1, 2))
+    found = rl.solve(mdp, rl.Average())
+    assert found.gain is not None
+    exact = gain_program(mdp)
+    assert len(np.unique(exact.round(6))) >= 3
+    np.testing.assert_allclose(found.gain, exact, rtol=0, atol=found.certificate.error_bound + 1e-8)
+
+
+# ---- no answer ----
+
+
+def test_a_paid_loop_has_no_finite_value() -> None:
+    P = np.zeros((2, 3, 3))
+    P[0, 0, 1] = P[0, 1, 0] = P[1, 0, 0] = P[1, 1, 1] = 1.0
+    termination = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 1.0]])
+    P[1, 1, 1], P[1, 1, 2] = 0.0, 1.0
+    for rewards in ([[1.0, 0.0], [0.0, -5.0], [0.0, 0.0]], [[3.0, 0.0], [-2.0, -5.0], [0.0, 0.0]]):
+        mdp = rl.MDP.from_arrays(P, np.array(rewards), layout="ASS", termination=termination)
+        with pytest.raises(rl.UnboundedValueError, match=r"\{0, 1\}") as caught:
+            rl.solve(mdp, rl.Episodic())
+        assert caught.value.state == 0
+
+
+def test_a_start_without_an_end() -> None:
+    P = np.zeros((1, 2, 2))
+    P[0, 0, 0] = 1.0
+    ending = np.array([[0.0], [1.0]])
+    mdp = rl.MDP.from_arrays(P, np.zeros((2, 1)), layout="ASS", termination=ending, initial=[0.5, 0.5])
+    with pytest.raises(rl.ImproperPolicyError, match=r"\{0\}"):
+        rl.solve(mdp, rl.Episodic())
+    found = rl.solve(mdp.with_initial([0.0, 1.0]), rl.Episodic())
+    assert math.isnan(found.value[0])
+    assert found.value[1] == found.start_value == 0.0
+
+
+def test_what_ends_has_no_long_run() -> None:
+    with pytest.raises(rl.SettingError, match="termination"):
+        rl.solve(rl.from_gymnasium("FrozenLake-v1"), rl.Average())
+
+
+def test_a_loop_that_cancels_is_told_from_a_free_one_by_no_enclosure() -> None:
+    """+0.1 and -0.1 in turn: every value is the same, and no bound above it can be proven in floating point."""
+    P = np.zeros((2, 2, 2))
+    P[0, 0, 1] = P[0, 1, 0] = 1.0
+    mdp = rl.MDP.from_arrays(
+        P, np.array([[0.1, 1.0], [-0.1, 0.3]]), layout="ASS", termination=np.array([[0.0, 1.0], [0.0, 1.0]])
+    )
+    found = rl.solve(mdp, rl.Episodic(), raise_on_failure=False)
+    if found.certificate.status == "converged":
+        assert abs(found.value - [1.0, 0.9]).max() <= found.certificate.error_bound
+    else:
+        assert np.isinf(found.certificate.error_bound)
+        with pytest.raises(rl.ConvergenceError):
+            rl.solve(mdp, rl.Episodic())
+
+
+# ---- long calls ----
+
+
+@pytest.mark.parametrize(
+    ("mdp", "setting"),
+    [
+        (rl.gallery.frozen_lake(40), rl.Episodic()),
+        (rl.gallery.garnet(30_000, 3, 4), rl.Average()),
+        (rl.gallery.slippery_grid(40), rl.Average()),
+    ],
+    ids=["episodes", "long run that mixes", "long run that does not"],
+)
+def test_answers_do_not_depend_on_the_threads(mdp: rl.MDP, setting: rl.Episodic | rl.Average) -> None:
+    one, two = (rl.solve(mdp, setting, num_threads=threads) for threads in (1, 2))
+    np.testing.assert_array_equal(one.policy, two.policy)
+    np.testing.assert_array_equal(one.value, two.value)
+    if one.gain is not None:
+        np.testing.assert_array_equal(one.gain, two.gain)
+    assert one.certificate.error_bound == two.certificate.error_bound
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["rl.solve(rl.gallery.frozen_lake(300), rl.Episodic())", "rl.solve(rl.gallery.slippery_grid(500), rl.Average())"],
+)
+def test_ctrl_c_is_heard(call: str) -> None:
+    program = f"""
+        import signal
+        import rlcore as rl
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("ready", flush=True)
+        try:
+            while True:
+                try:
+                    {call}
+                except rl.ConvergenceError:
+                    pass
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+    """
+    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    try:
+        assert child.stdout.readline() == "ready\n"
+        time.sleep(1.5)
+        sent = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        assert child.stdout.readline() == "interrupted\n"
+        heard = time.monotonic() - sent
+        child.wait(timeout=30)
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+    assert heard < 2.0  # a second, and as much again for a loaded machine
+
+
+def test_progress_is_reported() -> None:
+    seen: list[rl.Progress] = []
+    rl.solve(rl.gallery.frozen_lake(100), rl.Episodic(), progress=seen.append)
+    assert seen
+    assert all(report.method and report.iterations >= 0 for report in seen)
