@@ -953,107 +953,6 @@ GALLERY: list[Case] = [
     (lambda: rl.gallery.forest(r1=NAN), rl.ModelError, "r1: expected a finite number, got nan"),
 ]
 
-REGION = "region: expected a region such as rlcore.MaxKL(delta), rlcore.MeanKL(delta) or rlcore.KLPenalty(), got"
-STEPS: list[Case] = [
-    (lambda: rl.MaxKL(-1), rl.ArgumentError, "delta: expected a number from 0 on, got -1"),
-    (lambda: rl.MaxKL(NAN), rl.ArgumentError, "delta: expected a number from 0 on, got nan"),
-    (lambda: rl.MeanKL("1"), rl.ArgumentError, "delta: expected a number from 0 on, got '1'"),  # type: ignore[arg-type]
-    (lambda: rl.MeanKL(True), rl.ArgumentError, "delta: expected a number from 0 on, got True"),
-    (lambda: rl.KLPenalty(-INF), rl.ArgumentError, "coefficient: expected a number from 0 on, got -inf"),
-    (lambda: rl.trust_region_step(M, HALF, 0.9, 0.01), rl.ArgumentError, f"{REGION} 0.01"),  # type: ignore[arg-type]
-    (
-        lambda: rl.trust_region_step(M, HALF, 0.9, rl.MaxKL),  # type: ignore[arg-type]
-        rl.ArgumentError,
-        f"{REGION} <class 'rlcore.regions.MaxKL'>",
-    ),
-    (
-        lambda: rl.trust_region_step(M, 2 * HALF, 0.9, rl.MaxKL(0.1)),
-        rl.PolicyError,
-        "policy, state 'fine': expected probabilities that sum to 1 within 1e-9, got a sum of 2; divide the row by its "
-        "sum",
-    ),
-    (
-        lambda: rl.trust_region_step(
-            M, 2 * HALF, 0.9, rl.MaxKL(0.1), evaluation=rl.evaluate(M, HALF, 0.9), occupancy=rl.occupancy(M, HALF, 0.9)
-        ),
-        rl.PolicyError,
-        "policy, state 'fine': expected probabilities that sum to 1 within 1e-9, got a sum of 2; divide the row by its "
-        "sum",
-    ),
-    (
-        lambda: rl.trust_region_step(M, np.stack([HALF, HALF]), 0.9, rl.MaxKL(0.1)),
-        rl.PolicyError,
-        "policy: expected one of shape (2, 2), got a batch of shape (2, 2, 2)",
-    ),
-    (
-        lambda: rl.trust_region_step(BARE, HALF, 0.9, rl.MaxKL(0.1)),
-        rl.ModelError,
-        "initial: the return of a policy needs a start distribution, and the model has none; make it with initial=p or "
-        "mdp.with_initial(p)",
-    ),
-    (
-        lambda: rl.trust_region_step(M, HALF, rl.Average(), rl.KLPenalty()),
-        rl.SettingError,
-        "region: the default coefficient of rlcore.KLPenalty() exists for rlcore.Discounted(gamma), not for Average(); "
-        "give one, as in rlcore.KLPenalty(10.0)",
-    ),
-    (
-        lambda: rl.trust_region_step(M, HALF, 0.9, rl.MaxKL(0.1), evaluation=0.0),  # type: ignore[arg-type]
-        rl.ArgumentError,
-        "evaluation: expected the Evaluation of one policy in Discounted(gamma=0.9), got 0.0",
-    ),
-    (
-        lambda: rl.trust_region_step(M, HALF, 0.9, rl.MaxKL(0.1), occupancy=0.0),  # type: ignore[arg-type]
-        rl.ArgumentError,
-        "occupancy: expected the Occupancy of one policy in Discounted(gamma=0.9), got 0.0",
-NATURAL = rl.NaturalGradient(1.0)
-FAMILY = rl.TabularSoftmax(np.zeros((2, 2)))
-TOLD = "expected a callable that takes a rlcore.ImprovementStep, got"
-
-IMPROVING: list[Case] = [
-    (lambda: rl.NaturalGradient(0.0), rl.ArgumentError, "step: expected a finite number above 0, got 0.0"),
-    (lambda: rl.NaturalGradient(NAN), rl.ArgumentError, "step: expected a finite number above 0, got nan"),
-    (lambda: rl.NaturalGradient("1"), rl.ArgumentError, "step: expected a finite number above 0, got '1'"),
-    (lambda: rl.TRPO(0), rl.ArgumentError, "delta: expected a finite number above 0, got 0"),
-    (lambda: rl.TRPO(INF), rl.ArgumentError, "delta: expected a finite number above 0, got inf"),
-    (lambda: rl.TRPO(True), rl.ArgumentError, "delta: expected a finite number above 0, got True"),
-        lambda: rl.TRPO(0.1, backtracking=1.0),
-        "backtracking: expected a factor between 0 and 1, got 1.0",
-        lambda: rl.trust_region_step(M, [[1, 0], [0.5, 0.5]], 0.9, rl.TRPO(0.1)),
-        "policy: expected a family, or a policy that gives probability to every action, got one with zeros; "
-        "a softmax has none",
-        lambda: rl.trust_region_step(M, FAMILY, 0.9, rl.Conservative()),
-        "policy: Conservative() steps to any policy, not to those of a family alone; pass family.on(mdp).policy, or "
-        "take rlcore.NaturalGradient(step) or rlcore.TRPO(delta)",
-        lambda: rl.trust_region_step(M, HALF, rl.Average(), rl.Conservative()),
-        "setting: Conservative exists for rlcore.Discounted(gamma), not for Average()",
-        lambda: rl.trust_region_step(M, rl.Scores(HALF, np.array([[1.0], [-1.0]] * 2)), 0.9, NATURAL),
-        "family: expected one that knows its policies at other parameters, got Scores, which are given for one "
-        "policy alone; use TabularSoftmax, LinearSoftmax or Direct",
-    (lambda: rl.improve(M, HALF, 0.9, 0.01, 3), rl.ArgumentError, f"{REGION} 0.01"),
-    (lambda: rl.improve(M, HALF, 0.9, rl.Conservative, 3), rl.ArgumentError, f"{REGION} {rl.Conservative!r}"),
-        lambda: rl.improve(M, [[0.5, 0.5]], 0.9, NATURAL, 3),
-        f"{POLICY} (1, 2)",
-        lambda: rl.improve(M, HALF, 0.9, NATURAL, 0),
-        "iterations: expected a whole number from 1 on, got 0",
-        lambda: rl.improve(M, HALF, 0.9, NATURAL, 2.5),
-        "iterations: expected a whole number from 1 on, got 2.5",
-    (lambda: rl.improve(M, HALF, 0.9, NATURAL, 3, progress=1), rl.ArgumentError, f"progress: {TOLD} 1"),
-    (lambda: rl.improve(M, HALF, 0.9, NATURAL, 3, stop=1), rl.ArgumentError, f"stop: {TOLD} 1"),
-        lambda: rl.improve(M, HALF, 0.9, NATURAL, 3, optimum="best"),
-        "optimum: expected 'solve', the best return as a number or an rlcore.Enclosure, or None, got 'best'",
-        lambda: rl.improve(M, HALF, 0.9, NATURAL, 3, optimum=NAN),
-        "optimum: expected 'solve', the best return as a number or an rlcore.Enclosure, or None, got nan",
-    (lambda: rl.improve(M, HALF, 0.9, NATURAL, 3, tol=2), rl.ArgumentError, f"{TOL} 2{BEST}"),
-        lambda: rl.improve(M, HALF, rl.FiniteHorizon(3), NATURAL, 3),
-        "setting: improve exists for rlcore.Discounted(gamma), rlcore.Episodic() and rlcore.Average(), "
-        "not for FiniteHorizon(steps=3, gamma=1.0)",
-        lambda: rl.improve(BARE, HALF, 0.9, NATURAL, 3, optimum="solve"),
-        "initial: the return of a policy needs a start distribution, and the model has none; "
-        "make it with initial=p or mdp.with_initial(p)",
-    ),
-]
-
 FOUND: list[Case] = [  # by this table, and mended
     (
         lambda: rl.MDP(ROWS, np.ma.masked_array(R, mask=[[0, 1], [0, 0]])),
@@ -1281,6 +1180,64 @@ GRADIENTS: list[Case] = [
     ),
 ]
 
+PRACTICAL = [
+    (
+        lambda: rl.practical_gradient(M, FAMILY, 0.9, "discounted"),
+        rl.ArgumentError,
+        'weights: expected "stationary", "episodic", or the number of steps of a horizon from 1 on, got \'discounted\'',
+    ),
+    (
+        lambda: rl.practical_gradient(M, FAMILY, 0.9, 0),
+        rl.ArgumentError,
+        'weights: expected "stationary", "episodic", or the number of steps of a horizon from 1 on, got 0',
+    ),
+    (
+        lambda: rl.practical_gradient(M, FAMILY, rl.Episodic()),  # type: ignore[arg-type]
+        rl.SettingError,
+        "setting: practical_gradient exists for rlcore.Discounted(gamma), not for Episodic()",
+    ),
+    (
+        lambda: rl.practical_gradient(PARTED, rl.TabularSoftmax(np.zeros((3, 1))), 0.9),
+        rl.SettingError,
+        'weights: "stationary" exists for policies with one recurrent class, this one has 2; use a number of steps',
+    ),
+    (lambda: rl.practical_gradient(M, HALF, 0.9), rl.ArgumentError, f"{NO_FAMILY} ndarray"),
+    (lambda: rl.practical_gradient(M, FAMILY, 0.9, tol=1), rl.ArgumentError, f"{TOL} 1{BEST}"),
+    (
+        lambda: rl.practical_gradient(BARE, FAMILY, 0.9),
+        rl.ModelError,
+        "initial: practical_gradient needs a start distribution, and the model has none; make it with initial=p or "
+        "mdp.with_initial(p)",
+    ),
+    (
+        lambda: rl.ascend(M, rl.Direct(HALF), 0.9),
+        rl.ArgumentError,
+        "family: expected one whose parameters may be any numbers, rlcore.TabularSoftmax(theta) or "
+        "rlcore.LinearSoftmax(features, theta), got Direct",
+    ),
+    (
+        lambda: rl.ascend(M, FAMILY, 0.9, -1),
+        rl.ArgumentError,
+        "iterations: expected a whole number from 0 on, got -1",
+    ),
+    (
+        lambda: rl.ascend(M, FAMILY, 0.9, direction="up"),
+        rl.ArgumentError,
+        'direction: expected "gradient" or "natural", got \'up\'',
+    ),
+    (
+        lambda: rl.ascend(M, FAMILY, 0.9, longest=0.0),
+        rl.ArgumentError,
+        "longest: expected a positive number, got 0.0",
+    ),
+    (lambda: rl.ascend(M, FAMILY, 0.9, tol=1), rl.ArgumentError, f"{TOL} 1{BEST}"),
+    (
+        lambda: rl.ascend(M, FAMILY, rl.FiniteHorizon(3)),
+        rl.SettingError,
+        f"setting: ascend exists for {GRADIENT_SETTINGS}",
+    ),
+]
+
 
 def drawn(**changes: Any) -> Any:
     return rl.simulate(M, **({"policy": HALF, "episodes": 2, "steps": 3} | changes))
@@ -1482,35 +1439,146 @@ SIMULATED: list[Case] = [
         lambda: rl.Trajectories.from_actions(RAGGED, [[0, 0]], [[1]]),
         rl.ArgumentError,
         "actions: expected the position of an action among those of its state, got 1 in episode 0 at time 0",
-PRACTICAL = [
-        lambda: rl.practical_gradient(M, FAMILY, 0.9, "discounted"),
-        'weights: expected "stationary", "episodic", or the number of steps of a horizon from 1 on, got \'discounted\'',
-        lambda: rl.practical_gradient(M, FAMILY, 0.9, 0),
-        'weights: expected "stationary", "episodic", or the number of steps of a horizon from 1 on, got 0',
-        lambda: rl.practical_gradient(M, FAMILY, rl.Episodic()),  # type: ignore[arg-type]
-        rl.SettingError,
-        "setting: practical_gradient exists for rlcore.Discounted(gamma), not for Episodic()",
-        lambda: rl.practical_gradient(PARTED, rl.TabularSoftmax(np.zeros((3, 1))), 0.9),
-        rl.SettingError,
-        'weights: "stationary" exists for policies with one recurrent class, this one has 2; use a number of steps',
-    (lambda: rl.practical_gradient(M, HALF, 0.9), rl.ArgumentError, f"{NO_FAMILY} ndarray"),
-    (lambda: rl.practical_gradient(M, FAMILY, 0.9, tol=1), rl.ArgumentError, f"{TOL} 1{BEST}"),
-        lambda: rl.practical_gradient(BARE, FAMILY, 0.9),
-        "initial: practical_gradient needs a start distribution, and the model has none; make it with initial=p or "
+    ),
+]
+
+REGION = "region: expected a region such as rlcore.MaxKL(delta), rlcore.MeanKL(delta) or rlcore.KLPenalty(), got"
+
+STEPS: list[Case] = [
+    (lambda: rl.MaxKL(-1), rl.ArgumentError, "delta: expected a number from 0 on, got -1"),
+    (lambda: rl.MaxKL(NAN), rl.ArgumentError, "delta: expected a number from 0 on, got nan"),
+    (lambda: rl.MeanKL("1"), rl.ArgumentError, "delta: expected a number from 0 on, got '1'"),  # type: ignore[arg-type]
+    (lambda: rl.MeanKL(True), rl.ArgumentError, "delta: expected a number from 0 on, got True"),
+    (lambda: rl.KLPenalty(-INF), rl.ArgumentError, "coefficient: expected a number from 0 on, got -inf"),
+    (lambda: rl.trust_region_step(M, HALF, 0.9, 0.01), rl.ArgumentError, f"{REGION} 0.01"),  # type: ignore[arg-type]
+    (
+        lambda: rl.trust_region_step(M, HALF, 0.9, rl.MaxKL),  # type: ignore[arg-type]
+        rl.ArgumentError,
+        f"{REGION} <class 'rlcore.regions.MaxKL'>",
+    ),
+    (
+        lambda: rl.trust_region_step(M, 2 * HALF, 0.9, rl.MaxKL(0.1)),
+        rl.PolicyError,
+        "policy, state 'fine': expected probabilities that sum to 1 within 1e-9, got a sum of 2; divide the row by its "
+        "sum",
+    ),
+    (
+        lambda: rl.trust_region_step(
+            M, 2 * HALF, 0.9, rl.MaxKL(0.1), evaluation=rl.evaluate(M, HALF, 0.9), occupancy=rl.occupancy(M, HALF, 0.9)
+        ),
+        rl.PolicyError,
+        "policy, state 'fine': expected probabilities that sum to 1 within 1e-9, got a sum of 2; divide the row by its "
+        "sum",
+    ),
+    (
+        lambda: rl.trust_region_step(M, np.stack([HALF, HALF]), 0.9, rl.MaxKL(0.1)),
+        rl.PolicyError,
+        "policy: expected one of shape (2, 2), got a batch of shape (2, 2, 2)",
+    ),
+    (
+        lambda: rl.trust_region_step(BARE, HALF, 0.9, rl.MaxKL(0.1)),
+        rl.ModelError,
+        "initial: the return of a policy needs a start distribution, and the model has none; make it with initial=p or "
         "mdp.with_initial(p)",
-        lambda: rl.ascend(M, rl.Direct(HALF), 0.9),
-        "family: expected one whose parameters may be any numbers, rlcore.TabularSoftmax(theta) or "
-        "rlcore.LinearSoftmax(features, theta), got Direct",
-        lambda: rl.ascend(M, FAMILY, 0.9, -1),
-        "iterations: expected a whole number from 0 on, got -1",
-        lambda: rl.ascend(M, FAMILY, 0.9, direction="up"),
-        'direction: expected "gradient" or "natural", got \'up\'',
-        lambda: rl.ascend(M, FAMILY, 0.9, longest=0.0),
-        "longest: expected a positive number, got 0.0",
-    (lambda: rl.ascend(M, FAMILY, 0.9, tol=1), rl.ArgumentError, f"{TOL} 1{BEST}"),
-        lambda: rl.ascend(M, FAMILY, rl.FiniteHorizon(3)),
+    ),
+    (
+        lambda: rl.trust_region_step(M, HALF, rl.Average(), rl.KLPenalty()),
         rl.SettingError,
-        f"setting: ascend exists for {GRADIENT_SETTINGS}",
+        "region: the default coefficient of rlcore.KLPenalty() exists for rlcore.Discounted(gamma), not for Average(); "
+        "give one, as in rlcore.KLPenalty(10.0)",
+    ),
+    (
+        lambda: rl.trust_region_step(M, HALF, 0.9, rl.MaxKL(0.1), evaluation=0.0),  # type: ignore[arg-type]
+        rl.ArgumentError,
+        "evaluation: expected the Evaluation of one policy in Discounted(gamma=0.9), got 0.0",
+    ),
+    (
+        lambda: rl.trust_region_step(M, HALF, 0.9, rl.MaxKL(0.1), occupancy=0.0),  # type: ignore[arg-type]
+        rl.ArgumentError,
+        "occupancy: expected the Occupancy of one policy in Discounted(gamma=0.9), got 0.0",
+    ),
+]
+
+NATURAL = rl.NaturalGradient(1.0)
+
+TOLD = "expected a callable that takes a rlcore.ImprovementStep, got"
+
+IMPROVING: list[Case] = [
+    (lambda: rl.NaturalGradient(0.0), rl.ArgumentError, "step: expected a finite number above 0, got 0.0"),
+    (lambda: rl.NaturalGradient(NAN), rl.ArgumentError, "step: expected a finite number above 0, got nan"),
+    (lambda: rl.NaturalGradient("1"), rl.ArgumentError, "step: expected a finite number above 0, got '1'"),
+    (lambda: rl.TRPO(0), rl.ArgumentError, "delta: expected a finite number above 0, got 0"),
+    (lambda: rl.TRPO(INF), rl.ArgumentError, "delta: expected a finite number above 0, got inf"),
+    (lambda: rl.TRPO(True), rl.ArgumentError, "delta: expected a finite number above 0, got True"),
+    (
+        lambda: rl.TRPO(0.1, backtracking=1.0),
+        rl.ArgumentError,
+        "backtracking: expected a factor between 0 and 1, got 1.0",
+    ),
+    (
+        lambda: rl.trust_region_step(M, [[1, 0], [0.5, 0.5]], 0.9, rl.TRPO(0.1)),
+        rl.ArgumentError,
+        "policy: expected a family, or a policy that gives probability to every action, got one with zeros; "
+        "a softmax has none",
+    ),
+    (
+        lambda: rl.trust_region_step(M, FAMILY, 0.9, rl.Conservative()),
+        rl.ArgumentError,
+        "policy: Conservative() steps to any policy, not to those of a family alone; pass family.on(mdp).policy, or "
+        "take rlcore.NaturalGradient(step) or rlcore.TRPO(delta)",
+    ),
+    (
+        lambda: rl.trust_region_step(M, HALF, rl.Average(), rl.Conservative()),
+        rl.SettingError,
+        "setting: Conservative exists for rlcore.Discounted(gamma), not for Average()",
+    ),
+    (
+        lambda: rl.trust_region_step(M, rl.Scores(HALF, np.array([[1.0], [-1.0]] * 2)), 0.9, NATURAL),
+        rl.ArgumentError,
+        "family: expected one that knows its policies at other parameters, got Scores, which are given for one "
+        "policy alone; use TabularSoftmax, LinearSoftmax or Direct",
+    ),
+    (lambda: rl.improve(M, HALF, 0.9, 0.01, 3), rl.ArgumentError, f"{REGION} 0.01"),
+    (lambda: rl.improve(M, HALF, 0.9, rl.Conservative, 3), rl.ArgumentError, f"{REGION} {rl.Conservative!r}"),
+    (
+        lambda: rl.improve(M, [[0.5, 0.5]], 0.9, NATURAL, 3),
+        rl.PolicyError,
+        f"{POLICY} (1, 2)",
+    ),
+    (
+        lambda: rl.improve(M, HALF, 0.9, NATURAL, 0),
+        rl.ArgumentError,
+        "iterations: expected a whole number from 1 on, got 0",
+    ),
+    (
+        lambda: rl.improve(M, HALF, 0.9, NATURAL, 2.5),
+        rl.ArgumentError,
+        "iterations: expected a whole number from 1 on, got 2.5",
+    ),
+    (lambda: rl.improve(M, HALF, 0.9, NATURAL, 3, progress=1), rl.ArgumentError, f"progress: {TOLD} 1"),
+    (lambda: rl.improve(M, HALF, 0.9, NATURAL, 3, stop=1), rl.ArgumentError, f"stop: {TOLD} 1"),
+    (
+        lambda: rl.improve(M, HALF, 0.9, NATURAL, 3, optimum="best"),
+        rl.ArgumentError,
+        "optimum: expected 'solve', the best return as a number or an rlcore.Enclosure, or None, got 'best'",
+    ),
+    (
+        lambda: rl.improve(M, HALF, 0.9, NATURAL, 3, optimum=NAN),
+        rl.ArgumentError,
+        "optimum: expected 'solve', the best return as a number or an rlcore.Enclosure, or None, got nan",
+    ),
+    (lambda: rl.improve(M, HALF, 0.9, NATURAL, 3, tol=2), rl.ArgumentError, f"{TOL} 2{BEST}"),
+    (
+        lambda: rl.improve(M, HALF, rl.FiniteHorizon(3), NATURAL, 3),
+        rl.SettingError,
+        "setting: improve exists for rlcore.Discounted(gamma), rlcore.Episodic() and rlcore.Average(), "
+        "not for FiniteHorizon(steps=3, gamma=1.0)",
+    ),
+    (
+        lambda: rl.improve(BARE, HALF, 0.9, NATURAL, 3, optimum="solve"),
+        rl.ModelError,
+        "initial: the return of a policy needs a start distribution, and the model has none; "
+        "make it with initial=p or mdp.with_initial(p)",
     ),
 ]
 
@@ -1525,11 +1593,11 @@ TABLE = [
     *GALLERY,
     *FOUND,
     *GRADIENTS,
-    *SIMULATED,
-]
-TABLE = [*MODELS, *ARRAYS, *FUNCTIONS, *TABLES, *POLICIES, *ANSWERS, *UNDISCOUNTED, *GALLERY, *STEPS, *FOUND]
-TABLE = [*MODELS, *ARRAYS, *FUNCTIONS, *TABLES, *POLICIES, *ANSWERS, *UNDISCOUNTED, *GALLERY, *IMPROVING, *FOUND]
     *PRACTICAL,
+    *SIMULATED,
+    *STEPS,
+    *IMPROVING,
+]
 
 
 @pytest.mark.parametrize(("call", "error", "message"), TABLE, ids=[message[:70] for _, _, message in TABLE])
@@ -1549,13 +1617,6 @@ def test_rewards_of_transitions_are_means_also_of_normalized_rows() -> None:
 
 # Made by rlcore for its users, who call none of them.
 RESULTS = {
-    "CheckedStep",
-    "ImprovementHistory",
-    "ImprovementRun",
-    "ImprovementStep",
-    "Ascent",
-    "AscentHistory",
-    "PracticalGradient",
     "Audit",
     "AuditRow",
     "BoundReport",
@@ -1579,17 +1640,22 @@ RESULTS = {
     "Statement",
     "CompatibleCritic",
     "PolicyGradient",
+    "Ascent",
+    "AscentHistory",
+    "PracticalGradient",
     "EstimateHistory",
     "GradientEstimate",
-    "Solution",
     "TrustRegionStep",
+    "CheckedStep",
+    "ImprovementHistory",
+    "ImprovementRun",
+    "ImprovementStep",
+    "Solution",
 }
 # Settings without numbers: there is nothing to get wrong when they are made.
-PLAIN = {"Episodic", "Average", "Conservative"}
+PLAIN = {"Episodic", "Average"}
 # What files hold, and what compares policies, have tables of their own.
 ELSEWHERE = {
-    "scores_from_jax",
-    "scores_from_torch",
     "save",
     "load",
     "validate",
@@ -1604,6 +1670,8 @@ ELSEWHERE = {
     "npg_bound",
     "direct_parameter_bound",
     "simulation_bound",
+    "scores_from_jax",
+    "scores_from_torch",
     "estimate_gradient",
 }
 
