@@ -263,9 +263,9 @@ class InexactPolicyIteration {
       const Proof proof = look();
       problem_.monitor.poll({kName, policies_, proof.relative_error(), problem_.tolerance});
       if (proof.error < best_error) {
+        if (proof.error < kWorthwhile * best_error) idle = -1;
         best_error = proof.error;
         best_ = v_;
-        idle = -1;
         if (proof.meets(kSafety * problem_.tolerance)) break;
       } else if (!(proof.error <= kBlownUp * best_error)) {
         v_ = best_;  // and sweeps go on from there
@@ -279,6 +279,7 @@ class InexactPolicyIteration {
  private:
   static constexpr const char* kName = "inexact policy iteration";
   static constexpr Index kMostIdle = 5;
+  static constexpr double kWorthwhile = 0.9;  // what the error must fall by to count as a gain
   static constexpr Index kSweepsInPlace = 3;
 
   /// The bound of a better policy may be worse for a while; that of a failed solve is worse by far.
