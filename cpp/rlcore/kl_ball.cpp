@@ -229,6 +229,11 @@ KlPoint KlBall::at_level(double level, double start) {
     const KlPoint barrier = near_point(barrier_);
     if (barrier.kl <= level) return beyond(barrier, barrier.kl - level);
   }
+  // Far out f is nearly -(1 - p1) log x: rows that are almost greedy already go there at once.
+  if (!has_outside_ && level > 100.0 * rest_mass_ && near_point(kLeastX).kl < level) {
+    prepare_far();
+    return at_far_level(level);
+  }
   double x = start;
   if (!(x > kLeastX && x > barrier_)) {
     const double gaussian = std::sqrt(variance_ / (2.0 * level));  // x + m, where KL is small
