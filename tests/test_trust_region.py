@@ -501,7 +501,7 @@ def test_generated_models_improve(family: str, region: Any) -> None:
         gamma = rl.Discounted(raw.gamma)
         step = rl.trust_region_step(mdp, raw.policy, gamma, region)
         report = rl.check_improvement(mdp, raw.policy, step.policy, gamma)
-        # Rows as they are stored differ in their sums by rounding, and each bit of that is worth V, as long as it lasts.
+        # The sums of rows as they are stored differ by rounding, and each bit of that is worth V in every step.
         changes = zip(raw.by_state(step.policy.ravel()), raw.by_state(raw.policy), strict=True)
         drift = max(abs(math.fsum([*new, *(-p for p in old)])) for new, old in changes)
         worth = 2.0 * float(np.abs(rl.evaluate(mdp, raw.policy, gamma).value).max()) / (1.0 - raw.gamma)
