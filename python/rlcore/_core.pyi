@@ -24,6 +24,7 @@ __all__: list[str] = [
     "Mdp",
     "OccupancyFields",
     "PlanFields",
+    "OldPolicy",
     "StateRowsFields",
     "StepShifts",
     "advantage_weights",
@@ -31,7 +32,6 @@ __all__: list[str] = [
     "TrustRegionFields",
     "UndiscountedOptimumFields",
     "chain_structure",
-    "check_policy",
     "compare",
     "deviation_rows",
     "discounted_sums",
@@ -416,11 +416,6 @@ def chain_structure(
 ) -> ChainStructureFields:
     """
     The recurrent classes, transient states and periods of a policy's chain.
-    """
-
-def check_policy(mdp: Mdp, policy: numpy.typing.NDArray[numpy.float64], argument: str) -> None:
-    """
-    Raises PolicyError, naming the argument, if it is not a distribution in every state.
     """
 
 def compare(
