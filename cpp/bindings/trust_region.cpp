@@ -27,7 +27,7 @@ struct OldPolicyArrays {
 
 struct TrustRegionFields {
   py::object policy, kl, multiplier;
-  double price, dual_gap, kl_error, tv;
+  double price, dual_gap, kl_error;
   Index passes;
 };
 
@@ -50,7 +50,6 @@ TrustRegionFields fields_of(const Mdp& mdp, const OldPolicyArrays& arrays, int n
           step.price,
           step.dual_gap,
           step.kl_error,
-          step.tv,
           step.passes};
 }
 
@@ -71,7 +70,6 @@ void bind_trust_region(py::module_& module) {
       .def_readonly("price", &TrustRegionFields::price)
       .def_readonly("dual_gap", &TrustRegionFields::dual_gap)
       .def_readonly("kl_error", &TrustRegionFields::kl_error)
-      .def_readonly("tv", &TrustRegionFields::tv)
       .def_readonly("passes", &TrustRegionFields::passes);
 
   module.def(

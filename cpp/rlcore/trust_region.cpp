@@ -82,7 +82,6 @@ struct Account {
   Sum gap;     // of w (dual bound - Abar)
   Sum kl;      // of w KL of the policy as it is stored, rounded up
   Sum shares;  // of the multipliers
-  Sum tv;      // of w TV
   double most_kl = 0.0;
   double kl_error = 0.0;
   void include(const Account& other) {
@@ -90,7 +89,6 @@ struct Account {
     scale.add(other.scale);
     kl.add(other.kl);
     shares.add(other.shares);
-    tv.add(other.tv);
     most_kl = std::max(most_kl, other.most_kl);
     kl_error = std::max(kl_error, other.kl_error);
   }
@@ -108,10 +106,9 @@ struct StateRow {
 
 /// What a row that was written is, as it is stored.
 struct Stored {
-  double kl = 0.0;        // rounded up
-  double kl_error = 0.0;  // of it
-  double abar = 0.0;      // sum (q - p) A, rounded down
-  double tv = 0.0;
+  double kl = 0.0;          // rounded up
+  double kl_error = 0.0;    // of it
+  double abar = 0.0;        // sum (q - p) A, rounded down
   bool is_floored = false;  // whether a probability is as small as can be
 };
 
@@ -384,7 +381,6 @@ class Stepper {
     double sum = 0.0, mean = 0.0, scale = 0.0;
     for (std::size_t a = 0; a < row.p.size(); ++a) {
       stored.kl += row.kl[a];
-      stored.tv += 0.5 * std::fabs(row.change[a]);
       stored.is_floored = stored.is_floored || (row.p[a] > 0.0 && row.q[a] < std::numeric_limits<double>::min());
       if (row.p[a] > 0.0) {
         sum += row.p[a];
@@ -408,7 +404,6 @@ class Stepper {
     sums.gap.add(row.weight * (bound - stored.abar));
     sums.scale.add(row.weight * (bound + std::fabs(stored.abar)));
     sums.kl.add(row.weight * stored.kl);
-    sums.tv.add(row.weight * stored.tv);
     sums.most_kl = std::max(sums.most_kl, stored.kl);
     const double excess = stored.kl - kl;
     if (std::isinf(stored.kl)) return;
@@ -420,7 +415,6 @@ class Stepper {
     const double rounding = 16.0 * kUnitRoundoff * (account.scale.total() + constant);
     step_.dual_gap = std::max(account.gap.total() + constant, 0.0) + rounding;
     step_.kl_error = account.kl_error;
-    step_.tv = account.tv.total();
   }
 
   const OldPolicy& old_;

@@ -28,7 +28,6 @@ struct TrustRegionStep {
   double price = 0.0;     // the price that the states share, where they do
   double dual_gap = 0.0;  // bounds by how much sum w Abar, less what KL costs, could be larger; for A and w as given
   double kl_error = 0.0;  // the policy's own KL, as it is stored, exceeds `kl` by no more in any state
-  double tv = 0.0;        // sum w TV(p, q)
   Index passes = 0;       // over the states
 };
 
