@@ -64,11 +64,11 @@ class ComponentGains {
     } else {
       begin_with_best_against_uniform();
     }
-    while (num_policies_ < kMostPolicies) {
+    for (;;) {
       evaluate();
       if (!ends_in_one_class()) continue;
       enclose();
-      if (width() <= target()) return;
+      if (width() <= target() || num_policies_ >= kMostPolicies) return;
       const double left_over = largest_residual_of_choice();
       if (switch_actions(std::max(0.25 * target(), 4.0 * left_over))) continue;
       if (tolerance_ == 0.0) return;
