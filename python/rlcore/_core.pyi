@@ -23,15 +23,15 @@ __all__: list[str] = [
     "FiniteHorizonOccupancyFields",
     "Mdp",
     "OccupancyFields",
-    "PlanFields",
     "OldPolicy",
+    "PlanFields",
     "StateRowsFields",
     "StepShifts",
-    "advantage_weights",
-    "OldPolicy",
     "TrustRegionFields",
     "UndiscountedOptimumFields",
+    "advantage_weights",
     "chain_structure",
+    "check_policy",
     "compare",
     "deviation_rows",
     "discounted_sums",
@@ -54,10 +54,10 @@ __all__: list[str] = [
     "occupancy_finite_horizon",
     "rows_are_canonical",
     "simulate",
-    "solve_discounted",
-    "solve_finite_horizon",
     "solve_average",
+    "solve_discounted",
     "solve_episodic",
+    "solve_finite_horizon",
     "state_distribution",
     "step_shifts",
     "successor_representation",
@@ -334,10 +334,6 @@ class Divergences:
 class PlanFields:
     """
     The fields of rlcore.Solution.
-class AdvantageWeightsFields:
-    The weights of a gradient, and what bounds their errors.
-class UndiscountedOptimumFields:
-    The fields of rlcore.Solution, without a discount.
     """
     @property
     def certificate(self) -> CertificateFields: ...
@@ -354,21 +350,6 @@ class UndiscountedOptimumFields:
     @property
     def value_bound(self) -> typing.Any: ...
 
-class AdvantageWeightsFields:
-    def largest_mean(self) -> float: ...
-    def largest_row(self) -> float: ...
-    def largest_value(self) -> float: ...
-    def mean(self) -> float: ...
-    def size(self) -> float: ...
-    def undefined(self) -> int: ...
-    def weight(self) -> typing.Any: ...
-def advantage_weights(
-    mdp: Mdp,
-    policy: numpy.typing.NDArray[numpy.float64] | None,
-    value: numpy.typing.NDArray[numpy.float64],
-    visits: numpy.typing.NDArray[numpy.float64],
-    num_threads: typing.SupportsInt | typing.SupportsIndex,
-) -> AdvantageWeightsFields: ...
 class OldPolicy:
     """
     A policy, its A, the weights of the states, and what is a tie.
@@ -399,15 +380,58 @@ class TrustRegionFields:
     def policy(self) -> typing.Any: ...
     @property
     def price(self) -> float: ...
+
+class AdvantageWeightsFields:
+    """
+    The weights of a gradient, and what bounds their errors.
+    """
     @property
-    def tv(self) -> float: ...
+    def largest_mean(self) -> float: ...
+    @property
+    def largest_row(self) -> float: ...
+    @property
+    def largest_value(self) -> float: ...
+    @property
+    def mean(self) -> float: ...
+    @property
+    def size(self) -> float: ...
+    @property
+    def undefined(self) -> int: ...
+    @property
+    def weight(self) -> typing.Any: ...
+
+class UndiscountedOptimumFields:
+    """
+    The fields of rlcore.Solution, without a discount.
+    """
+    @property
+    def certificate(self) -> CertificateFields: ...
+    @property
     def gain(self) -> typing.Any: ...
+    @property
     def gain_bound(self) -> float: ...
+    @property
+    def policy(self) -> typing.Any: ...
+    @property
     def policy_gain_bound(self) -> float: ...
+    @property
     def policy_value_bound(self) -> float: ...
+    @property
+    def start_value(self) -> typing.Any: ...
+    @property
     def start_value_bound(self) -> float: ...
+    @property
+    def value(self) -> typing.Any: ...
+    @property
     def value_bound(self) -> float: ...
 
+def advantage_weights(
+    mdp: Mdp,
+    policy: numpy.typing.NDArray[numpy.float64] | None,
+    value: numpy.typing.NDArray[numpy.float64],
+    visits: numpy.typing.NDArray[numpy.float64],
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+) -> AdvantageWeightsFields: ...
 def chain_structure(
     mdp: Mdp,
     policy: numpy.typing.NDArray[numpy.float64],
@@ -416,6 +440,11 @@ def chain_structure(
 ) -> ChainStructureFields:
     """
     The recurrent classes, transient states and periods of a policy's chain.
+    """
+
+def check_policy(mdp: Mdp, policy: numpy.typing.NDArray[numpy.float64], argument: str) -> None:
+    """
+    Raises PolicyError, naming the argument, if it is not a distribution in every state.
     """
 
 def compare(
@@ -670,33 +699,48 @@ def simulate(
 ) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
     """
     The states, pairs and lengths of episodes.
+    """
+
+def solve_average(
+    mdp: Mdp,
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> UndiscountedOptimumFields:
+    """
+    Finds an optimal policy for the long run.
+    """
+
 def solve_discounted(
+    mdp: Mdp,
     discount: typing.SupportsFloat | typing.SupportsIndex,
     tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
 ) -> PlanFields:
+    """
     An optimal policy with a discount.
+    """
+
+def solve_episodic(
+    mdp: Mdp,
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> UndiscountedOptimumFields:
+    """
+    Finds an optimal policy for episodes.
+    """
 
 def solve_finite_horizon(
+    mdp: Mdp,
     discounts: numpy.typing.NDArray[numpy.float64],
     tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
 ) -> PlanFields:
     """
-    mdp: Mdp,
-    num_threads: typing.SupportsInt | typing.SupportsIndex,
-    progress: typing.Any,
-    """
-    """
-    mdp: Mdp,
-    num_threads: typing.SupportsInt | typing.SupportsIndex,
-    progress: typing.Any,
-    """
     An optimal policy for every step.
-def solve_average(
-) -> UndiscountedOptimumFields:
-    Finds an optimal policy for the long run.
-def solve_episodic(
-) -> UndiscountedOptimumFields:
-    Finds an optimal policy for episodes.
     """
 
 def state_distribution(

@@ -12,7 +12,10 @@ from rlcore.trust_region import StepBase
 
 def natural_direction(base: StepBase, model: FamilyOnModel) -> FloatArray:
     """Return w of least norm for which w . psi is nearest to A, weighted as states are visited and actions taken."""
-    return critic_of(GradientBase(model, base.known.setting, base.evaluation, base.occupancy), base.tol).weights
+    return critic_of(
+        GradientBase(model, base.known.setting, base.evaluation, base.occupancy, base.known.solving["num_threads"]),
+        base.tol,
+    ).weights
 
 
 def moved_by(family: Family, step: FloatArray) -> Family:
