@@ -320,6 +320,35 @@ def test_without_a_start_distribution_values_are_found_where_they_exist() -> Non
     assert "NaN" in repr(everywhere)
 
 
+HARDLY_ENDING: list[list[Any]] = [  # P, r and termination of a state or two, whose second action may end the process
+    [[[[1.0], [0.75]]], [[1.0, 0.0]], [[0.0, 0.25]]],
+    [[[[0.5, 0.5], [0.5, 0.5]], [[0.3, 0.7], [0.5, 0.25]]], [[0.5, 1.0], [-0.8, 1.1]], [[0.0, 0.0], [0.0, 0.25]]],
+]
+
+
+@pytest.mark.parametrize("p", [1e-10, 1e-15, 1e-17, 1e-30, 1e-300, 5e-324])
+@pytest.mark.parametrize(("transition", "reward", "termination"), HARDLY_ENDING)
+def test_episodes_that_hardly_ever_end_are_proven_or_not_but_never_wrong(
+    transition: Any, reward: Any, termination: Any, p: float
+) -> None:
+    """From what lasts long to what lasts longer than doubles can tell: in the end pi times termination is 0."""
+    size = len(transition)
+    rows, start = [row for state in transition for row in state], np.eye(1, size)[0]
+    mdp = rl.MDP(rows, np.ravel(reward), range(0, 2 * size + 1, 2), termination=np.ravel(termination), initial=start)
+    policy = [[1.0, p]] * size
+    exact = reference.evaluate_episodic(transition, reward, policy, termination).value
+    found = rl.evaluate(mdp, policy, EPISODIC, raise_on_failure=False)
+    bound = found.certificate.bounds["value"]
+    for value, truth in zip(found.value, exact, strict=True):
+        assert truth is not None
+        assert bound == np.inf or abs(Fraction(float(value)) - truth) <= Fraction(bound)
+    visits = rl.occupancy(mdp, policy, EPISODIC, raise_on_failure=False)
+    assert visits.certificate.bounds["visits"] > 0.0
+    for certificate in (found.certificate, visits.certificate):
+        assert certificate.error_bound < np.inf or certificate.status == "stalled"
+        assert certificate.status == "converged" or p < 1e-10
+
+
 # ---- batches ----
 
 

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <array>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -37,8 +38,8 @@ struct Horizon {
   Doubles remaining;  // t; empty: 1
   double most = 1.0;  // max t
 
-  /// Bounds the row sums of (I - K)^-1.
-  double amplification() const { return most / w.lower; }
+  /// Bounds the row sums of (I - K)^-1; infinite where t proves nothing.
+  double amplification() const { return w.lower > 0.0 ? most / w.lower : std::numeric_limits<double>::infinity(); }
   bool is_constant() const { return remaining.empty(); }
 };
 

@@ -180,7 +180,7 @@ class Resolvent::Refinement {
 
   /// Whether the method is to correct once more. Direct methods polish small answers to the last digit.
   bool goes_on(bool is_direct) {
-    const bool worthwhile = proof_.error <= kWorthwhile * before_.error;
+    const bool worthwhile = std::isfinite(proof_.error) && proof_.error <= kWorthwhile * before_.error;
     const bool polishing = worthwhile && is_direct && std::ssize(b_.value) <= kBlock;
     finished_ = is_best_attainable() || (meets_tolerance() && !polishing);
     return !finished_ && worthwhile;
@@ -291,7 +291,8 @@ void Resolvent::find_horizon() {
         horizon_ = std::move(found);
         return;
       }
-      helps = extent_of(left, team_).largest() <= kWorthwhile * before;
+      const double after = extent_of(left, team_).largest();
+      helps = after < before && after <= kWorthwhile * before;
       if (!helps) break;
       t = std::move(corrected);
       residual = std::move(left);
@@ -401,7 +402,7 @@ void Resolvent::judge(Direction direction, const Refinements& refinements) {
 /// (I - K)^-1 0 = 0, but for what may be missing in b.
 Solution Resolvent::zero(const RightSide& b) const {
   Certificate certificate;
-  certificate.error_bound = b.error * horizon_.amplification();
+  certificate.error_bound = b.error == 0.0 ? 0.0 : b.error * horizon_.amplification();
   certificate.residual = b.error;
   certificate.converged = true;
   certificate.method = "zero";

@@ -30,6 +30,9 @@ Wait for the reward or give up: what is it worth to wait every other time?
 ['8/7', '2/7']
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from .ascend import AscentStep, ascend
 from .bounds import bounds, bounds_average, bounds_episodic, enclosures, enclosures_episodic
 from .check_improvement import ImprovementCheck, check_improvement
@@ -74,7 +77,6 @@ from .finite_horizon import (
 )
 from .gradient import PolicyGradient, policy_gradient, policy_gradient_average, policy_gradient_episodic
 from .gradient_estimation import EstimatorMoments, estimate_gradient
-from .improve import improve
 from .improvement import (
     Improvement,
     PerformanceDifference,
@@ -113,20 +115,23 @@ from .practical_gradient import PracticalGradient, horizon_weights, practical_gr
 from .rational import exact
 from .simulation import Episode, philox, random_bits, simulate
 from .structure import ChainStructure, EndingChain, chain_structure, ending_chain
-from .trust_region import (
-    Conservative,
-    KLPenalty,
-    MaxKL,
-    MeanKL,
-    NaturalGradient,
-    TrustRegionStep,
-    TrustRegionUpdate,
-    dual_gap_of,
-    trust_region_step,
-    trust_region_step_average,
-    trust_region_step_episodic,
-    trust_region_update,
-)
+
+if TYPE_CHECKING:
+    from .improve import improve
+    from .trust_region import (
+        Conservative,
+        KLPenalty,
+        MaxKL,
+        MeanKL,
+        NaturalGradient,
+        TrustRegionStep,
+        TrustRegionUpdate,
+        dual_gap_of,
+        trust_region_step,
+        trust_region_step_average,
+        trust_region_step_episodic,
+        trust_region_update,
+    )
 
 __all__ = [
     "AscentStep",
@@ -255,3 +260,33 @@ __all__ = [
     "trust_region_step_episodic",
     "trust_region_update",
 ]
+
+# What needs logarithms in high precision is imported when it is first asked for: the rest does without mpmath.
+_IN_HIGH_PRECISION = {
+    "Conservative": "trust_region",
+    "KLPenalty": "trust_region",
+    "MaxKL": "trust_region",
+    "MeanKL": "trust_region",
+    "NaturalGradient": "trust_region",
+    "TrustRegionStep": "trust_region",
+    "TrustRegionUpdate": "trust_region",
+    "dual_gap_of": "trust_region",
+    "trust_region_step": "trust_region",
+    "trust_region_step_average": "trust_region",
+    "trust_region_step_episodic": "trust_region",
+    "trust_region_update": "trust_region",
+    "improve": "improve",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _IN_HIGH_PRECISION:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = importlib.import_module(f".{_IN_HIGH_PRECISION[name]}", __name__)
+    except ModuleNotFoundError as missing:
+        raise ImportError(
+            f"rlcore.reference.{name} needs the package mpmath; pip install 'rlcore[test]'", name=missing.name
+        ) from missing
+    found = globals()[name] = getattr(module, name)
+    return found
