@@ -138,6 +138,18 @@ def test_history(setting: Any, direction: str) -> None:
         history.objective[0] = 0.0
 
 
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: type(setting).__name__)
+def test_the_optimum_is_solved_for(setting: Any) -> None:
+    """No policy is above it, and it is what `solve` says."""
+    mdp = rl.gallery.small_gridworld() if setting == rl.Episodic() else rl.gallery.river_swim()
+    mdp = mdp.with_initial(np.full(mdp.num_states, 1.0 / mdp.num_states))
+    found = rl.ascend(mdp, rl.TabularSoftmax(np.zeros(mdp.pair_shape)), setting, 3, optimum="solve")
+    best = rl.solve(mdp, setting, tol=1e-10)
+    top = best.start_value if best.gain is None else best.gain[0]
+    np.testing.assert_allclose(found.history.distance, top - found.history.objective, rtol=1e-7, atol=1e-7)
+    assert (found.history.distance > -1e-7).all()
+
+
 def test_a_step_is_no_longer_than_asked_for() -> None:
     """Along the first line of a bandit J rises for ever."""
     bandit = rl.MDP([[1.0], [1.0]], [1.0, 0.0], pair_start=[0, 2], initial=[1.0])

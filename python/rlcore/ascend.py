@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from rlcore.arguments import as_callback, as_tolerance
-from rlcore.enclosure import ULP
+from rlcore.enclosure import ULP, Enclosure
 from rlcore.errors import ArgumentError, MissingPackageError
 from rlcore.families import Direct, Family, Scores, as_family
 from rlcore.gradient import policy_gradient
@@ -18,6 +18,7 @@ from rlcore.gradient_base import as_kind
 from rlcore.improvement import check_improvement
 from rlcore.mdp import MDP, as_mdp
 from rlcore.natural_gradient import natural_gradient
+from rlcore.optimum import as_optimum
 from rlcore.results import FloatArray, Progress
 from rlcore.settings import Average, Discounted, Episodic
 
@@ -118,7 +119,7 @@ def ascend(
     *,
     direction: str = "gradient",
     longest: float = 10.0,
-    optimum: float | None = None,
+    optimum: Literal["solve"] | Enclosure | float | None = None,
     tol: float = 1e-6,
     num_threads: int | None = None,
     progress: Callable[[Progress], object] | None = None,
@@ -144,7 +145,8 @@ def ascend(
         By how much a step may change any parameter. Along many lines J rises for ever, since a softmax is deterministic
         only at infinity; there the search ends here.
     optimum
-        The largest J of any policy, if it is known: the history then holds the distance to it.
+        The largest J of any policy: a number, an `Enclosure`, or "solve" for finding it. The history then holds the
+        distance to it.
     tol
         Stop where the gradient is proven to be shorter than `tol` times the first one.
     num_threads
@@ -198,6 +200,7 @@ def ascend(
         num_threads,
     )
     limit, tolerance = _as_iterations(iterations), as_tolerance(tol)
+    best = as_optimum(optimum, model, climb.setting, num_threads)
     report = as_callback(progress)
     here = climb.place(_as_free(family))
     rows, guess = [_row(here, 0.0, 0.0)], None
@@ -217,7 +220,7 @@ def ascend(
             break
         here, guess, increase = found
         rows.append(_row(here, guess, increase))
-    return Ascent(here.family, here.policy, _history(rows, optimum), status)
+    return Ascent(here.family, here.policy, _history(rows, best), status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,9 +325,9 @@ def _row(place: _Place, step: float, increase: float) -> tuple[float, ...]:
     return place.objective, place.objective_error, place.norm, place.norm_error, step, increase
 
 
-def _history(rows: list[tuple[float, ...]], optimum: float | None) -> AscentHistory:
+def _history(rows: list[tuple[float, ...]], optimum: Enclosure | None) -> AscentHistory:
     table = np.array(rows)
-    distance = None if optimum is None else optimum - table[:, 0]
+    distance = None if optimum is None else optimum.value - table[:, 0]
     for array in (table, distance):
         if array is not None:
             array.flags.writeable = False

@@ -21,7 +21,7 @@ from rlcore.families import Family
 from rlcore.improvement_report import ImprovementReport
 from rlcore.improvement_run import ImprovementRun, ImprovementStep, Status, gap_to
 from rlcore.mdp import MDP, as_mdp
-from rlcore.planning import solve
+from rlcore.optimum import as_optimum
 from rlcore.results import Evaluation, FloatArray
 from rlcore.settings import Average, Discounted, Episodic, Setting, as_setting
 from rlcore.trust_region import Region, StepBase, TrustRegionStep, as_region, policy_and_family
@@ -29,7 +29,6 @@ from rlcore.trust_region import Region, StepBase, TrustRegionStep, as_region, po
 # Up to so many states, values are found again, as precisely as can be, where advantages are small beside them.
 FEW_STATES = 4096
 
-OPTIMUM_TOL = 1e-10  # relative: a gap that is smaller is told from 0 no more
 
 Watch = Callable[[ImprovementStep], object]
 
@@ -122,7 +121,7 @@ def improve(
     assert isinstance(found_setting, Discounted | Episodic | Average)
     region = as_region(region)
     first, family = policy_and_family(mdp, policy, region)
-    best = _as_optimum(optimum, mdp, found_setting, num_threads)
+    best = as_optimum(optimum, mdp, found_setting, num_threads)
     task = _Task(mdp, found_setting, region, as_tolerance(tol), as_num_threads(num_threads) or None, best)
     return task.run(_State(first, family), iterations, progress, stop)
 
@@ -274,37 +273,6 @@ def _guaranteed(report: ImprovementReport, eta: Enclosure) -> float:
     lower = [float(bound.lower) for bound in report.bounds.values() if bound.gap is not None]
     best = max(lower, default=-np.inf)
     return float(best - eta.lower - 4 * ULP * abs(eta.lower))
-
-
-def _as_optimum(
-    optimum: Literal["solve"] | Enclosure | float | None,
-    mdp: MDP,
-    setting: Discounted | Episodic | Average,
-    num_threads: int | None,
-) -> Enclosure | None:
-    if optimum is None or isinstance(optimum, Enclosure):
-        return optimum
-    if isinstance(optimum, str) and optimum == "solve":
-        return _solved(mdp, setting, num_threads)
-    if isinstance(optimum, float | int | np.floating | np.integer) and np.isfinite(optimum):
-        return Enclosure(float(optimum), float(optimum))
-    raise ArgumentError(
-        f"optimum: expected 'solve', the best return as a number or an rlcore.Enclosure, or None, got {optimum!r}"
-    )
-
-
-def _solved(mdp: MDP, setting: Discounted | Episodic | Average, num_threads: int | None) -> Enclosure | None:
-    """Enclose the best return of any policy; None without a start, which the first step asks for."""
-    found = solve(mdp, setting, tol=OPTIMUM_TOL, num_threads=num_threads, raise_on_failure=False)
-    bounds = found.certificate.bounds
-    if isinstance(setting, Average):
-        gain = np.asarray(found.gain)
-        start = np.full(mdp.num_states, 1.0 / mdp.num_states) if mdp.initial is None else mdp.initial
-        rounding = (mdp.num_states + 2) * ULP * float(np.abs(gain).max())
-        return _plain(Enclosure.around(float(start @ gain), float(np.max(bounds["gain"])) + rounding))
-    if found.start_value is None:
-        return None
-    return _plain(Enclosure.around(found.start_value, bounds["start_value"]))
 
 
 def _plain(x: Enclosure) -> Enclosure:
