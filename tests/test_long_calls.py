@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -34,24 +33,39 @@ def test_an_exception_in_progress_ends_the_call() -> None:
         rl.evaluate(mdp, rl.uniform_policy(mdp), 0.999, progress=stop, num_threads=1)
 
 
-def test_ctrl_c_is_heard_within_a_second() -> None:
-    """A child process starts a call of many seconds, gets SIGINT, and must stop with KeyboardInterrupt."""
-    program = """
-        import signal, sys, time
-        sys.path.insert(0, sys.argv[1])
+# What makes a model and a policy, and a call of many seconds, or one that goes on again and again.
+LONG_CALLS = {
+    "evaluate": (
+        "mdp = rl.gallery.slippery_grid(1000); policy = rl.random_policy(mdp, 0)",
+        "rl.evaluate(mdp, policy, 1 - 1e-6)",
+    ),
+    "simulate a single episode": (
+        "mdp = rl.gallery.garnet(1000, 3, 4); policy = rl.uniform_policy(mdp)",
+        "rl.simulate(mdp, policy, episodes=1, steps=2 * 10**8)",
+    ),
+    "solve discounted": ("mdp = rl.gallery.frozen_lake(700)", "rl.solve(mdp, 0.99999, tol=1e-9, num_threads=1)"),
+    "solve a finite horizon": ("mdp = rl.gallery.frozen_lake(700)", "rl.solve(mdp, rl.FiniteHorizon(20))"),
+    "solve episodic": ("mdp = rl.gallery.frozen_lake(300)", "rl.solve(mdp, rl.Episodic(), raise_on_failure=False)"),
+    "solve average": ("mdp = rl.gallery.slippery_grid(500)", "rl.solve(mdp, rl.Average(), raise_on_failure=False)"),
+}
+
+
+@pytest.mark.parametrize(("model", "call"), LONG_CALLS.values(), ids=LONG_CALLS.keys())
+def test_ctrl_c_is_heard_within_a_second(model: str, call: str) -> None:
+    """A child process starts the call, gets SIGINT, and must stop with KeyboardInterrupt."""
+    program = f"""
+        import signal
         import rlcore as rl
         signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background begin with it ignored
-        mdp = rl.gallery.slippery_grid(1000)
-        policy = rl.random_policy(mdp, 0)
+        {model}
         print("ready", flush=True)
         try:
-            rl.evaluate(mdp, policy, 1 - 1e-6)
+            while True:
+                {call}
         except KeyboardInterrupt:
             print("interrupted", flush=True)
     """
-    child = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(program), os.path.dirname(__file__)], stdout=subprocess.PIPE, text=True
-    )
+    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     try:
         assert child.stdout.readline() == "ready\n"
