@@ -10,7 +10,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rlcore.arguments import as_pair_array
 from rlcore.errors import ArgumentError, PolicyError
 from rlcore.family_on_model import (
     DirectOnModel,
@@ -22,7 +21,7 @@ from rlcore.family_on_model import (
 )
 from rlcore.mdp import MDP, as_mdp
 from rlcore.pair_matrix import PairMatrix, as_finite, as_pair_matrix, check_rows
-from rlcore.policy import softmax_policy
+from rlcore.policy import as_policy, softmax_policy
 from rlcore.results import FloatArray
 
 
@@ -208,7 +207,7 @@ class Direct(Family):
 
     def on(self, mdp: MDP) -> FamilyOnModel:
         """Return the policy and its scores on a model."""
-        return DirectOnModel(as_mdp(mdp), _as_policy(mdp, self.parameters), self.parameters.shape)
+        return DirectOnModel(as_mdp(mdp), as_policy(mdp, self.parameters), self.parameters.shape)
 
     def __repr__(self) -> str:
         return f"Direct(policy of shape {self.parameters.shape})"
@@ -266,7 +265,7 @@ class Scores(Family):
     def on(self, mdp: MDP) -> FamilyOnModel:
         """Return the policy and its scores on a model."""
         mdp = as_mdp(mdp)
-        policy = _as_policy(mdp, self.policy)
+        policy = as_policy(mdp, self.policy)
         check_rows(self._matrix, mdp, "scores")
         found = ScoresOnModel(mdp, policy, (self._matrix.num_columns,), self._matrix)
         found.check_means()
@@ -284,14 +283,3 @@ def as_family(family: Any) -> Family:
         "family: expected rlcore.TabularSoftmax(theta), rlcore.LinearSoftmax(features, theta), rlcore.Direct(policy) "
         f"or rlcore.Scores(policy, scores), got {type(family).__name__}"
     )
-
-
-def _as_policy(mdp: MDP, policy: ArrayLike) -> FloatArray:
-    """Check a policy of the model and return it as a vector."""
-    from rlcore.occupancy import state_distribution
-
-    mdp = as_mdp(mdp)
-    flat = as_pair_array(policy, mdp.pair_shape, "policy", PolicyError)
-    # What a policy is, is known in one place. It is asked for no step from the first state.
-    state_distribution(mdp, flat, 0, initial=np.eye(1, mdp.num_states)[0])
-    return flat
