@@ -21,12 +21,13 @@ struct Look {
 };
 
 /// Calls look(t) from `start` on until it will do, or nothing is left between the points below and above; returns the
-/// last point, or the one where the function is below. Where a step leads nowhere the bracket is halved, or widened.
+/// last point, or the one where the function is below. The root is known to lie between `lower` and `upper`, which may
+/// be infinite. Where a step leads nowhere the bracket is halved, or widened.
 template <class LookAt>
-double decreasing_root(double start, double lower, LookAt&& look) {
+double decreasing_root(double start, double lower, double upper, LookAt&& look) {
   constexpr int kMostLooks = 300;
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  double upper = kInfinity;
+  bool has_been_below = false;
   double t = start;
   double reach = 1.0;
   double last_step = kInfinity;
@@ -34,10 +35,10 @@ double decreasing_root(double start, double lower, LookAt&& look) {
     const Look found = look(t);
     if (found.will_do) return t;
     (found.is_above ? lower : upper) = t;
+    has_been_below = has_been_below || !found.is_above;
     if (upper - lower <= 4.0 * kUnitRoundoff * std::fmax(1.0, std::fabs(t))) break;
     double next = t + found.step;
-    const bool is_bracketed = lower > -kInfinity && upper < kInfinity;
-    const bool swings = is_bracketed && std::fabs(found.step) > 0.5 * last_step;
+    const bool swings = lower > -kInfinity && has_been_below && std::fabs(found.step) > 0.5 * last_step;
     if (swings || !(next > lower && next < upper)) {
       if (upper == kInfinity) {
         next = t + reach;

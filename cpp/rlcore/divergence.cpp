@@ -13,6 +13,9 @@ namespace {
 /// Below this p or q / p the quotient loses digits.
 constexpr double kLeast = 1e-290;
 
+/// Numbers below this can be scaled up by 2^600.
+constexpr double kSmall = 1e-100;
+
 /// p phi((q - p) / p) for p and q / p of ordinary size.
 RLCORE_INLINE double kl_term(double p, double q, double change) {
   const auto [k, m] = scaled(q / p);
@@ -50,8 +53,9 @@ Terms terms_for_this_machine() { return terms_portably; }
 double unusual_kl_term(double p, double q, double change) {
   if (p == 0.0) return q;
   if (q == 0.0) return std::numeric_limits<double>::infinity();
+  // The difference of logarithms is right only if it is not small beside them.
   constexpr int kUp = 600;
-  if (q >= 0.5 * p && q <= 2.0 * p) {
+  if (p < kSmall && q < kSmall) {
     const double larger = kl_term(std::ldexp(p, kUp), std::ldexp(q, kUp), std::ldexp(change, kUp));
     return std::ldexp(larger, -kUp);
   }

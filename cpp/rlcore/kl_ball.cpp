@@ -255,7 +255,7 @@ KlPoint KlBall::at_level(double level, double start) {
   }
   const double target = straightened(level);
   const double lower = has_outside_ ? std::log(barrier_) : kLogLeastX;
-  decreasing_root(std::log(x), lower, [&](double log_x) {
+  decreasing_root(std::log(x), lower, kInfinity, [&](double log_x) {
     point = near_point(std::max(std::exp(log_x), barrier_));
     const bool is_least = !has_outside_ && log_x <= kLogLeastX + 1.0;
     if (is_least && point.kl < level) {

@@ -45,10 +45,16 @@ class KlBall {
   /// Whether some action is better than p by more than the tie; rows where none is stay as they are.
   bool moves() const { return moves_; }
 
+  /// Whether actions of the support differ by more than the tie.
+  bool has_spread() const { return !is_flat_; }
+
   /// The standard deviation of A under p, and x0 > 0 if an action outside the support of p is better than all in it,
   /// else 0.
   double deviation() const { return std::sqrt(variance_) * unit_; }
   double outside_lead() const { return has_outside_ ? barrier_ * unit_ : 0.0; }
+
+  /// No row gains more than so much: top - low and x0 are less than twice the unit each.
+  double most_gain() const { return 4.0 * unit_; }
 
   /// The best point with KL(p || q) <= level, 0 < level < inf; x may start anywhere near it, or at 0 for no idea.
   KlPoint at_level(double level, double start);

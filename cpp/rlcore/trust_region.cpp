@@ -22,6 +22,9 @@ constexpr double kSharedTolerance = 0x1p-44;
 /// Prices below this, or relative to smaller coefficients, are divided by way of their logarithms.
 constexpr double kLeastPlain = 1e-200;
 
+/// Levels of KL beyond this are no doubles.
+constexpr double kLogMostLevel = 709.0;
+
 /// Pairs that are dealt with between two looks at the monitor.
 constexpr Index kPortion = Index{1} << 22;
 
@@ -64,16 +67,26 @@ struct Response {
 struct Survey {
   Sum spread;  // of w times the standard deviation of A
   Sum lead;    // of w x0 where A is the same on the support
+  Sum mass;    // of w
   double most_lead = 0.0;
+  double most_gain = 0.0;
   bool any_moves = false;
   bool any_spread = false;
   void include(const Survey& other) {
     spread.add(other.spread);
     lead.add(other.lead);
+    mass.add(other.mass);
     most_lead = std::max(most_lead, other.most_lead);
+    most_gain = std::max(most_gain, other.most_gain);
     any_moves = any_moves || other.any_moves;
     any_spread = any_spread || other.any_spread;
   }
+
+  /// The logarithm of what the states could gain together, from above; the factors may underflow together.
+  double log_most_gain() const { return std::log(mass.total()) + std::log(most_gain) + kMargin; }
+
+ private:
+  static constexpr double kMargin = 0x1p-20;  // more than what rounding does to logarithms of doubles
 };
 
 /// What the step comes to.
@@ -106,10 +119,9 @@ struct StateRow {
 
 /// What a row that was written is, as it is stored.
 struct Stored {
-  double kl = 0.0;          // rounded up
-  double kl_error = 0.0;    // of it
-  double abar = 0.0;        // sum (q - p) A, rounded down
-  bool is_floored = false;  // whether a probability is as small as can be
+  double kl = 0.0;
+  double kl_least = 0.0, kl_most = 0.0;  // the same, rounded down and up
+  double abar = 0.0;  // sum (q - p) A, rounded down
 };
 
 class Stepper {
@@ -142,7 +154,7 @@ class Stepper {
     over_states<Survey>([&](KlBall& ball, const StateRow& row, Survey&) {
       ball.read(row.p, row.advantage, old_.tie);
       if (!ball.moves()) return;
-      step_.multiplier[at(row.state)] = ball.deviation() > 0.0 ? kInfinity : row.weight * ball.outside_lead();
+      step_.multiplier[at(row.state)] = ball.has_spread() ? kInfinity : row.weight * ball.outside_lead();
     });
   }
 
@@ -152,7 +164,7 @@ class Stepper {
       ball.read(row.p, row.advantage, old_.tie);
       if (ball.moves()) ball.write_greedy(row.q);
       const Stored stored = measured(row);
-      step_.kl[at(row.state)] = ball.moves() ? stored.kl / (1.0 + stored.kl_error) : 0.0;
+      step_.kl[at(row.state)] = ball.moves() ? stored.kl : 0.0;
       book(row, stored, ball.greedy_bound(), step_.kl[at(row.state)], sums);
     });
     close(account, 0.0);
@@ -167,8 +179,8 @@ class Stepper {
       const KlPoint point = ball.at_level(level, 0.0);
       ball.write(point, row.q);
       Stored stored = measured(row);
-      for (double more = slack_of(radius); stored.kl > radius; more *= 2.0) {
-        retreat(row, std::max(radius / stored.kl - more, 0.0));
+      for (double more = slack_of(radius); stored.kl_most > radius; more *= 2.0) {
+        retreat(row, std::max(radius / stored.kl_most - more, 0.0));
         stored = measured(row);
       }
       const double price = ball.price(point);
@@ -184,9 +196,12 @@ class Stepper {
     const Survey survey = look_around();
     if (!survey.any_moves) return to_price(share, radius, -kInfinity);
     const double aim = radius * (1.0 - kSharedTolerance - slack_of(radius));
-    const double guess = std::log(share * survey.spread.total()) - 0.5 * std::log(2.0 * radius);
-    const double start = std::isfinite(guess) ? guess : std::log(survey.most_lead) - 1.0;
-    const double log_price = decreasing_root(start, -kInfinity, [&](double candidate) {
+    // The gain is concave in the radius, and the price its slope: price radius <= gain.
+    const double most = std::log(share) + survey.log_most_gain() - std::log(aim);
+    double start = std::log(share) + std::log(survey.spread.total()) - 0.5 * std::log(2.0 * radius);
+    if (!std::isfinite(start)) start = std::log(survey.most_lead) - 1.0;
+    if (!(start > -kInfinity && start < most)) start = most;
+    const double log_price = decreasing_root(start, -kInfinity, most, [&](double candidate) {
       const Response found = kl_at_price(share, candidate);
       const double kl = found.value.total();
       const bool will_do = std::fabs(kl - aim) <= 0.5 * kSharedTolerance * radius + 4.0 * found.rounding.total();
@@ -203,10 +218,12 @@ class Stepper {
       return to_common_level(coefficient, 0.0);
     }
     const double log_coefficient = std::log(coefficient);
+    // The gain is concave in the level, and the price its slope: price level <= gain.
+    const double most = std::min(survey.log_most_gain() - log_coefficient, kLogMostLevel);
     double start = 2.0 * (std::log(survey.spread.total()) - log_coefficient) - std::log(2.0);
-    if (!std::isfinite(start)) start = std::log(std::log(survey.lead.total()) - log_coefficient);
-    if (!std::isfinite(start)) start = 0.0;
-    const double log_level = decreasing_root(start, -kInfinity, [&](double candidate) {
+    if (!survey.any_spread) start = std::log(std::log(survey.lead.total()) - log_coefficient);
+    if (!(start > -kInfinity && start < most)) start = most;
+    const double log_level = decreasing_root(start, -kInfinity, most, [&](double candidate) {
       const double level = std::exp(candidate);
       const Response found = price_at_level(level, coefficient, log_coefficient);
       const double relative = found.value.total();  // to the coefficient
@@ -261,8 +278,10 @@ class Stepper {
       ball.read(row.p, row.advantage, old_.tie);
       if (!ball.moves()) return;
       sums.any_moves = true;
+      sums.mass.add(row.weight);
       sums.most_lead = std::max(sums.most_lead, ball.outside_lead());
-      if (ball.deviation() > 0.0) {
+      sums.most_gain = std::max(sums.most_gain, ball.most_gain());
+      if (ball.has_spread()) {
         sums.any_spread = true;
         sums.spread.add(row.weight * ball.deviation());
       } else {
@@ -381,7 +400,6 @@ class Stepper {
     double sum = 0.0, mean = 0.0, scale = 0.0;
     for (std::size_t a = 0; a < row.p.size(); ++a) {
       stored.kl += row.kl[a];
-      stored.is_floored = stored.is_floored || (row.p[a] > 0.0 && row.q[a] < std::numeric_limits<double>::min());
       if (row.p[a] > 0.0) {
         sum += row.p[a];
         mean += row.p[a] * row.advantage[a];
@@ -392,8 +410,8 @@ class Stepper {
       scale += std::fabs(term);
     }
     const double roundings = static_cast<double>(num_actions + 4) * kUnitRoundoff;
-    stored.kl_error = kl_error(num_actions);
-    stored.kl *= 1.0 + stored.kl_error;
+    stored.kl_least = stored.kl * (1.0 - kl_error(num_actions));
+    stored.kl_most = stored.kl * (1.0 + kl_error(num_actions));
     // Other policies sum to 1, and p nearly.
     stored.abar -= roundings * scale + (std::fabs(sum - 1.0) + roundings) * std::fabs(mean);
     return stored;
@@ -403,12 +421,12 @@ class Stepper {
   static void book(const StateRow& row, const Stored& stored, double bound, double kl, Account& sums) {
     sums.gap.add(row.weight * (bound - stored.abar));
     sums.scale.add(row.weight * (bound + std::fabs(stored.abar)));
-    sums.kl.add(row.weight * stored.kl);
-    sums.most_kl = std::max(sums.most_kl, stored.kl);
-    const double excess = stored.kl - kl;
+    sums.kl.add(row.weight * stored.kl_most);
+    sums.most_kl = std::max(sums.most_kl, stored.kl_most);
     if (std::isinf(stored.kl)) return;
-    const double error = stored.is_floored ? std::max(excess, 0.0) : std::fabs(excess) + stored.kl_error * stored.kl;
-    sums.kl_error = std::max(sums.kl_error, error);
+    const double error = std::max(stored.kl_most - kl, kl - stored.kl_least) * (1.0 + 4.0 * kUnitRoundoff);
+    const double underflow = static_cast<double>(row.p.size() + 1) * std::numeric_limits<double>::denorm_min();
+    sums.kl_error = std::max(sums.kl_error, error + underflow);
   }
 
   void close(const Account& account, double constant) {

@@ -23,11 +23,11 @@ struct OldPolicy {
 
 struct TrustRegionStep {
   Doubles policy;         // q, (num_pairs)
-  Doubles kl;             // KL(p || q), (num_states)
+  Doubles kl;             // KL(p || q) of the exact step, (num_states)
   Doubles multiplier;     // of each state (num_states): its price of KL, or w times that if KL has a price in common
   double price = 0.0;     // the price that the states share, where they do
   double dual_gap = 0.0;  // bounds by how much sum w Abar, less what KL costs, could be larger; for A and w as given
-  double kl_error = 0.0;  // the policy's own KL, as it is stored, exceeds `kl` by no more in any state
+  double kl_error = 0.0;  // KL of the policy as it is stored differs from `kl` by no more in any state
   Index passes = 0;       // over the states
 };
 
