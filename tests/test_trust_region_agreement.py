@@ -28,7 +28,7 @@ from rlcore.reference.trust_region import Exact, TrustRegionUpdate
 from test_agreement import core_model, policy_of
 
 ULP = 2.0**-52
-SMALLEST = 5e-324
+LEAST_NORMAL = 2.0**-1022
 ROWS = 1e-9
 """How near each probability of a step is to the exact one."""
 
@@ -118,6 +118,16 @@ def models_of(family: str, setting: Any, number: int) -> Iterator[Case]:
         yield Case(raw, rl.Discounted(raw.gamma) if setting is rl.Discounted else setting())
 
 
+def can_be_evaluated(case: Case, policy: Matrix) -> bool:
+    """Whether every ending that a policy chooses has a probability that is a double.
+
+    Where actions are given up of which the end depends, episodes of more than 1e300 steps come out; what `evaluate`
+    makes of them is tested with it.
+    """
+    ends = (q * end for row, ends in zip(policy, case.termination, strict=True) for q, end in zip(row, ends, strict=True))
+    return not isinstance(case.setting, rl.Episodic) or all(x == 0 or x >= LEAST_NORMAL for x in ends)
+
+
 def exact_chain(raw: RawModel) -> tuple[Any, Any, Any]:
     parts = (raw.transition, raw.policy, raw.termination)
     return tuple(reference.exact(raw.by_state(x)) for x in parts)  # type: ignore[return-value]
@@ -135,11 +145,13 @@ def largest_difference(ours: Array, theirs: Matrix) -> float:
 
 
 def check_rows(case: Case, region: Any, exact_region: Exact) -> None:
+    expected = case.expected(exact_region)
+    if not can_be_evaluated(case, expected.policy):
+        return
     try:
         step = case.step(region)
     except (rl.ImproperPolicyError, ConvergenceError):
         return  # the old policy cannot be evaluated, or the new one may go on for ever
-    expected = case.expected(exact_region)
     assert largest_difference(step.policy, expected.policy) <= ROWS, (case.raw.name, region)
     rows = np.add.reduceat(step.policy.ravel(), case.raw.pair_start[:-1])
     assert np.all(step.policy >= 0)
@@ -175,6 +187,8 @@ def test_rows_of_the_penalty(family: str, setting: Any, region: Any) -> None:
 def test_claims_hold(family: str, setting: Any, region: Any) -> None:
     """KL, gain, returns and the gap to the optimum, of the exact model, are within what the step says of them."""
     for case in models_of(family, setting, 4):
+        if setting is rl.Episodic and not can_be_evaluated(case, case.expected(REGIONS[region]).policy):
+            continue
         try:
             step = case.step(region)
         except (rl.ImproperPolicyError, rl.SettingError, ConvergenceError):
@@ -183,10 +197,8 @@ def test_claims_hold(family: str, setting: Any, region: Any) -> None:
         true, bounds = case.truth(candidate), step.certificate.bounds
         name = (case.raw.name, region)
         kl = reference.policy_divergences(case.pi, candidate)
-        for x, y, row in zip(step.kl.tolist(), kl.kl, candidate, strict=True):
-            # Where a probability is below all doubles, the smallest one stands for it, and the row's KL is smaller.
-            kept_up = y != inf and y < x and Fraction(SMALLEST) in row
-            assert kept_up or apart(x, y) <= bounds["kl"], name
+        for x, y in zip(step.kl.tolist(), kl.kl, strict=True):
+            assert apart(x, y) <= bounds["kl"], name
         assert apart(step.eta, true.start_value) <= bounds["eta"], name
         assert apart(step.eta_new, true.new_start_value) <= bounds["eta_new"], name
         assert apart(step.surrogate_gain, true.surrogate - true.start_value) <= bounds["surrogate_gain"], name

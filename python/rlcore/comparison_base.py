@@ -26,6 +26,10 @@ SHARPER = 1e-3
 # An error of the advantages, relative to the largest, with which there is no need to solve again.
 ENOUGH = 1e-10
 
+# Models with more states than this are not solved again to the last digit, but so much more precisely.
+FEW_STATES = 4096
+SHARPER_AGAIN = 1e-3
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ComparisonBase:
@@ -201,14 +205,15 @@ def ensure_advantage(ev: Evaluation, name: str) -> None:
 def _evaluated(
     mdp: MDP, policy: FloatArray, setting: Discounted | Episodic | Average, tol: float, solving: dict[str, Any]
 ) -> Evaluation:
-    """Evaluate the policy; as precisely as can be, if its advantages are small beside its values."""
+    """Evaluate the policy; once more, as precisely as is affordable, if its advantages are small beside its values."""
     found = evaluate(mdp, policy, setting, tol=tol, **solving)
     assert isinstance(found, Evaluation)
     if found.advantage is None:
         return found
     largest = float(np.nanmax(np.abs(found.advantage), initial=0.0))
     if float(found.certificate.bounds["advantage"]) > ENOUGH * largest:
-        found = evaluate(mdp, policy, setting, tol=0.0, **solving)
+        sharpest = 0.0 if mdp.num_states <= FEW_STATES else SHARPER_AGAIN * tol
+        found = evaluate(mdp, policy, setting, tol=sharpest, **solving)
         assert isinstance(found, Evaluation)
     return found
 
