@@ -220,7 +220,7 @@ def test_the_step_is_the_reference_s(family: str, region: Any) -> None:
             assert step.kl[state] == best.kl[state]
             continue
         own = divergences.kl[state]
-        assert own <= Fraction(float(step.kl[state])) + Fraction(step.kl_error)
+        assert abs(own - Fraction(float(step.kl[state]))) <= step.kl_error
         if isinstance(region, rl.MaxKL):
             assert own <= region.delta
     if isinstance(region, rl.MeanKL) and region.delta < INF:
@@ -312,6 +312,34 @@ def test_far_points_of_the_path() -> None:
     assert step.multiplier[0] == 0.0
 
 
+    # The bound tells how far the row as it is stored is from the KL of the exact step.
+    own = reference.policy_divergences(asked.rows_of(asked.policy), [row.tolist()]).kl[0]
+    assert abs(own - Fraction(float(step.kl[0]))) <= step.kl_error <= 1.0
+
+
+def test_levels_above_a_long_plateau_of_the_price() -> None:
+    """With a best action of 1e-300 the price hardly falls from a level of 1e-300 to one of 1: Newton would leap."""
+    rows: Rows = [
+        (np.array([1e-300, 1e-300, 1.0]), np.array([2.5, 0.75, 0.0])),
+        (np.array([1e-300, 1e-300, 1.0, 1e-300]), np.array([-0.5, -0.5, 0.0, 2.0])),
+    ]
+    asked = Problem(rows, np.array([27e3, 39e3]))
+    for coefficient in (1e-3, 0.1, 50.0):
+        best, step = asked.reference(rl.KLPenalty(coefficient)), asked.step(rl.KLPenalty(coefficient))
+        assert step.kl == pytest.approx([float(kl) for kl in best.kl], rel=1e-10)
+        assert step.dual_gap <= 1e-12 * float(largest(asked))
+
+
+def test_a_mean_of_one_state_is_a_maximum_where_numbers_underflow() -> None:
+    """The spread of A is 1e-350 here."""
+    for p in ([1e-300, 1.0, 1e-300], [0.25, 0.25, 0.5]):
+        asked = Problem([(np.array(p), np.array([1e-200, 0.0, 2e-200]))], np.ones(1))
+        for delta in (1e-3, 0.5, 40.0):
+            mean, most = asked.step(rl.MeanKL(delta)), asked.step(rl.MaxKL(delta))
+            assert np.abs(mean.policy - most.policy).max() <= 1e-9
+            assert mean.kl == pytest.approx(most.kl, rel=1e-9)
+
+
 # ---- the public function ----
 
 
@@ -373,6 +401,20 @@ def test_the_gap_is_proven_for_the_exact_model(region: Any) -> None:
         )
         assert gap <= step.dual_gap
         assert step.dual_gap <= 1e-10
+
+
+@pytest.mark.parametrize(
+    ("family", "index", "region"), [("dense", 3, rl.MeanKL(1e-6)), ("termination_sure", 0, rl.KLPenalty(50.0))]
+)
+def test_the_bound_of_kl_holds_for_the_rows_as_they_are_stored(family: str, index: int, region: Any) -> None:
+    """Also to the last bit: KL as doubles have it is itself rounded."""
+    raw = generated_models.model(family, index)
+    mdp = rl.MDP(raw.transition, raw.reward, raw.pair_start, raw.termination, raw.initial)
+    step = rl.trust_region_step(mdp, raw.policy, raw.gamma, region)
+    true = reference.policy_divergences(raw.by_state(raw.policy), raw.by_state(step.policy.ravel())).kl
+    bound = step.certificate.bounds["kl"]
+    assert all(abs(Fraction(x) - y) <= bound for x, y in zip(step.kl.tolist(), true, strict=True))
+    assert bound <= 1e-12 * step.kl.max()
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=repr)

@@ -119,13 +119,15 @@ def models_of(family: str, setting: Any, number: int) -> Iterator[Case]:
 
 
 def can_be_evaluated(case: Case, policy: Matrix) -> bool:
-    """Whether every ending that a policy chooses has a probability that is a double.
+    """Whether no ending that the old policy chooses becomes rarer than doubles can tell.
 
-    Where actions are given up of which the end depends, episodes of more than 1e300 steps come out; what `evaluate`
-    makes of them is tested with it.
+    Where the actions that end are given up, episodes of more than 1e300 steps come out; what `evaluate` makes of them
+    is tested with it.
     """
-    ends = (q * end for row, ends in zip(policy, case.termination, strict=True) for q, end in zip(row, ends, strict=True))
-    return not isinstance(case.setting, rl.Episodic) or all(x == 0 or x >= LEAST_NORMAL for x in ends)
+    rows = zip(case.pi, policy, case.termination, strict=True)
+    pairs = itertools.chain.from_iterable(zip(*row, strict=True) for row in rows)
+    is_episodic = isinstance(case.setting, rl.Episodic)
+    return not (is_episodic and any(p > 0 and end > 0 and q * end < LEAST_NORMAL for p, q, end in pairs))
 
 
 def exact_chain(raw: RawModel) -> tuple[Any, Any, Any]:

@@ -42,7 +42,8 @@ class TrustRegionStep:
     policy
         pi', of pair shape.
     kl
-        KL(pi || pi') in each state, shape (S,).
+        KL(pi || pi') in each state, shape (S,), of the exact step. Probabilities that are too small for doubles are
+        stored as 5e-324; ``certificate.bounds["kl"]`` holds for the KL of the policy as it is stored, too.
     multiplier
         What one more unit of KL would be worth. `MaxKL`: the price of KL(s) beside q^T A, shape (S,). `MeanKL`: one
         price, beside sum d Abar. `KLPenalty`: the share of the penalty that each state bears, shape (S,); they sum to
