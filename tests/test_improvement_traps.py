@@ -270,3 +270,11 @@ def test_an_unknown_error_bounds_nothing() -> None:
     found = rl.Enclosure.around([1.0, np.inf], [np.nan, 0.0])
     assert found.lower.tolist() == [-np.inf, np.inf]
     assert found.upper.tolist() == [np.inf, np.inf]
+
+
+@pytest.mark.parametrize(("p", "q"), [(1e-300, 2.5e-300), (1e-300, 3e-301), (2e-290, 9e-291), (1e-95, 1e-292)])
+def test_kl_of_tiny_probabilities_keeps_its_digits(p: float, q: float) -> None:
+    mdp = rl.MDP(np.ones((2, 1)), np.zeros(2), pair_start=[0, 2])
+    found = rl.policy_divergences(mdp, [[p, 1.0]], [[q, 1.0]])
+    true = reference.policy_divergences([[p, 1.0]], [[q, 1.0]])
+    assert is_near(found.kl_max, true.max_kl, 130 * 2.0**-53)

@@ -28,7 +28,6 @@ from rlcore.reference.trust_region import Exact, TrustRegionUpdate
 from test_agreement import core_model, policy_of
 
 ULP = 2.0**-52
-LEAST_NORMAL = 2.0**-1022
 ROWS = 1e-9
 """How near each probability of a step is to the exact one."""
 
@@ -119,15 +118,15 @@ def models_of(family: str, setting: Any, number: int) -> Iterator[Case]:
 
 
 def can_be_evaluated(case: Case, policy: Matrix) -> bool:
-    """Whether no ending that the old policy chooses becomes rarer than doubles can tell.
+    """Whether no ending that the old policy chooses becomes rarer than an ulp.
 
-    Where the actions that end are given up, episodes of more than 1e300 steps come out; what `evaluate` makes of them
-    is tested with it.
+    Where the actions that end are given up, episodes of up to 1e300 steps come out; what `evaluate` makes of them is
+    tested with it.
     """
     rows = zip(case.pi, policy, case.termination, strict=True)
     pairs = itertools.chain.from_iterable(zip(*row, strict=True) for row in rows)
     is_episodic = isinstance(case.setting, rl.Episodic)
-    return not (is_episodic and any(p > 0 and end > 0 and q * end < LEAST_NORMAL for p, q, end in pairs))
+    return not (is_episodic and any(p > 0 and end > 0 and q * end < ULP for p, q, end in pairs))
 
 
 def exact_chain(raw: RawModel) -> tuple[Any, Any, Any]:
