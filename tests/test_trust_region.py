@@ -310,8 +310,6 @@ def test_far_points_of_the_path() -> None:
     assert row[1] == 5e-324  # as small as can be, so that KL is finite
     assert rl.policy_divergences(asked.mdp, asked.policy, row).kl_max < 1.0
     assert step.multiplier[0] == 0.0
-
-
     # The bound tells how far the row as it is stored is from the KL of the exact step.
     own = reference.policy_divergences(asked.rows_of(asked.policy), [row.tolist()]).kl[0]
     assert abs(own - Fraction(float(step.kl[0]))) <= step.kl_error <= 1.0

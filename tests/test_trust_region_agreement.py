@@ -108,7 +108,10 @@ def cases() -> Iterator[tuple[str, Any]]:
 
 
 def models_of(family: str, setting: Any, number: int) -> Iterator[Case]:
-    """Yield the smallest of the first models of a family, in which the statement exists."""
+    """Yield the smallest of the first models of a family, in which the statement exists.
+
+    Two of the first six; five of the first fifteen where states do not share a number, which costs the reference less.
+    """
     make = generated_models.model if setting is rl.Discounted else generated_chains.model
     raws = sorted((make(family, index) for index in range(3 * number)), key=lambda raw: raw.num_states)
     for raw in raws[:number]:
@@ -162,21 +165,21 @@ def check_rows(case: Case, region: Any, exact_region: Exact) -> None:
 @pytest.mark.parametrize("region", [r for r in REGIONS if isinstance(r, rl.MaxKL)], ids=str)
 @pytest.mark.parametrize(("family", "setting"), FAMILIES)
 def test_rows_of_max_kl(family: str, setting: Any, region: Any) -> None:
-    for case in models_of(family, setting, 10):
+    for case in models_of(family, setting, 5):
         check_rows(case, region, REGIONS[region])
 
 
 @pytest.mark.parametrize("region", [r for r in REGIONS if isinstance(r, rl.MeanKL)], ids=str)
 @pytest.mark.parametrize(("family", "setting"), FAMILIES)
 def test_rows_of_mean_kl(family: str, setting: Any, region: Any) -> None:
-    for case in models_of(family, setting, 5):
+    for case in models_of(family, setting, 2):
         check_rows(case, region, REGIONS[region])
 
 
 @pytest.mark.parametrize("region", [r for r in REGIONS if isinstance(r, rl.KLPenalty)], ids=str)
 @pytest.mark.parametrize(("family", "setting"), FAMILIES)
 def test_rows_of_the_penalty(family: str, setting: Any, region: Any) -> None:
-    for case in models_of(family, setting, 4):
+    for case in models_of(family, setting, 2):
         check_rows(case, region, REGIONS[region])
 
 
@@ -187,7 +190,7 @@ def test_rows_of_the_penalty(family: str, setting: Any, region: Any) -> None:
 @pytest.mark.parametrize(("family", "setting"), FAMILIES)
 def test_claims_hold(family: str, setting: Any, region: Any) -> None:
     """KL, gain, returns and the gap to the optimum, of the exact model, are within what the step says of them."""
-    for case in models_of(family, setting, 4):
+    for case in models_of(family, setting, 2):
         if setting is rl.Episodic and not can_be_evaluated(case, case.expected(REGIONS[region]).policy):
             continue
         try:
