@@ -121,7 +121,7 @@ struct StateRow {
 struct Stored {
   double kl = 0.0;
   double kl_least = 0.0, kl_most = 0.0;  // the same, rounded down and up
-  double abar = 0.0;  // sum (q - p) A, rounded down
+  double abar = 0.0;                     // sum (q - p) A, rounded down
 };
 
 class Stepper {
