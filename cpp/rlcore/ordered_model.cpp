@@ -101,7 +101,8 @@ Columns order_of(const Mdp& mdp, Monitor& monitor) {
 }  // namespace
 
 OrderedModel::OrderedModel(const Mdp& mdp, Team& team, Monitor& monitor)
-    : old_of_new_(order_of(mdp, monitor)),
+    : max_row_length_(mdp.max_row_length()),
+      old_of_new_(order_of(mdp, monitor)),
       new_of_old_(old_of_new_.size()),
       reward_(at(mdp.num_pairs())),
       column_(mdp.num_entries()),
@@ -156,6 +157,30 @@ void OrderedModel::undo(ConstVector y, Vector x, Team& team) const {
   team.for_blocks(num_states(), kBlock, [&](Index first, Index last, Index) {
     for (auto i = at(first); i < at(last); ++i) x[at(old_of_new_[i])] = y[i];
   });
+}
+
+CsrMatrix OrderedModel::policy_rows(std::span<const Index> choices, Team& team) const {
+  const Index size = num_states();
+  // As many as any policy may need: memory of one size is used again.
+  CsrMatrix matrix(size, std::min(num_entries(), size * max_row_length_));
+  std::vector<Index> start(at(num_blocks(size) + 1), 0);
+  team.for_blocks(size, kBlock, [&](Index first, Index last, Index block) {
+    for (auto state = at(first); state < at(last); ++state) start[at(block + 1)] += row(choices[state]).length;
+  });
+  for (std::size_t block = 1; block < start.size(); ++block) start[block] += start[block - 1];
+  matrix.num_entries = start.back();
+  team.for_blocks(size, kBlock, [&](Index first, Index last, Index block) {
+    Index place = start[at(block)];
+    for (Index state = first; state < last; ++state) {
+      const Row chosen = row(choices[at(state)]);
+      matrix.first[state] = place;
+      matrix.length[state] = static_cast<std::int32_t>(chosen.length);
+      std::copy_n(chosen.column, chosen.length, matrix.column.data() + place);
+      std::copy_n(chosen.probability, chosen.length, matrix.value.data() + place);
+      place += chosen.length;
+    }
+  });
+  return matrix;
 }
 
 }  // namespace rlcore

@@ -6,8 +6,10 @@
 // and the matrices of policies that make for the rewards are nearly triangular, so that incomplete factors suit them.
 #pragma once
 
+#include <span>
 #include <vector>
 
+#include "rlcore/csr_matrix.hpp"
 #include "rlcore/mdp.hpp"
 #include "rlcore/monitor.hpp"
 #include "rlcore/parallel.hpp"
@@ -29,9 +31,15 @@ class OrderedModel {
     return {column_.data() + first, probability_.data() + first, first_entry(pair + 1) - first, 0};
   }
 
+  /// What a state of this model is called in the other one.
+  Column old_state(Index state) const { return old_of_new_[at(state)]; }
+
   /// y in the new order, from x in the old one; and back.
   void apply(ConstVector x, Vector y, Team& team) const;
   void undo(ConstVector y, Vector x, Team& team) const;
+
+  /// The rows of one pair for each state, P_pi.
+  CsrMatrix policy_rows(std::span<const Index> choices, Team& team) const;
 
  private:
   using Columns = std::vector<Column, LargeAllocator<Column>>;
@@ -40,6 +48,7 @@ class OrderedModel {
   void place_rows(const Mdp& mdp);
   void copy_rows(const Mdp& mdp, Team& team);
 
+  Index max_row_length_;
   Columns old_of_new_;
   Columns new_of_old_;
   Positions first_pair_;

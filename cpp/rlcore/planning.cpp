@@ -210,36 +210,14 @@ class ValueIteration {
 
 /// The system (I - gamma P_pi) x = b of a greedy policy.
 linear::System system_of(const Problem& problem, const OrderedModel& model, const Choices& choices) {
-  linear::System system{
-      .matrix = {},
+  return {
+      .matrix = model.policy_rows(choices, problem.team),
       .discount = problem.discount,
       .direction = linear::Direction::kForward,
       .conserves = !problem.mdp.can_end(),
       .amplification = 1.0 / problem.w.lower,
       .team = &problem.team,
   };
-  CsrMatrix& matrix = system.matrix;
-  const Index size = model.num_states();
-  // As many as any policy may need: memory of one size is used again.
-  matrix = CsrMatrix(size, std::min(model.num_entries(), size * problem.mdp.max_row_length()));
-  std::vector<Index> start(at(num_blocks(size) + 1), 0);
-  problem.team.for_blocks(size, kBlock, [&](Index first, Index last, Index block) {
-    for (auto state = at(first); state < at(last); ++state) start[at(block + 1)] += model.row(choices[state]).length;
-  });
-  for (std::size_t block = 1; block < start.size(); ++block) start[block] += start[block - 1];
-  matrix.num_entries = start.back();
-  problem.team.for_blocks(size, kBlock, [&](Index first, Index last, Index block) {
-    Index place = start[at(block)];
-    for (Index state = first; state < last; ++state) {
-      const Row row = model.row(choices[at(state)]);
-      matrix.first[state] = place;
-      matrix.length[state] = static_cast<std::int32_t>(row.length);
-      std::copy_n(row.column, row.length, matrix.column.data() + place);
-      std::copy_n(row.probability, row.length, matrix.value.data() + place);
-      place += row.length;
-    }
-  });
-  return system;
 }
 
 /// Policy iteration whose policies are solved for only as exactly as they deserve: by BiCGSTAB with rough incomplete

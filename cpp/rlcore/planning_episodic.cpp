@@ -7,11 +7,13 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "rlcore/chain_structure.hpp"
 #include "rlcore/errors.hpp"
 #include "rlcore/excess.hpp"
 #include "rlcore/extent.hpp"
+#include "rlcore/inexact_episodes.hpp"
 #include "rlcore/linear/resolvent.hpp"
 #include "rlcore/policy.hpp"
 
@@ -52,6 +54,7 @@ class ProperPolicyIteration {
         team_(mdp_.num_entries() < kParallelEntries ? 1 : options.num_threads) {}
 
   BestChoice run() {
+    if (!begin_nearly_best()) begin_with_best_against_uniform();
     climb();
     bound_from_above();
     return result();
@@ -65,7 +68,6 @@ class ProperPolicyIteration {
   /// Improves the choice as long as an action is proven to be better, and by so much that it counts. A choice that may
   /// then go on for ever has a gain above zero where it does (theory 3.7).
   void climb() {
-    begin_with_best_against_uniform();
     evaluate(kClimbingTolerance);
     while (num_policies_ < kMostPolicies &&
            switch_actions(value_, std::max(2.0 * value_error_, 0.25 * worth_a_step()))) {
@@ -110,6 +112,16 @@ class ProperPolicyIteration {
     }
   }
 
+  /// Whether policy iteration in doubles led to a choice that surely ends.
+  bool begin_nearly_best() {
+    std::optional<Choice> found = nearly_best_choice(mdp_, choice_, team_, monitor_);
+    if (!found) return false;
+    const Choice proper = std::exchange(choice_, std::move(*found));
+    if (!find_endless_class()) return true;
+    choice_ = proper;
+    return false;
+  }
+
   /// What is best for one step, if all actions are equally likely from then on, is nearer to the optimum than a short
   /// way to an end; but not where it matters little, for there it may take its time.
   void begin_with_best_against_uniform() {
@@ -131,22 +143,20 @@ class ProperPolicyIteration {
     if (find_endless_class()) choice_ = proper;
   }
 
-  /// Looks for an upper bound of all values: those of the choice if every step earned `more`. Where actions that are
-  /// nearly as good take much longer, the choice must be improved under those rewards first; and if what goes round for
-  /// next to nothing then pays, less must be added.
+  /// Looks for an upper bound of all values: those of the choice if every step earned `more`. Under those rewards the
+  /// choice must be improved first, and what goes round for next to nothing then pays, for as long as it takes: so as
+  /// little is added as solving leaves room for. The last try, or the only one, solves for as many digits as there are.
   void bound_from_above() {
-    constexpr int kTries = 5;
-    constexpr double kLess = 0x1p-12;
+    constexpr double kLittle = 0x1p-54;
+    constexpr double kMostDigits = 1e-24;
     const Choice proper = choice_;
-    double more = worth_a_step();
-    for (int attempt = 0; attempt < kTries; ++attempt, more *= kLess) {
-      // The last try, or the only one, adds no more than rounding needs.
-      const bool last = attempt + 1 == kTries || options_.tolerance == 0.0;
-      const std::optional<double> added = climb_with(last ? 0.0 : more, last ? 0.0 : 1e-15);
+    const double little = kLittle * worth_a_step();
+    for (const bool last : {false, true}) {
+      if (!last && options_.tolerance == 0.0) continue;
+      const std::optional<double> added = last ? climb_with(0.0, 0.0) : climb_with(little, kMostDigits);
       const bool bounded = added && bounds_with(*added);
       if (bounded && (options_.tolerance == 0.0 || gap() <= options_.tolerance * largest_value())) return;
       choice_ = proper;
-      if (last) break;
     }
     evaluate(kClimbingTolerance);
   }
@@ -164,6 +174,7 @@ class ProperPolicyIteration {
     do {
       if (find_endless_class()) return std::nullopt;
       evaluate(tolerance);
+      if (!std::isfinite(value_error_)) return std::nullopt;
       more = std::max(more, 16.0 * largest_excess_of_choice());
       if (options_.tolerance > 0.0 && more > 8.0 * worth_a_step()) return std::nullopt;
     } while (num_policies_ < kMostPolicies && switch_actions(value_with(more), -0.5 * more));
@@ -195,7 +206,8 @@ class ProperPolicyIteration {
       time_[at(state)] = time_[at(acting_state(state))];
     }
     certificate_ = std::move(found.certificate);
-    value_error_ = certificate_.error_bound;
+    // Without a time nothing is proven.
+    value_error_ = resolvent.horizon().w.lower > 0.0 ? certificate_.error_bound : kInfinity;
   }
 
   /// v + more t

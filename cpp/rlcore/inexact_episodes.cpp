@@ -1,0 +1,124 @@
+// Under a discount every policy counts as one that ends. Policies are improved under one that is taken back step by
+// step, each from the values of the one before: so they stay away from those that gain next to nothing by going on for
+// as long as doubles can tell, whose values could not be found.
+#include "rlcore/inexact_episodes.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "rlcore/bellman.hpp"
+#include "rlcore/extent.hpp"
+#include "rlcore/linear/bicgstab.hpp"
+#include "rlcore/ordered_model.hpp"
+
+namespace rlcore {
+namespace {
+
+class InexactEpisodes {
+ public:
+  InexactEpisodes(const Mdp& mdp, const Choice& proper, Team& team, Monitor& monitor)
+      : mdp_(mdp),
+        team_(team),
+        monitor_(monitor),
+        model_(mdp, team, monitor),
+        value_(at(mdp.num_states()), 0.0),
+        change_(value_.size()),
+        choices_(value_.size()) {
+    for (Index state = 0; state < mdp.num_states(); ++state) {
+      const Column old = model_.old_state(state);
+      choices_[at(state)] = model_.first_pair(state) + proper[at(old)] - mdp.first_pair(old);
+    }
+  }
+
+  std::optional<Choice> run() {
+    constexpr std::array kDeficits{1e-4, 1e-5, 1e-6, 1e-8};
+    for (const double deficit : kDeficits) {
+      if (!climb(deficit)) return std::nullopt;
+    }
+    return stored_choice();
+  }
+
+ private:
+  static constexpr const char* kName = "inexact policy iteration";
+
+  /// Between a rough and a fine preconditioner: a few iterations solve for a policy, at any discount.
+  static constexpr linear::IncompleteLu::Thresholds kFactors{
+      .drop = 0.003, .fill = 6, .keeps_row_sums = false, .most_work = 1000.0};
+
+  /// Improves until a step earns no more than a hundredth of what the discount takes from it.
+  bool climb(double deficit) {
+    constexpr double kRough = 0.01;
+    constexpr int kMostPolicies = 60;
+    constexpr int kSweepsInPlace = 3;
+    discount_ = 1.0 - deficit;
+    for (int policy = 0; policy < kMostPolicies; ++policy) {
+      monitor_.poll({kName, policy});
+      for (int k = 0; k < kSweepsInPlace; ++k) bellman_sweep_in_place(model_, discount_, true, value_);
+      const double enough = kRough * deficit * extent_of(value_, team_).largest();
+      const Extent change = improve(0.5 * enough);
+      if (!change.finite()) return false;
+      if (change.largest() <= enough) return true;
+      if (!correct(change.largest(), enough)) return false;
+    }
+    return false;
+  }
+
+  /// Takes the best actions, but keeps those that are worse by no more than `least`. Returns how values change by it.
+  Extent improve(double least) {
+    return extent_over(model_.num_states(), team_, [&](std::size_t s) {
+      const Best best = best_action(model_, discount_, static_cast<Index>(s), value_.data());
+      double earned = model_.reward()[at(choices_[s])] + discount_ * model_.row(choices_[s]).dot(value_.data());
+      if (best.value > earned + least) {
+        choices_[s] = best.pair;
+        earned = best.value;
+      }
+      change_[s] = earned - value_[s];
+      return change_[s];
+    });
+  }
+
+  /// v += (I - gamma P_pi)^-1 (T_pi v - v), about; false if that is too hard.
+  bool correct(double initial, double enough) {
+    constexpr double kDigits = 0.01;
+    constexpr double kSpare = 0.25;
+    const linear::System system{
+        .matrix = model_.policy_rows(choices_, team_), .discount = discount_, .team = &team_};
+    const auto factors = linear::IncompleteLu::factorise(system, kFactors, monitor_);
+    if (!factors) return false;
+    Doubles correction(value_.size());
+    const linear::Goal goal{.initial = initial, .enough = std::max(kSpare * enough, kDigits * initial)};
+    const std::array lanes{linear::Lane{change_, correction, goal}};
+    const linear::Operator<double> a{[&](ConstVector x, Vector y) { system.apply(x, y); },
+                                     [&](ConstVector b, ConstVector x, Vector r) { system.residual(b, x, r); }};
+    linear::Bicgstab<double> solver(system, a, kName, &*factors, lanes);
+    if (solver.solve(monitor_).front().gave_up) return false;
+    for (std::size_t s = 0; s < value_.size(); ++s) value_[s] += correction[s];
+    return true;
+  }
+
+  Choice stored_choice() const {
+    Choice found(choices_.size());
+    for (Index state = 0; state < model_.num_states(); ++state) {
+      const Column old = model_.old_state(state);
+      found[at(old)] = mdp_.first_pair(old) + choices_[at(state)] - model_.first_pair(state);
+    }
+    return found;
+  }
+
+  const Mdp& mdp_;
+  Team& team_;
+  Monitor& monitor_;
+  OrderedModel model_;
+  Doubles value_;
+  Doubles change_;
+  Choices choices_;
+  double discount_ = 1.0;
+};
+
+}  // namespace
+
+std::optional<Choice> nearly_best_choice(const Mdp& mdp, const Choice& proper, Team& team, Monitor& monitor) {
+  return InexactEpisodes(mdp, proper, team, monitor).run();
+}
+
+}  // namespace rlcore
