@@ -180,6 +180,7 @@ class Resolvent::Refinement {
 
   /// Whether the method is to correct once more. Direct methods polish small answers to the last digit.
   bool goes_on(bool is_direct) {
+    // Infinity is no part of infinity.
     const bool worthwhile = std::isfinite(proof_.error) && proof_.error <= kWorthwhile * before_.error;
     const bool polishing = worthwhile && is_direct && std::ssize(b_.value) <= kBlock;
     finished_ = is_best_attainable() || (meets_tolerance() && !polishing);
