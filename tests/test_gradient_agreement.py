@@ -50,9 +50,8 @@ def tabular(rng: np.random.Generator, raw: RawModel) -> rl.TabularSoftmax:
 
 
 def saturated(rng: np.random.Generator, raw: RawModel) -> rl.TabularSoftmax:
-    """Probabilities of 1, of 1e-304 and of 0; where nothing is discounted of 3e-4, lest cycles are too long."""
-    largest = 4.0 if raw.name.partition("[")[0] in generated_chains.FAMILIES else 700.0
-    return rl.TabularSoftmax(rng.choice([0.0, 1.0, largest, -largest], size=raw.pair_shape))
+    """Probabilities of 1, of 1e-304 and of 0."""
+    return rl.TabularSoftmax(rng.choice([0.0, 1.0, 700.0, -700.0], size=raw.pair_shape))
 
 
 def shared(rng: np.random.Generator, raw: RawModel) -> rl.LinearSoftmax:

@@ -1,20 +1,34 @@
 #include "rlcore/elimination.hpp"
 
 namespace rlcore {
-TwofoldVector stationary_by_elimination(std::vector<Twofold>& rates, Index size) {
+namespace {
+
+/// Rates and weights beyond these lose low halves, or more.
+constexpr double kLeast = 0x1p-960;
+constexpr double kMost = 0x1p960;
+
+}  // namespace
+
+std::optional<TwofoldVector> stationary_by_elimination(std::vector<Twofold>& rates, Index size) {
   const auto rate = [&](Index from, Index to) -> Twofold& { return rates[at(from * size + to)]; };
   // Cut the last state out, again and again: who went there goes where it led.
   for (Index last = size - 1; last > 0; --last) {
     Twofold leaving;
     for (Index to = 0; to < last; ++to) leaving = leaving + rate(last, to);
+    if (!(leaving.hi >= kLeast)) return std::nullopt;
     for (Index from = 0; from < last; ++from) {
       if (rate(from, last).hi == 0.0) continue;
       const Twofold share = rate(from, last) = quotient(rate(from, last), leaving);
+      if (!(share.hi >= kLeast && share.hi <= kMost)) return std::nullopt;
       for (Index to = 0; to < last; ++to) {
-        if (to != from && rate(last, to).hi != 0.0) rate(from, to) = rate(from, to) + share * rate(last, to);
+        if (to == from || rate(last, to).hi == 0.0) continue;
+        Twofold& onwards = rate(from, to);
+        onwards = onwards + share * rate(last, to);
+        if (!(onwards.hi >= kLeast && onwards.hi <= kMost)) return std::nullopt;
       }
     }
   }
+  // A weight that is too small for doubles is nothing beside the sum of all, which is at least 1.
   TwofoldVector weight(at(size));
   weight[0] = {1.0};
   Twofold total{1.0};
@@ -22,6 +36,7 @@ TwofoldVector stationary_by_elimination(std::vector<Twofold>& rates, Index size)
     for (Index from = 0; from < state; ++from) {
       weight[at(state)] = weight[at(state)] + weight[at(from)] * rate(from, state);
     }
+    if (!(weight[at(state)].hi <= kMost)) return std::nullopt;
     total = total + weight[at(state)];
   }
   for (Twofold& part : weight) part = quotient(part, total);

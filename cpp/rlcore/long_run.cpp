@@ -21,6 +21,9 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Up to here a class is reduced state by state; beyond, its cycle is solved for.
 constexpr Index kSmallClass = 200;
 
+/// No two distributions are further apart, in L1: what is said where nothing could be proven.
+constexpr double kNothingKnown = 2.0;
+
 /// Covers the roundings of a few operations on bounds.
 constexpr double kOutward = 1.0 + 64.0 * kUnitRoundoff;
 
@@ -175,8 +178,8 @@ class LongRun {
   void find_stationary() {
     stationary_ = twofold_vector(size());
     if (has_small_classes()) {
-      for (Index c = 0; c < structure_.num_classes(); ++c) reduce(c);
       stationary_error_ = elimination_error(kSmallClass);
+      for (Index c = 0; c < structure_.num_classes(); ++c) reduce(c);
       certificate_.method = "state reduction";
     } else if (std::optional<linear::Solution> found = without_stopping()) {
       join(certificate_, found->certificate);
@@ -210,8 +213,11 @@ class LongRun {
         }
       }
     }
-    const TwofoldVector found = stationary_by_elimination(rates, size);
-    for (Index i = 0; i < size; ++i) stationary_[at(states[at(i)])] = found[at(i)];
+    const std::optional<TwofoldVector> found = stationary_by_elimination(rates, size);
+    if (!found) stationary_error_ = kNothingKnown;
+    for (Index i = 0; i < size; ++i) {
+      stationary_[at(states[at(i)])] = found ? (*found)[at(i)] : Twofold{1.0 / static_cast<double>(size)};
+    }
   }
 
   /// One cycle from every representative at once: their classes do not mix.
@@ -228,11 +234,18 @@ class LongRun {
         sum.add_product(visits, 1.0);
       }
       const Twofold length = sum.total();
+      const double relative = 2.0 * (error + (dot_error(size()) + 0x1p-90) * length.hi) / length.hi;
+      if (!(relative < 0.5)) {
+        for (const Column state : structure_.states(c)) {
+          stationary_[at(state)] = {1.0 / static_cast<double>(structure_.states(c).size())};
+        }
+        stationary_error_ = kNothingKnown;
+        continue;
+      }
       for (const Column state : structure_.states(c)) {
         stationary_[at(state)] = quotient(cycle.x[at(state)], length);
       }
-      const double relative = 2.0 * (error + (dot_error(size()) + 0x1p-90) * length.hi) / length.hi;
-      stationary_error_ = std::max(stationary_error_, relative / std::max(1.0 - relative, 1e-300));
+      stationary_error_ = std::max(stationary_error_, relative / (1.0 - relative));
     }
   }
 
