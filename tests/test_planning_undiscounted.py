@@ -23,7 +23,9 @@ import scipy.optimize
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+import generated_chains
 import rlcore as rl
+from test_agreement import core_model
 
 Rows = list[tuple[dict[int, Fraction], Fraction, Fraction]]  # successors, termination, reward
 
@@ -290,6 +292,21 @@ def test_frozen_lake_at_gamma_1() -> None:
     own = rl.evaluate(mdp, found.policy, rl.Episodic())
     assert own.start_value == pytest.approx(14 / 17, abs=1e-6)
     assert rl.solve(mdp, rl.Episodic(), tol=0).certificate.error_bound < 1e-14
+
+
+@pytest.mark.parametrize("size", [20, 50, 100])
+def test_frozen_lakes_are_proven(size: int) -> None:
+    """Bays of a lake are left once in a million steps and more: what earns a little for each step stays there."""
+    found = rl.solve(rl.gallery.frozen_lake(size), rl.Episodic())
+    assert found.certificate.error_bound <= 1e-6
+
+
+@pytest.mark.parametrize("index", [15, 17])
+def test_blocks_that_end_rarely_come_back(index: int) -> None:
+    """No solver finds the time of some policies, which once was tried for ever."""
+    raw = generated_chains.model("ends_rarely_in_blocks", index)
+    found = rl.solve(core_model(raw), rl.Episodic(), raise_on_failure=False)
+    assert found.certificate.status == "converged" or found.certificate.error_bound > 0.0
 
 
 def test_forest() -> None:

@@ -81,8 +81,7 @@ class InexactEpisodes {
   bool correct(double initial, double enough) {
     constexpr double kDigits = 0.01;
     constexpr double kSpare = 0.25;
-    const linear::System system{
-        .matrix = model_.policy_rows(choices_, team_), .discount = discount_, .team = &team_};
+    const linear::System system{.matrix = model_.policy_rows(choices_, team_), .discount = discount_, .team = &team_};
     const auto factors = linear::IncompleteLu::factorise(system, kFactors, monitor_);
     if (!factors) return false;
     Doubles correction(value_.size());

@@ -1,4 +1,4 @@
-"""Planning: the best that any policy can do, and a policy that does it (theory 2.9)."""
+"""Planning: the best that any policy can do, and a policy that does it (theory 2.9, 3.7, 3.8)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def solve(
     """Find an optimal policy, and its value with a proven distance to the optimum.
 
     Discounted: V* solves V(s) = max_a r(s,a) + gamma sum_s' P(s'|s,a) V(s'), and the policy takes in each state an
-    action that attains the maximum. Finite horizon: the same backwards in time, a policy for each step.
+    action that attains the maximum. Finite horizon: the same backwards in time, a policy for each step. Episodic:
+    V*(s) is the supremum over policies that surely end of the expected total reward. Average: g*(s) is the largest gain
+    of any policy.
 
     Parameters
     ----------
@@ -52,14 +54,19 @@ def solve(
     -------
     Solution
         ``.policy`` (the shape of policies; finite horizon: one for each step), ``.value`` (S,) (finite horizon:
-        (steps + 1, S)), ``.start_value``, ``.gain`` (Average), ``.certificate``; in the units of the reward. Where
-        actions cannot be told apart the policy takes the lowest. ``certificate.bounds["policy_value"]`` bounds what its
-        own value falls short of V* in any state.
+        (steps + 1, S)), ``.start_value``, ``.gain`` (S,) (Average), ``.certificate``; in the units of the reward.
+        ``certificate.bounds["policy_value"]`` bounds what the policy's own value falls short of V* in any state.
+        Discounted and finite horizon: where actions cannot be told apart the policy takes the lowest.
+        Episodic: the policy surely ends wherever one can; elsewhere the value is NaN. Average: the value is the bias of
+        the policy, which is not made as large as possible, and ``certificate.bounds["policy_gain"]`` bounds what its
+        gain falls short of g*. In both, any of several actions may be taken that are as good up to the bounds.
 
     Raises
     ------
     SettingError
         If gamma is not in [0, 1), or a process that can end is asked for its average.
+    ImproperPolicyError
+        Episodic: if the model can start where no policy surely ends.
     UnboundedValueError
         Episodic: if there is no best policy, since rewards without end can be had.
     ConvergenceError
@@ -67,7 +74,7 @@ def solve(
 
     Notes
     -----
-    Theory 2.9 and 2.10; Puterman 1994, chapters 4 and 6.
+    Theory 2.9 and 2.10, episodic 3.7, average 3.8; Puterman 1994, chapters 4 and 6 to 9.
 
     Examples
     --------
@@ -84,6 +91,17 @@ def solve(
            [1., 0.]])
     >>> best.certificate.bounds["policy_value"] < 1e-12
     True
+
+    In the long run too:
+
+    >>> rl.solve(mdp, rl.Average()).gain.round(9)
+    array([3.24, 3.24, 3.24])
+
+    The chance of crossing a frozen lake, at best:
+
+    >>> lake = rl.gallery.frozen_lake(4, holes=[(1, 1), (1, 3), (2, 3), (3, 0)])
+    >>> round(rl.solve(lake, rl.Episodic()).start_value * 17, 9)
+    14.0
     """
     mdp = as_mdp(mdp)
     tolerance = as_tolerance(tol)
