@@ -94,13 +94,13 @@ def solve(
 
     In the long run too:
 
-    >>> rl.solve(mdp, rl.Average()).gain.round(9)
+    >>> rl.solve(mdp, rl.Average()).gain.round(5)
     array([3.24, 3.24, 3.24])
 
     The chance of crossing a frozen lake, at best:
 
     >>> lake = rl.gallery.frozen_lake(4, holes=[(1, 1), (1, 3), (2, 3), (3, 0)])
-    >>> round(rl.solve(lake, rl.Episodic()).start_value * 17, 9)
+    >>> round(rl.solve(lake, rl.Episodic()).start_value * 17, 6)
     14.0
     """
     mdp = as_mdp(mdp)
