@@ -8,11 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import signal
-import subprocess
-import sys
-import textwrap
-import time
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -467,42 +462,6 @@ def test_answers_do_not_depend_on_the_threads(mdp: rl.MDP, setting: rl.Episodic 
     if one.gain is not None:
         np.testing.assert_array_equal(one.gain, two.gain)
     assert one.certificate.error_bound == two.certificate.error_bound
-
-
-@pytest.mark.parametrize(
-    "call",
-    ["rl.solve(rl.gallery.frozen_lake(300), rl.Episodic())", "rl.solve(rl.gallery.slippery_grid(500), rl.Average())"],
-)
-def test_ctrl_c_is_heard(call: str) -> None:
-    program = f"""
-        import signal
-        import rlcore as rl
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        print("ready", flush=True)
-        try:
-            while True:
-                try:
-                    {call}
-                except rl.ConvergenceError:
-                    pass
-        except KeyboardInterrupt:
-            print("interrupted", flush=True)
-    """
-    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None
-    try:
-        assert child.stdout.readline() == "ready\n"
-        time.sleep(1.5)
-        sent = time.monotonic()
-        child.send_signal(signal.SIGINT)
-        assert child.stdout.readline() == "interrupted\n"
-        heard = time.monotonic() - sent
-        child.wait(timeout=30)
-    finally:
-        child.kill()
-        child.wait()
-        child.stdout.close()
-    assert heard < 2.0  # a second, and as much again for a loaded machine
 
 
 def test_progress_is_reported() -> None:

@@ -117,7 +117,7 @@ from .simulation import Episode, philox, random_bits, simulate
 from .structure import ChainStructure, EndingChain, chain_structure, ending_chain
 
 if TYPE_CHECKING:
-    from .improve import improve
+    from .improvement_run import improve
     from .trust_region import (
         Conservative,
         KLPenalty,
@@ -275,7 +275,7 @@ _IN_HIGH_PRECISION = {
     "trust_region_step_average": "trust_region",
     "trust_region_step_episodic": "trust_region",
     "trust_region_update": "trust_region",
-    "improve": "improve",
+    "improve": "improvement_run",
 }
 
 
