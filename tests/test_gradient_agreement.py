@@ -167,8 +167,12 @@ class Comparison:
     error: Fraction
 
     @property
+    def claims_nothing(self) -> bool:
+        return self.bound == math.inf
+
+    @property
     def exceeded(self) -> bool:
-        return not math.isfinite(self.bound) or self.error > Fraction(self.bound)
+        return not self.claims_nothing and not self.error <= Fraction(self.bound)
 
     def __str__(self) -> str:
         return f"{self.case} {self.name}: error {float(self.error):.3g}, bound {self.bound:.3g}"
@@ -205,6 +209,8 @@ def test_policy_gradient(setting: str, report: Callable[[str], None]) -> None:
             comparisons.append(compared(case, found, objective, getattr(exact, objective)))
     exceeded = [str(c) for c in comparisons if c.exceeded]
     assert not exceeded, f"{len(exceeded)} of {len(comparisons)}: {exceeded[:5]}"
+    # States that are coupled by 1e-304 alone.
+    comparisons = [c for c in comparisons if not c.claims_nothing]
     gradients = [c for c in comparisons if c.name == "gradient"]
     assert refused <= len(gradients) // 10
     assert len(gradients) >= {"discounted": 600, "episodic": 200, "average": 200}[setting]

@@ -13,8 +13,9 @@ namespace rlcore {
 /// weakly that numbers leave the range in which twofold arithmetic is exact.
 std::optional<TwofoldVector> stationary_by_elimination(std::vector<Twofold>& rates, Index size);
 
-/// A bound on the relative error of each component: every one comes from sums, products and quotients of positive
-/// numbers only, at most so many after one another (O'Cinneide 1993).
+/// A bound on the relative error of each component that is not below 2^-100, and on the sum of all errors: every one
+/// comes from sums, products and quotients of positive numbers only, at most so many after one another (O'Cinneide
+/// 1993).
 double elimination_error(Index size);
 
 }  // namespace rlcore
