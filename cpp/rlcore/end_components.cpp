@@ -29,6 +29,7 @@ class EndComponentSearch {
 
   EndComponents run() {
     bury();
+    struck_.clear();  // that was before there were components to lose anything
     Columns candidates;
     for (Index state = 0; state < mdp_.num_states(); ++state) {
       if (num_pairs_[at(state)] > 0) candidates.push_back(static_cast<Column>(state));
