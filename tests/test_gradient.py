@@ -621,3 +621,12 @@ def test_progress_is_told() -> None:
     told: list[rl.Progress] = []
     rl.policy_gradient(mdp, rl.TabularSoftmax(np.zeros((2000, 3))), 0.999, progress=told.append)
     assert all(isinstance(item, rl.Progress) for item in told)
+
+
+def test_no_rewards_no_gradient() -> None:
+    """What underflow leaves of the errors counts as nothing."""
+    mdp = rl.gallery.queue(1000)
+    mdp = mdp.with_reward(np.zeros(mdp.pair_shape))
+    found = rl.policy_gradient(mdp, rl.TabularSoftmax(np.zeros(mdp.pair_shape)), 0.99)
+    assert found.certificate.status == "converged"
+    assert not found.gradient.any()

@@ -15,6 +15,9 @@ from rlcore.mdp import MDP
 from rlcore.results import Certificate, FloatArray, Progress, Status
 from rlcore.settings import Average, Discounted, Episodic
 
+# More than underflow leaves of an error where all rewards are zero.
+NOTHING = 2.0**-1000
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PolicyGradient:
@@ -172,4 +175,4 @@ def _status(base: GradientBase, tol: float) -> Status:
     q = max(float(np.nanmax(np.abs(x), initial=0.0)) for x in (base.evaluation.action_value, base.mdp.reward))
     flat = found.scale <= found.from_values * (1.0 + 8 * ULP)
     aim = max(tol, 64 * ULP) * (base.mass * q if flat else found.scale)
-    return "converged" if found.error <= max(aim, 64 * ULP * base.mass * q) else "stalled"
+    return "converged" if found.error <= max(aim, 64 * ULP * base.mass * q, NOTHING) else "stalled"
