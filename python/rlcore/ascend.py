@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 
 from rlcore.arguments import as_callback, as_tolerance
 from rlcore.enclosure import ULP, Enclosure
-from rlcore.errors import ArgumentError, MissingPackageError
+from rlcore.errors import ArgumentError
 from rlcore.families import Direct, Family, Scores, as_family
 from rlcore.gradient import policy_gradient
 from rlcore.gradient_base import as_kind
@@ -19,6 +19,7 @@ from rlcore.improvement import check_improvement
 from rlcore.mdp import MDP, as_mdp
 from rlcore.natural_gradient import natural_gradient
 from rlcore.optimum import as_optimum
+from rlcore.optional_packages import data_frame
 from rlcore.results import FloatArray, Progress
 from rlcore.settings import Average, Discounted, Episodic
 
@@ -95,13 +96,7 @@ class Ascent:
 
     def to_dataframe(self) -> Any:
         """Return the history as a ``pandas.DataFrame``, a row for each policy."""
-        try:
-            import pandas  # type: ignore[import-untyped]
-        except ImportError:
-            raise MissingPackageError(
-                "to_dataframe needs pandas: pip install pandas; to_dict() gives the same table without it"
-            ) from None
-        return pandas.DataFrame(self.to_dict())
+        return data_frame(self.to_dict())
 
     def __repr__(self) -> str:
         history = self.history

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rlcore.enclosure import Enclosure, Verdict
-from rlcore.errors import MissingPackageError
+from rlcore.optional_packages import data_frame
 from rlcore.results import Certificate
 from rlcore.settings import Average, Discounted, Episodic
 
@@ -137,13 +137,7 @@ class ImprovementReport:
 
     def to_dataframe(self) -> Any:
         """Return the table as a ``pandas.DataFrame``, a row for each candidate."""
-        try:
-            import pandas  # type: ignore[import-untyped]
-        except ImportError:
-            raise MissingPackageError(
-                "to_dataframe needs pandas: pip install pandas; to_dict() gives the same table without it"
-            ) from None
-        return pandas.DataFrame(self.to_dict())
+        return data_frame(self.to_dict())
 
     def _columns(self) -> dict[str, Any]:
         columns: dict[str, Any] = {

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlcore.enclosure import Enclosure, Verdict, as_verdicts
-from rlcore.errors import MissingPackageError
 from rlcore.families import Family
+from rlcore.optional_packages import data_frame
 from rlcore.results import FloatArray
 
 Status = Literal["iterations", "settled", "rounding", "stopped", "interrupted"]
@@ -218,13 +218,7 @@ class ImprovementRun:
 
     def to_dataframe(self) -> Any:
         """Return the table as a ``pandas.DataFrame``, a row for each policy."""
-        try:
-            import pandas  # type: ignore[import-untyped]
-        except ImportError:
-            raise MissingPackageError(
-                "to_dataframe needs pandas: pip install pandas; to_dict() gives the same table without it"
-            ) from None
-        return pandas.DataFrame(self.to_dict())
+        return data_frame(self.to_dict())
 
     def _row(self, iteration: int, eta: Enclosure, step: ImprovementStep | None) -> dict[str, Any]:
         gap = gap_to(self.optimum, eta)

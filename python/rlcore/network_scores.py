@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rlcore.errors import ArgumentError, MissingPackageError, PolicyError
+from rlcore.errors import ArgumentError, PolicyError
 from rlcore.families import Scores
+from rlcore.optional_packages import optional_package
 from rlcore.results import FloatArray
 
 
@@ -59,12 +60,9 @@ def scores_from_torch(module: Any, inputs: Any, mask: ArrayLike | None = None) -
     >>> rl.policy_gradient(mdp, family, 0.9).gradient.shape  # doctest: +SKIP
     (8,)
     """
-    try:
-        import torch
-    except ImportError:
-        raise MissingPackageError(
-            "scores_from_torch needs PyTorch: pip install torch; rlcore.Scores(policy, scores) takes any arrays"
-        ) from None
+    torch = optional_package(
+        "torch", "scores_from_torch needs PyTorch: pip install torch; rlcore.Scores(policy, scores) takes any arrays"
+    )
 
     def in_double(x: Any) -> Any:
         found = torch.as_tensor(x).detach()
@@ -139,12 +137,9 @@ def scores_from_jax(
     >>> rl.policy_gradient(mdp, family, 0.9).gradient.shape  # doctest: +SKIP
     (20,)
     """
-    try:
-        import jax
-    except ImportError:
-        raise MissingPackageError(
-            "scores_from_jax needs JAX: pip install jax; rlcore.Scores(policy, scores) takes any arrays"
-        ) from None
+    jax = optional_package(
+        "jax", "scores_from_jax needs JAX: pip install jax; rlcore.Scores(policy, scores) takes any arrays"
+    )
 
     from jax.flatten_util import ravel_pytree
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from rlcore import _core
 from rlcore.arguments import as_callback, as_num_threads, as_tolerance
-from rlcore.certificates import check_converged
+from rlcore.certificates import certificate_of, check_converged
+from rlcore.errors import InputError
+from rlcore.finite_horizon import check_memory
 from rlcore.mdp import MDP, as_mdp
-from rlcore.planning_average import solve_average
-from rlcore.planning_discounted import solve_discounted
-from rlcore.planning_episodic import solve_episodic
-from rlcore.planning_finite_horizon import solve_finite_horizon
 from rlcore.results import Progress, Solution
 from rlcore.settings import Average, Discounted, Episodic, Setting, as_setting
 
@@ -106,15 +106,33 @@ def solve(
     mdp = as_mdp(mdp)
     tolerance = as_tolerance(tol)
     found_setting = as_setting(setting, "solve")
-    arguments = (tolerance, as_num_threads(num_threads), as_callback(progress), explain)
-    if isinstance(found_setting, Discounted):
-        result = solve_discounted(mdp, found_setting, *arguments)
-    elif isinstance(found_setting, Episodic):
-        result = solve_episodic(mdp, *arguments)
-    elif isinstance(found_setting, Average):
-        result = solve_average(mdp, *arguments)
-    else:
-        result = solve_finite_horizon(mdp, found_setting, *arguments)
+    found = _found(mdp, found_setting, (tolerance, as_num_threads(num_threads), as_callback(progress)))
+    result = _solution(found, isinstance(found_setting, Average), explain)
     if raise_on_failure:
         check_converged(result, tolerance, "solve", "max|g|" if isinstance(found_setting, Average) else "max|V|")
     return result
+
+
+def _found(mdp: MDP, setting: Setting, asked: tuple[float, int, Callable[..., object] | None]) -> Any:
+    """Let the core plan: with a tolerance, on so many threads, telling of its progress."""
+    try:
+        if isinstance(setting, Discounted):
+            return _core.solve_discounted(mdp._core, setting.gamma, *asked)
+        if isinstance(setting, Episodic):
+            return _core.solve_episodic(mdp._core, *asked)
+        if isinstance(setting, Average):
+            return _core.solve_average(mdp._core, *asked)
+        check_memory(setting.steps, mdp.num_pairs + 2 * mdp.num_states)
+        return _core.solve_finite_horizon(mdp._core, setting.discounts, *asked)
+    except InputError as error:
+        raise mdp.located(error) from None
+
+
+def _solution(found: Any, is_average: bool, explain: bool) -> Solution:
+    """Return what the core found, with the bounds of what exists in the setting."""
+    names = ["value", "gain", "policy_gain"] if is_average else ["value", "policy_value"]
+    if found.start_value is not None:
+        names.append("start_value")
+    bounds = {name: getattr(found, f"{name}_bound") for name in names}
+    certificate = certificate_of(found.certificate, found.certificate.error_bound, bounds, explain)
+    return Solution(found.policy, found.value, found.start_value, certificate, found.gain if is_average else None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +10,8 @@ import scipy.sparse
 from numpy.typing import ArrayLike
 
 from rlcore.arguments import as_floats
-from rlcore.errors import ArgumentError, MissingPackageError, ModelError
+from rlcore.errors import ArgumentError, ModelError
+from rlcore.optional_packages import optional_package
 from rlcore.results import FloatArray
 
 if TYPE_CHECKING:
@@ -158,7 +158,4 @@ def as_networkx(mdp: MDP, policy: ArrayLike) -> Any:
 
 
 def _package(name: str, needed_by: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise MissingPackageError(f"{needed_by} needs {name}, which is not installed; pip install {name}") from None
+    return optional_package(name, f"{needed_by} needs {name}, which is not installed; pip install {name}")
