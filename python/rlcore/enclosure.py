@@ -53,6 +53,10 @@ class Enclosure:
     lower: Any
     upper: Any
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lower", _number(self.lower))
+        object.__setattr__(self, "upper", _number(self.upper))
+
     @classmethod
     def around(cls, value: Any, error: Any) -> Enclosure:
         """Return value +- error, rounded outwards; an error of zero is exact."""
@@ -107,7 +111,7 @@ class Enclosure:
 
     def __getitem__(self, item: Any) -> Enclosure:
         """Return one of several numbers."""
-        return Enclosure(_number(np.asarray(self.lower)[item]), _number(np.asarray(self.upper)[item]))
+        return Enclosure(np.asarray(self.lower)[item], np.asarray(self.upper)[item])
 
     def __contains__(self, number: float) -> bool:
         """Whether a number lies between the bounds."""
@@ -115,7 +119,7 @@ class Enclosure:
 
     def __repr__(self) -> str:
         if np.ndim(self.lower) == 0:
-            return f"[{float(self.lower)!r}, {float(self.upper)!r}]"
+            return f"[{self.lower!r}, {self.upper!r}]"
         return f"Enclosure(of {np.shape(self.lower)} numbers, largest error {np.max(self.error, initial=0.0):.3g})"
 
 
@@ -152,4 +156,5 @@ def _outwards(lower: Any, upper: Any) -> Enclosure:
 
 
 def _number(x: Any) -> Any:
+    """Return a plain number for a single one, so that it prints, compares and goes into files as such."""
     return float(x) if np.ndim(x) == 0 else x

@@ -176,7 +176,7 @@ class _Task:
             for _ in range(iterations):
                 started = time.perf_counter()
                 base = self._base_at(state)
-                state = state if state.initial_eta else replace(state, initial_eta=_plain(base.known.eta))
+                state = state if state.initial_eta else replace(state, initial_eta=base.known.eta)
                 taken = self.region._step(base)
                 report = taken.report if isinstance(taken, CheckedStep) else report_on(base, taken)
                 status = _reason_to_end(base, taken, report)
@@ -232,14 +232,14 @@ class _Task:
     def _measured(
         self, iteration: int, base: StepBase, taken: TrustRegionStep, report: ImprovementReport, started: float
     ) -> ImprovementStep:
-        eta_new = _plain(Enclosure.around(taken.eta_new, taken.certificate.bounds["eta_new"]))
+        eta_new = Enclosure.around(taken.eta_new, taken.certificate.bounds["eta_new"])
         return ImprovementStep(
             iteration=iteration,
-            eta=_plain(base.known.eta),
+            eta=base.known.eta,
             eta_new=eta_new,
-            improvement=_plain(report.improvement),
+            improvement=report.improvement,
             improves=Verdict(report.improves),
-            surrogate_gain=_plain(report.expected_gain),
+            surrogate_gain=report.expected_gain,
             guaranteed=_guaranteed(report, base.known.eta),
             kl_mean=float(report.kl_mean),
             kl_max=float(report.kl_max),
@@ -273,10 +273,6 @@ def _guaranteed(report: ImprovementReport, eta: Enclosure) -> float:
     lower = [float(bound.lower) for bound in report.bounds.values() if bound.gap is not None]
     best = max(lower, default=-np.inf)
     return float(best - eta.lower - 4 * ULP * abs(eta.lower))
-
-
-def _plain(x: Enclosure) -> Enclosure:
-    return Enclosure(float(x.lower), float(x.upper))
 
 
 def _check(iterations: int, progress: object, stop: object) -> None:

@@ -41,13 +41,7 @@ def _solved(mdp: MDP, setting: Discounted | Episodic | Average, num_threads: int
         gain = np.asarray(found.gain)
         start = np.full(mdp.num_states, 1.0 / mdp.num_states) if mdp.initial is None else mdp.initial
         rounding = (mdp.num_states + 2) * ULP * float(np.abs(gain).max())
-        return _around(float(start @ gain), float(np.max(bounds["gain"])) + rounding)
+        return Enclosure.around(float(start @ gain), float(np.max(bounds["gain"])) + rounding)
     if found.start_value is None:
         return None
-    return _around(found.start_value, float(bounds["start_value"]))
-
-
-def _around(value: float, error: float) -> Enclosure:
-    """Return plain numbers, as they are given by hand too."""
-    found = Enclosure.around(value, error)
-    return Enclosure(float(found.lower), float(found.upper))
+    return Enclosure.around(found.start_value, float(bounds["start_value"]))
