@@ -33,7 +33,7 @@ def includes(file: Path) -> list[str]:
 
 def unit(header: str) -> str:
     """Return what a file belongs to: a header and its sources are one unit, and so is all of linear/."""
-    return "linear" if header.startswith("linear/") else Path(header).stem
+    return "linear" if header.startswith("linear/") else str(Path(header).with_suffix(""))
 
 
 def test_no_arrow_of_the_library_points_up() -> None:

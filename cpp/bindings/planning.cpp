@@ -1,4 +1,4 @@
-#include "rlcore/planning.hpp"
+#include "rlcore/planning/discounted.hpp"
 
 #include <pybind11/stl.h>
 
@@ -6,7 +6,7 @@
 #include "module.hpp"
 #include "monitor.hpp"
 #include "results.hpp"
-#include "rlcore/planning_finite_horizon.hpp"
+#include "rlcore/planning/finite_horizon.hpp"
 
 namespace rlcore::bindings {
 namespace {
@@ -70,7 +70,7 @@ void bind_planning(py::module_& module) {
         {
           const py::gil_scoped_release no_gil;
           plan = solve_discounted(mdp, discount, {tolerance, num_threads}, monitor);
-          policy = policy_of(mdp, plan.choices, monitor);
+          policy = policy_of(mdp, plan.choice);
         }
         return fields_of(std::move(plan), std::move(policy), mdp);
       },
@@ -87,7 +87,7 @@ void bind_planning(py::module_& module) {
         {
           const py::gil_scoped_release no_gil;
           plan = solve_finite_horizon(mdp, span_of(discounts), {tolerance, num_threads}, monitor);
-          policies = policy_of(mdp, plan.choices, monitor);
+          policies = policies_of(mdp, plan, monitor);
         }
         return fields_of(std::move(plan), std::move(policies), mdp, discounts.size());
       },

@@ -2,8 +2,8 @@
 #include "module.hpp"
 #include "monitor.hpp"
 #include "results.hpp"
-#include "rlcore/planning_average.hpp"
-#include "rlcore/planning_episodic.hpp"
+#include "rlcore/planning/average.hpp"
+#include "rlcore/planning/episodic.hpp"
 
 namespace rlcore::bindings {
 namespace {

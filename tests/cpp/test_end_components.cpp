@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "models.hpp"
-#include "rlcore/end_components.hpp"
+#include "rlcore/planning/end_components.hpp"
 
 using namespace rlcore;
 using tests::Model;

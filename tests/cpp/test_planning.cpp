@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "models.hpp"
-#include "rlcore/ordered_model.hpp"
-#include "rlcore/planning.hpp"
-#include "rlcore/planning_finite_horizon.hpp"
+#include "rlcore/planning/discounted.hpp"
+#include "rlcore/planning/finite_horizon.hpp"
+#include "rlcore/planning/ordered_model.hpp"
 
 using namespace rlcore;
 using namespace rlcore::tests;
@@ -29,7 +29,7 @@ TEST_CASE("a forest is left alone") {
   const std::vector<double> exact{6561.0 / 250.0, 7371.0 / 250.0, 8371.0 / 250.0};
   for (std::size_t s = 0; s < 3; ++s) {
     CHECK(std::fabs(plan.value[s] - exact[s]) < 1e-13);
-    CHECK(plan.choices[s] == mdp.first_pair(static_cast<Index>(s)));
+    CHECK(plan.choice[s] == mdp.first_pair(static_cast<Index>(s)));
   }
   CHECK(plan.bounds.value < 1e-14);
   CHECK(plan.bounds.policy_value < 1e-14);
@@ -42,7 +42,7 @@ TEST_CASE("the policy is worth what its bound says") {
       const Mdp mdp = model.mdp();
       const Plan plan = solved(mdp, discount);
       Monitor monitor;
-      const Doubles policy = policy_of(mdp, plan.choices, monitor);
+      const Doubles policy = policy_of(mdp, plan.choice);
       const Evaluation own = evaluate(mdp, policy, discount, {0.0, 1});
       double short_by = 0.0;
       double largest = 0.0;
@@ -63,7 +63,7 @@ TEST_CASE("every team finds the same bits") {
   const Plan one = solved(mdp, 0.999, 1e-8, 1);
   const Plan three = solved(mdp, 0.999, 1e-8, 3);
   CHECK(one.value == three.value);
-  CHECK(one.choices == three.choices);
+  CHECK(one.choice == three.choice);
   CHECK(one.bounds.policy_value == three.bounds.policy_value);
 }
 
@@ -88,9 +88,9 @@ TEST_CASE("models are ordered by the distance from their rewards, and keep their
   Doubles numbers(50);
   for (std::size_t s = 0; s < 50; ++s) numbers[s] = static_cast<double>(s);
   Doubles moved(50);
-  ordered.apply(numbers, moved, team);
+  ordered.order().apply(numbers, moved, team);
   Doubles back(50);
-  ordered.undo(moved, back, team);
+  ordered.order().undo(moved, back, team);
   CHECK(back == numbers);
   // One sweep in place carries the reward around the whole ring.
   Doubles v(50, 0.0);
@@ -108,9 +108,9 @@ TEST_CASE("induction over a horizon is iteration from zero") {
   Team team(1);
   Doubles v(300, 0.0);
   Doubles next(300);
-  Choices choices(300);
+  Choice choice(300);
   for (Index step = 0; step < 6; ++step) {
-    bellman_sweep(mdp, 0.9, v, next, choices, team);
+    bellman_sweep(mdp, 0.9, v, next, choice, team);
     std::swap(v, next);
   }
   for (std::size_t s = 0; s < 300; ++s) CHECK(std::fabs(plan.value[s] - v[s]) < 1e-14);

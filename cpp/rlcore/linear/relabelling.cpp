@@ -8,7 +8,7 @@
 namespace rlcore::linear {
 namespace {
 
-using Columns = std::vector<Column, LargeAllocator<Column>>;
+using Columns = StateOrder::Columns;
 using Positions = std::vector<Index, LargeAllocator<Index>>;
 
 /// Columns that are this far away on average are far, for a grid's are at about its side.
@@ -130,47 +130,39 @@ std::optional<Relabelling> Relabelling::breadth_first(const CsrMatrix& matrix, T
   const double distance = mean_distance(matrix, team, [](Index state) { return state; });
   if (distance <= far_away(matrix.size)) return std::nullopt;
   Relabelling relabelling = by_breadth(matrix, team);
-  const Columns& number = relabelling.new_of_old_;
-  const double nearer = mean_distance(matrix, team, [&](Index state) { return Index{number[at(state)]}; });
+  const StateOrder& order = relabelling.order_;
+  const double nearer = mean_distance(matrix, team, [&](Index state) { return Index{order.new_of_old(state)}; });
   if (nearer * kWorthwhile > distance) return std::nullopt;
   return relabelling;
 }
 
 Relabelling Relabelling::by_breadth(const CsrMatrix& matrix, Team& team) {
-  Relabelling relabelling(team);
-  relabelling.old_of_new_ = Records(matrix).breadth_first_order();
-  Columns& number = relabelling.new_of_old_;
-  number.resize(at(matrix.size));
-  relabelling.for_states([&](std::size_t i) { number[at(relabelling.old_of_new_[i])] = static_cast<Column>(i); });
-  return relabelling;
+  return {Records(matrix).breadth_first_order(), team};
 }
 
 CsrMatrix Relabelling::apply(const CsrMatrix& matrix) const {
   CsrMatrix renamed(matrix.size, matrix.num_entries);
   renamed.num_entries = matrix.num_entries;
-  for_states([&](std::size_t row) { renamed.length[static_cast<Index>(row)] = matrix.length[old_of_new_[row]]; });
+  const auto for_rows = [&](auto&& body) {
+    team_->for_blocks(matrix.size, kBlock, [&](Index first, Index last, Index) {
+      for (Index row = first; row < last; ++row) body(row, Index{order_.old_of_new(row)});
+    });
+  };
+  for_rows([&](Index row, Index old) { renamed.length[row] = matrix.length[old]; });
   Index place = 0;
   for (Index row = 0; row < matrix.size; ++row) {
     renamed.first[row] = place;
     place += renamed.length[row];
   }
-  for_states([&](std::size_t row) {
-    const Index old = matrix.first[old_of_new_[row]];
-    const Index begin = renamed.first[static_cast<Index>(row)];
-    for (Index k = 0; k < renamed.length[static_cast<Index>(row)]; ++k) {
-      renamed.column[begin + k] = new_of_old_[at(matrix.column[old + k])];
-      renamed.value[begin + k] = matrix.value[old + k];
+  for_rows([&](Index row, Index old) {
+    const Index from = matrix.first[old];
+    const Index to = renamed.first[row];
+    for (Index k = 0; k < renamed.length[row]; ++k) {
+      renamed.column[to + k] = order_.new_of_old(matrix.column[from + k]);
+      renamed.value[to + k] = matrix.value[from + k];
     }
   });
   return renamed;
-}
-
-void Relabelling::apply(ConstVector x, Vector y) const {
-  for_states([&](std::size_t i) { y[i] = x[at(old_of_new_[i])]; });
-}
-
-void Relabelling::undo(ConstVector y, Vector x) const {
-  for_states([&](std::size_t i) { x[i] = y[at(new_of_old_[i])]; });
 }
 
 }  // namespace rlcore::linear

@@ -8,6 +8,7 @@
 
 #include "rlcore/csr_matrix.hpp"
 #include "rlcore/linear/method.hpp"
+#include "rlcore/state_order.hpp"
 
 namespace rlcore::linear {
 
@@ -24,8 +25,8 @@ class Relabelling {
   System apply(const System& system) const;
 
   /// y in the new order, from x in the old one; and back.
-  void apply(ConstVector x, Vector y) const;
-  void undo(ConstVector y, Vector x) const;
+  void apply(ConstVector x, Vector y) const { order_.apply(x, y, *team_); }
+  void undo(ConstVector y, Vector x) const { order_.undo(y, x, *team_); }
 
   /// Lets solve(lanes) solve for the same lanes in the new order.
   template <class Solve>
@@ -42,18 +43,10 @@ class Relabelling {
   }
 
  private:
-  explicit Relabelling(Team& team) : team_(&team) {}
-
-  template <class Body>
-  void for_states(Body&& body) const {
-    team_->for_blocks(std::ssize(old_of_new_), kBlock, [&](Index first, Index last, Index) {
-      for (auto i = at(first); i < at(last); ++i) body(i);
-    });
-  }
+  Relabelling(StateOrder::Columns old_of_new, Team& team) : team_(&team), order_(std::move(old_of_new), team) {}
 
   Team* team_;
-  std::vector<Column, LargeAllocator<Column>> old_of_new_;
-  std::vector<Column, LargeAllocator<Column>> new_of_old_;
+  StateOrder order_;
 };
 
 /// Systems under labels that bring neighbours together, where there are such; for the methods that need them.

@@ -1,15 +1,15 @@
 // Under a discount every policy counts as one that ends. Policies are improved under one that is taken back step by
 // step, each from the values of the one before: so they stay away from those that gain next to nothing by going on for
 // as long as doubles can tell, whose values could not be found.
-#include "rlcore/inexact_episodes.hpp"
+#include "rlcore/planning/inexact_episodes.hpp"
 
 #include <algorithm>
 #include <array>
 
-#include "rlcore/bellman.hpp"
 #include "rlcore/extent.hpp"
 #include "rlcore/linear/bicgstab.hpp"
-#include "rlcore/ordered_model.hpp"
+#include "rlcore/planning/bellman.hpp"
+#include "rlcore/planning/ordered_model.hpp"
 
 namespace rlcore {
 namespace {
@@ -23,10 +23,10 @@ class InexactEpisodes {
         model_(mdp, team, monitor),
         value_(at(mdp.num_states()), 0.0),
         change_(value_.size()),
-        choices_(value_.size()) {
+        choice_(value_.size()) {
     for (Index state = 0; state < mdp.num_states(); ++state) {
-      const Column old = model_.old_state(state);
-      choices_[at(state)] = model_.first_pair(state) + proper[at(old)] - mdp.first_pair(old);
+      const Column old = model_.order().old_of_new(state);
+      choice_[at(state)] = model_.first_pair(state) + proper[at(old)] - mdp.first_pair(old);
     }
   }
 
@@ -67,9 +67,9 @@ class InexactEpisodes {
   Extent improve(double least) {
     return extent_over(model_.num_states(), team_, [&](std::size_t s) {
       const Best best = best_action(model_, discount_, static_cast<Index>(s), value_.data());
-      double earned = model_.reward()[at(choices_[s])] + discount_ * model_.row(choices_[s]).dot(value_.data());
+      double earned = model_.reward()[at(choice_[s])] + discount_ * model_.row(choice_[s]).dot(value_.data());
       if (best.value > earned + least) {
-        choices_[s] = best.pair;
+        choice_[s] = best.pair;
         earned = best.value;
       }
       change_[s] = earned - value_[s];
@@ -81,7 +81,7 @@ class InexactEpisodes {
   bool correct(double initial, double enough) {
     constexpr double kDigits = 0.01;
     constexpr double kSpare = 0.25;
-    const linear::System system{.matrix = model_.policy_rows(choices_, team_), .discount = discount_, .team = &team_};
+    const linear::System system{.matrix = model_.policy_rows(choice_, team_), .discount = discount_, .team = &team_};
     const auto factors = linear::IncompleteLu::factorise(system, kFactors, monitor_);
     if (!factors) return false;
     Doubles correction(value_.size());
@@ -96,10 +96,10 @@ class InexactEpisodes {
   }
 
   Choice stored_choice() const {
-    Choice found(choices_.size());
+    Choice found(choice_.size());
     for (Index state = 0; state < model_.num_states(); ++state) {
-      const Column old = model_.old_state(state);
-      found[at(old)] = mdp_.first_pair(old) + choices_[at(state)] - model_.first_pair(state);
+      const Column old = model_.order().old_of_new(state);
+      found[at(old)] = mdp_.first_pair(old) + choice_[at(state)] - model_.first_pair(state);
     }
     return found;
   }
@@ -110,7 +110,7 @@ class InexactEpisodes {
   OrderedModel model_;
   Doubles value_;
   Doubles change_;
-  Choices choices_;
+  Choice choice_;
   double discount_ = 1.0;
 };
 

@@ -1,4 +1,4 @@
-#include "rlcore/bellman.hpp"
+#include "rlcore/planning/bellman.hpp"
 
 #include "rlcore/errors.hpp"
 #include "rlcore/format.hpp"

@@ -1,4 +1,4 @@
-#include "rlcore/excess.hpp"
+#include "rlcore/planning/excess.hpp"
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-#include "rlcore/derived_mdp.hpp"
+#include "rlcore/planning/derived_mdp.hpp"
 
 #include <utility>
 

@@ -11,12 +11,10 @@
 #include "rlcore/extent.hpp"
 #include "rlcore/mdp.hpp"
 #include "rlcore/parallel.hpp"
+#include "rlcore/planning/choice.hpp"
 #include "rlcore/twofold.hpp"
 
 namespace rlcore {
-
-/// The pair that is taken in each state.
-using Choices = std::vector<Index, LargeAllocator<Index>>;
 
 /// An action and what it is worth.
 struct Best {
@@ -30,7 +28,7 @@ RLCORE_INLINE Best best_action(const Model& model, double discount, Index state,
   Best best{-std::numeric_limits<double>::infinity(), -1};
   for (Index pair = model.first_pair(state); pair < model.first_pair(state + 1); ++pair) {
     const double q = model.reward()[at(pair)] + discount * model.row(pair).dot(v);
-    // Two choices without a jump: which action is better is as hard to foresee as it can be.
+    // Two selections without a jump: which action is better is as hard to foresee as it can be.
     const bool better = q > best.value;
     best.value = better ? q : best.value;
     best.pair = better ? pair : best.pair;
@@ -70,21 +68,20 @@ BellmanSweep sweep_by(Index num_states, ConstVector v, Vector to, Team& team, Ne
 
 /// to = T v, and the best action of each state.
 template <class Model>
-BellmanSweep bellman_sweep(const Model& model, double discount, ConstVector v, Vector to, Choices& choices,
-                           Team& team) {
+BellmanSweep bellman_sweep(const Model& model, double discount, ConstVector v, Vector to, Choice& choice, Team& team) {
   return sweep_by(model.num_states(), v, to, team, [&](Index state) {
     const Best best = best_action(model, discount, state, v.data());
-    choices[at(state)] = best.pair;
+    choice[at(state)] = best.pair;
     return best.value;
   });
 }
 
 /// The same for one policy: to = r_pi + gamma P_pi v.
 template <class Model>
-BellmanSweep policy_sweep(const Model& model, double discount, const Choices& choices, ConstVector v, Vector to,
+BellmanSweep policy_sweep(const Model& model, double discount, const Choice& choice, ConstVector v, Vector to,
                           Team& team) {
   return sweep_by(model.num_states(), v, to, team, [&](Index state) {
-    const Index pair = choices[at(state)];
+    const Index pair = choice[at(state)];
     return model.reward()[at(pair)] + discount * model.row(pair).dot(v.data());
   });
 }

@@ -5,11 +5,11 @@
 
 #include <optional>
 
-#include "rlcore/bellman.hpp"
 #include "rlcore/evaluation.hpp"
 #include "rlcore/linear/resolvent.hpp"
 #include "rlcore/mdp.hpp"
 #include "rlcore/monitor.hpp"
+#include "rlcore/planning/bellman.hpp"
 
 namespace rlcore {
 
@@ -21,7 +21,7 @@ struct Plan {
     double start_value = 0.0;
   };
 
-  Choices choices;                    // the pair that the policy takes in each state
+  Choice choice;                      // the pair that the policy takes in each state
   Doubles value;                      // V*
   std::optional<double> start_value;  // rho0^T V*, if the model has a start distribution
   Bounds bounds;
@@ -30,8 +30,5 @@ struct Plan {
 
 /// Throws SettingError.
 Plan solve_discounted(const Mdp& mdp, double discount, const Options& options, Monitor& monitor);
-
-/// The policy that takes the chosen pairs, (num_pairs); or one for each step, if pairs were chosen for several.
-Doubles policy_of(const Mdp& mdp, const Choices& choices, Monitor& monitor);
 
 }  // namespace rlcore

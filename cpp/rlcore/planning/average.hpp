@@ -1,7 +1,7 @@
 // Optimal policies for the long run (theory 3.8): the largest gain from each state.
 #pragma once
 
-#include "rlcore/planning_episodic.hpp"
+#include "rlcore/planning/episodic.hpp"
 
 namespace rlcore {
 

@@ -13,6 +13,7 @@
 #include "rlcore/mdp.hpp"
 #include "rlcore/monitor.hpp"
 #include "rlcore/parallel.hpp"
+#include "rlcore/state_order.hpp"
 #include "rlcore/storage.hpp"
 
 namespace rlcore {
@@ -21,7 +22,7 @@ class OrderedModel {
  public:
   OrderedModel(const Mdp& mdp, Team& team, Monitor& monitor);
 
-  Index num_states() const { return static_cast<Index>(old_of_new_.size()); }
+  Index num_states() const { return order_.size(); }
   Index first_pair(Index state) const { return first_pair_[at(state)]; }
   Index num_entries() const { return first_entry_.back(); }
   Index first_entry(Index pair) const { return first_entry_[at(pair)]; }
@@ -31,26 +32,20 @@ class OrderedModel {
     return {column_.data() + first, probability_.data() + first, first_entry(pair + 1) - first, 0};
   }
 
-  /// What a state of this model is called in the other one.
-  Column old_state(Index state) const { return old_of_new_[at(state)]; }
-
-  /// y in the new order, from x in the old one; and back.
-  void apply(ConstVector x, Vector y, Team& team) const;
-  void undo(ConstVector y, Vector x, Team& team) const;
+  /// What its states are called in the other one.
+  const StateOrder& order() const { return order_; }
 
   /// The rows of one pair for each state, P_pi.
-  CsrMatrix policy_rows(std::span<const Index> choices, Team& team) const;
+  CsrMatrix policy_rows(std::span<const Index> choice, Team& team) const;
 
  private:
-  using Columns = std::vector<Column, LargeAllocator<Column>>;
   using Positions = std::vector<Index, LargeAllocator<Index>>;
 
   void place_rows(const Mdp& mdp);
   void copy_rows(const Mdp& mdp, Team& team);
 
   Index max_row_length_;
-  Columns old_of_new_;
-  Columns new_of_old_;
+  StateOrder order_;
   Positions first_pair_;
   Positions first_entry_;
   Doubles reward_;

@@ -3,8 +3,8 @@
 
 #include <optional>
 
-#include "rlcore/derived_mdp.hpp"
 #include "rlcore/evaluation.hpp"
+#include "rlcore/planning/derived_mdp.hpp"
 
 namespace rlcore {
 
@@ -48,11 +48,5 @@ BestChoice best_choice(const DerivedMdp& derived, Choice proper, const Options& 
 
 /// A choice that surely ends, by shortest ways; kNoPair where none does.
 Choice shortest_ends(const Mdp& mdp, Monitor& monitor);
-
-/// The policy that takes the chosen pairs, and the first where there is none.
-Doubles policy_of(const Mdp& mdp, const Choice& choice);
-
-/// The policy that takes every action with the same probability.
-Doubles uniform_policy(const Mdp& mdp);
 
 }  // namespace rlcore

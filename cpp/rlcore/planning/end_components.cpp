@@ -1,12 +1,12 @@
 // Candidates fall apart into strongly connected components; pairs that may leave theirs are struck, then states that
 // have no pair left, with all pairs that may lead to them; and components that have lost a pair are searched again.
-#include "rlcore/end_components.hpp"
+#include "rlcore/planning/end_components.hpp"
 
 #include <algorithm>
 #include <optional>
 
 #include "rlcore/components.hpp"
-#include "rlcore/predecessors.hpp"
+#include "rlcore/planning/predecessors.hpp"
 
 namespace rlcore {
 namespace {

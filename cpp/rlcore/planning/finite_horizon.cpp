@@ -1,4 +1,4 @@
-#include "rlcore/planning_finite_horizon.hpp"
+#include "rlcore/planning/finite_horizon.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -113,6 +113,19 @@ FiniteHorizonPlan solve_finite_horizon(const Mdp& mdp, ConstVector discounts, co
   const double worst = *std::max_element(out.bounds.value.begin(), out.bounds.value.end());
   out.certificate = certificate_of(steps, worst, largest_ever > 0.0 ? largest_ever : largest_reward, options.tolerance);
   return out;
+}
+
+Doubles policies_of(const Mdp& mdp, const FiniteHorizonPlan& plan, Monitor& monitor) {
+  const std::span<const Index> choices(plan.choices);
+  const auto size = at(mdp.num_states());
+  Doubles policies;
+  policies.reserve(choices.size() / size * at(mdp.num_pairs()));
+  for (std::size_t first = 0; first < choices.size(); first += size) {
+    monitor.poll({"writing policies", static_cast<Index>(first / size)});
+    const Doubles policy = policy_of(mdp, choices.subspan(first, size));
+    policies.insert(policies.end(), policy.begin(), policy.end());
+  }
+  return policies;
 }
 
 }  // namespace rlcore

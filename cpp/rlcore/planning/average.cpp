@@ -1,7 +1,7 @@
 // Gains are found in two steps (theory 3.8). Within a maximal end component every state can have the component's best
 // gain: relative value iteration, then policy iteration, in all components at once. Then the question is where to
 // settle: episodes that end by settling in a component, paid by its gain.
-#include "rlcore/planning_average.hpp"
+#include "rlcore/planning/average.hpp"
 
 #include <algorithm>
 #include <array>
@@ -10,10 +10,10 @@
 
 #include "rlcore/chain_structure.hpp"
 #include "rlcore/errors.hpp"
-#include "rlcore/excess.hpp"
 #include "rlcore/extent.hpp"
 #include "rlcore/linear/resolvent.hpp"
 #include "rlcore/long_run.hpp"
+#include "rlcore/planning/excess.hpp"
 #include "rlcore/policy.hpp"
 
 namespace rlcore {

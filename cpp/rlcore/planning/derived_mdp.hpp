@@ -8,9 +8,9 @@
 #include <memory>
 #include <vector>
 
-#include "rlcore/end_components.hpp"
 #include "rlcore/mdp.hpp"
-#include "rlcore/predecessors.hpp"
+#include "rlcore/planning/end_components.hpp"
+#include "rlcore/planning/predecessors.hpp"
 
 namespace rlcore {
 

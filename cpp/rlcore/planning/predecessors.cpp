@@ -1,4 +1,4 @@
-#include "rlcore/predecessors.hpp"
+#include "rlcore/planning/predecessors.hpp"
 
 #include <numeric>
 

@@ -6,7 +6,7 @@
 #include "rlcore/mdp.hpp"
 #include "rlcore/monitor.hpp"
 #include "rlcore/parallel.hpp"
-#include "rlcore/predecessors.hpp"
+#include "rlcore/planning/predecessors.hpp"
 
 namespace rlcore {
 

@@ -1,6 +1,6 @@
 // Policy iteration among policies that surely end (Bertsekas & Tsitsiklis 1991), bounded from above by the values of a
 // process that is paid a little more for every step (theory 3.7).
-#include "rlcore/planning_episodic.hpp"
+#include "rlcore/planning/episodic.hpp"
 
 #include <algorithm>
 #include <array>
@@ -11,10 +11,10 @@
 
 #include "rlcore/chain_structure.hpp"
 #include "rlcore/errors.hpp"
-#include "rlcore/excess.hpp"
 #include "rlcore/extent.hpp"
-#include "rlcore/inexact_episodes.hpp"
 #include "rlcore/linear/resolvent.hpp"
+#include "rlcore/planning/excess.hpp"
+#include "rlcore/planning/inexact_episodes.hpp"
 #include "rlcore/policy.hpp"
 
 namespace rlcore {
@@ -382,25 +382,6 @@ double BestChoice::gap() const {
   double most = 0.0;
   for (std::size_t s = 0; s < upper.size(); ++s) most = std::max(most, upper[s] - value[s]);
   return most * kOutward;
-}
-
-Doubles policy_of(const Mdp& mdp, const Choice& choice) {
-  Doubles policy(at(mdp.num_pairs()), 0.0);
-  for (Index state = 0; state < mdp.num_states(); ++state) {
-    const Index pair = choice[at(state)];
-    policy[at(pair == kNoPair ? mdp.first_pair(state) : pair)] = 1.0;
-  }
-  return policy;
-}
-
-Doubles uniform_policy(const Mdp& mdp) {
-  Doubles policy(at(mdp.num_pairs()));
-  for (Index state = 0; state < mdp.num_states(); ++state) {
-    const Index first = mdp.first_pair(state);
-    const Index last = mdp.first_pair(state + 1);
-    std::fill(policy.begin() + first, policy.begin() + last, 1.0 / static_cast<double>(last - first));
-  }
-  return policy;
 }
 
 BestChoice best_choice(const DerivedMdp& derived, Choice proper, const Options& options, Monitor& monitor) {

@@ -5,14 +5,9 @@
 #include <vector>
 
 #include "rlcore/mdp.hpp"
+#include "rlcore/planning/choice.hpp"
 
 namespace rlcore {
-
-/// No pair: where a state has none of the kind that is meant.
-inline constexpr Index kNoPair = -1;
-
-/// One pair for each state, or kNoPair.
-using Choice = std::vector<Index, LargeAllocator<Index>>;
 
 /// The state of every pair.
 std::vector<Column, LargeAllocator<Column>> pair_states(const Mdp& mdp);

@@ -1,4 +1,4 @@
-#include "rlcore/ordered_model.hpp"
+#include "rlcore/planning/ordered_model.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -6,7 +6,7 @@
 namespace rlcore {
 namespace {
 
-using Columns = std::vector<Column, LargeAllocator<Column>>;
+using Columns = StateOrder::Columns;
 using Positions = std::vector<Index, LargeAllocator<Index>>;
 
 /// States between two looks at the monitor.
@@ -28,11 +28,11 @@ void for_successors(const Mdp& mdp, Index state, Columns& seen, Body&& body) {
 }
 
 /// Who may move to each state.
-struct Predecessors {
+struct StatesBefore {
   Positions start;
   Columns state;
 
-  Predecessors(const Mdp& mdp, Monitor& monitor) : start(at(mdp.num_states() + 1), 0) {
+  StatesBefore(const Mdp& mdp, Monitor& monitor) : start(at(mdp.num_states() + 1), 0) {
     const auto for_moves = [&](auto&& body) {
       Columns seen(at(mdp.num_states()), -1);
       for (Index s = 0; s < mdp.num_states(); ++s) {
@@ -70,7 +70,7 @@ Columns sources(const Mdp& mdp) {
 
 /// Breadth first against the moves; what leads to no source comes after, from its own first state on.
 Columns order_of(const Mdp& mdp, Monitor& monitor) {
-  const Predecessors predecessors(mdp, monitor);
+  const StatesBefore before(mdp, monitor);
   Columns order;
   order.reserve(at(mdp.num_states()));
   std::vector<char> found(at(mdp.num_states()), 0);
@@ -84,8 +84,8 @@ Columns order_of(const Mdp& mdp, Monitor& monitor) {
     for (; next < order.size(); ++next) {
       if (next % at(kStatesPerPoll) == 0) monitor.poll({"breadth-first order"});
       const std::size_t state = at(order[next]);
-      for (Index k = predecessors.start[state]; k < predecessors.start[state + 1]; ++k) {
-        visit(predecessors.state[at(k)]);
+      for (Index k = before.start[state]; k < before.start[state + 1]; ++k) {
+        visit(before.state[at(k)]);
       }
     }
   };
@@ -102,22 +102,21 @@ Columns order_of(const Mdp& mdp, Monitor& monitor) {
 
 OrderedModel::OrderedModel(const Mdp& mdp, Team& team, Monitor& monitor)
     : max_row_length_(mdp.max_row_length()),
-      old_of_new_(order_of(mdp, monitor)),
-      new_of_old_(old_of_new_.size()),
+      order_(order_of(mdp, monitor), team),
       reward_(at(mdp.num_pairs())),
       column_(mdp.num_entries()),
       probability_(mdp.num_entries()) {
-  for (std::size_t i = 0; i < old_of_new_.size(); ++i) new_of_old_[at(old_of_new_[i])] = static_cast<Column>(i);
   place_rows(mdp);
   copy_rows(mdp, team);
 }
 
 void OrderedModel::place_rows(const Mdp& mdp) {
-  first_pair_.reserve(old_of_new_.size() + 1);
+  first_pair_.reserve(at(num_states() + 1));
   first_entry_.reserve(at(mdp.num_pairs() + 1));
   Index pairs = 0;
   Index entries = 0;
-  for (const Column old : old_of_new_) {
+  for (Index state = 0; state < num_states(); ++state) {
+    const Index old = order_.old_of_new(state);
     first_pair_.push_back(pairs);
     pairs += mdp.first_pair(old + 1) - mdp.first_pair(old);
     for (Index pair = mdp.first_pair(old); pair < mdp.first_pair(old + 1); ++pair) {
@@ -132,14 +131,14 @@ void OrderedModel::place_rows(const Mdp& mdp) {
 void OrderedModel::copy_rows(const Mdp& mdp, Team& team) {
   team.for_blocks(num_states(), kBlock, [&](Index first, Index last, Index) {
     for (Index state = first; state < last; ++state) {
-      const Index old_pair = mdp.first_pair(old_of_new_[at(state)]);
+      const Index old_pair = mdp.first_pair(order_.old_of_new(state));
       for (Index pair = first_pair(state); pair < first_pair(state + 1); ++pair) {
         const Index old = old_pair + pair - first_pair(state);
         const Row row = mdp.row(old);
         reward_[at(pair)] = mdp.reward()[at(old)];
         Index place = first_entry_[at(pair)];
         for (Index k = 0; k < row.length; ++k, ++place) {
-          column_[place] = new_of_old_[at(row.column[k])];
+          column_[place] = order_.new_of_old(row.column[k]);
           probability_[place] = row.probability[k];
         }
       }
@@ -147,32 +146,20 @@ void OrderedModel::copy_rows(const Mdp& mdp, Team& team) {
   });
 }
 
-void OrderedModel::apply(ConstVector x, Vector y, Team& team) const {
-  team.for_blocks(num_states(), kBlock, [&](Index first, Index last, Index) {
-    for (auto i = at(first); i < at(last); ++i) y[i] = x[at(old_of_new_[i])];
-  });
-}
-
-void OrderedModel::undo(ConstVector y, Vector x, Team& team) const {
-  team.for_blocks(num_states(), kBlock, [&](Index first, Index last, Index) {
-    for (auto i = at(first); i < at(last); ++i) x[at(old_of_new_[i])] = y[i];
-  });
-}
-
-CsrMatrix OrderedModel::policy_rows(std::span<const Index> choices, Team& team) const {
+CsrMatrix OrderedModel::policy_rows(std::span<const Index> choice, Team& team) const {
   const Index size = num_states();
   // As many as any policy may need: memory of one size is used again.
   CsrMatrix matrix(size, std::min(num_entries(), size * max_row_length_));
   std::vector<Index> start(at(num_blocks(size) + 1), 0);
   team.for_blocks(size, kBlock, [&](Index first, Index last, Index block) {
-    for (auto state = at(first); state < at(last); ++state) start[at(block + 1)] += row(choices[state]).length;
+    for (auto state = at(first); state < at(last); ++state) start[at(block + 1)] += row(choice[state]).length;
   });
   for (std::size_t block = 1; block < start.size(); ++block) start[block] += start[block - 1];
   matrix.num_entries = start.back();
   team.for_blocks(size, kBlock, [&](Index first, Index last, Index block) {
     Index place = start[at(block)];
     for (Index state = first; state < last; ++state) {
-      const Row chosen = row(choices[at(state)]);
+      const Row chosen = row(choice[at(state)]);
       matrix.first[state] = place;
       matrix.length[state] = static_cast<std::int32_t>(chosen.length);
       std::copy_n(chosen.column, chosen.length, matrix.column.data() + place);
