@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -82,16 +83,25 @@ def test_ctrl_c_is_heard_within_a_second(model: str, call: str) -> None:
     assert heard < 2.0  # a second, and as much again for a loaded machine
 
 
-def test_other_threads_run_meanwhile() -> None:
+def evaluate_many_states() -> None:
     mdp = rl.gallery.garnet(300_000, 4, 5)
-    policy = rl.uniform_policy(mdp)
+    rl.evaluate(mdp, rl.uniform_policy(mdp), 0.999, num_threads=1)
+
+
+def simulate_many_steps() -> None:
+    mdp = rl.gallery.garnet(1000, 3, 4)
+    rl.simulate(mdp, rl.uniform_policy(mdp), episodes=20_000, steps=1000, num_threads=1)
+
+
+@pytest.mark.parametrize("work", [evaluate_many_states, simulate_many_steps])
+def test_other_threads_run_meanwhile(work: Callable[[], None]) -> None:
     ticks, done = 0, threading.Event()
 
-    def solve() -> None:
-        rl.evaluate(mdp, policy, 0.999, num_threads=1)
+    def run() -> None:
+        work()
         done.set()
 
-    worker = threading.Thread(target=solve)
+    worker = threading.Thread(target=run)
     worker.start()
     while not done.is_set():
         ticks += 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -294,20 +292,3 @@ def test_progress_and_exceptions() -> None:
 
     with pytest.raises(KeyError, match="enough"):
         uniformly(mdp, episodes=20_000, steps=500, num_threads=1, progress=stop)
-
-
-def test_other_threads_run_meanwhile() -> None:
-    mdp = rl.gallery.garnet(1000, 3, 4)
-    ticks, done = 0, threading.Event()
-
-    def draw() -> None:
-        uniformly(mdp, episodes=20_000, steps=1000, num_threads=1)
-        done.set()
-
-    worker = threading.Thread(target=draw)
-    worker.start()
-    while not done.is_set():
-        ticks += 1
-        time.sleep(0.001)
-    worker.join()
-    assert ticks > 10  # without the GIL released the main thread would wake up once, when all is over

@@ -15,7 +15,7 @@ from rlcore.arguments import as_callback, as_num_threads
 from rlcore.enclosure import ULP, Enclosure
 from rlcore.errors import ConvergenceError, ModelError, SettingError
 from rlcore.evaluation import evaluate
-from rlcore.mdp import MDP
+from rlcore.mdp import MDP, start_or_even
 from rlcore.occupancy import occupancy
 from rlcore.results import Evaluation, FloatArray, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic
@@ -256,10 +256,8 @@ def _row_defect(mdp: MDP) -> float:
 
 def _start_of(mdp: MDP, setting: Discounted | Episodic | Average) -> FloatArray:
     """Return the start distribution; with one recurrent class the average does not depend on it."""
-    if mdp.initial is not None:
-        return mdp.initial
-    if isinstance(setting, Average):
-        return np.full(mdp.num_states, 1.0 / mdp.num_states)
+    if mdp.initial is not None or isinstance(setting, Average):
+        return start_or_even(mdp)
     raise ModelError(
         "initial: the return of a policy needs a start distribution, and the model has none; "
         "make it with initial=p or mdp.with_initial(p)"

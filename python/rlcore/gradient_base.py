@@ -18,7 +18,7 @@ from rlcore.errors import ImproperPolicyError, InputError, ModelError, SettingEr
 from rlcore.evaluation import evaluate
 from rlcore.families import Family, as_family
 from rlcore.family_on_model import ROW_TOLERANCE, DirectOnModel, FamilyOnModel
-from rlcore.mdp import MDP, as_mdp
+from rlcore.mdp import MDP, as_mdp, start_or_even
 from rlcore.occupancy import occupancy
 from rlcore.results import Evaluation, FloatArray, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic, as_setting
@@ -224,9 +224,7 @@ def _evaluated(family: FamilyOnModel, setting: Kind, tol: float, function: str, 
 
 def visits_of(family: FamilyOnModel, setting: Kind, tol: float, solving: dict[str, Any]) -> Occupancy:
     """Find the visits; with one recurrent class those of `Average` do not depend on the start."""
-    anywhere = np.full(family.mdp.num_states, 1.0 / family.mdp.num_states)
-    initial = anywhere if family.mdp.initial is None else family.mdp.initial
-    found = occupancy(family.mdp, family.policy, setting, initial=initial, tol=tol, **solving)
+    found = occupancy(family.mdp, family.policy, setting, initial=start_or_even(family.mdp), tol=tol, **solving)
     assert isinstance(found, Occupancy)
     return found
 

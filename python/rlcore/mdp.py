@@ -721,6 +721,11 @@ class MDP:
             raise ModelError(f"action_labels: expected at least {needed} labels, got {len(self._action_labels)}")
 
 
+def start_or_even(mdp: MDP) -> FloatArray:
+    """Return the start distribution, and an even one where there is none, for what does not depend on it."""
+    return np.full(mdp.num_states, 1.0 / mdp.num_states) if mdp.initial is None else mdp.initial
+
+
 def start_of(mdp: MDP, initial: ArrayLike | None, function: str) -> Any:
     """Return the start distribution that a function is to use: the one given, or the model's."""
     if initial is not None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from rlcore.enclosure import ULP, Enclosure
 from rlcore.errors import ArgumentError
-from rlcore.mdp import MDP
+from rlcore.mdp import MDP, start_or_even
 from rlcore.planning import solve
 from rlcore.settings import Average, Discounted, Episodic
 
@@ -39,9 +39,8 @@ def _solved(mdp: MDP, setting: Discounted | Episodic | Average, num_threads: int
     bounds = found.certificate.bounds
     if isinstance(setting, Average):
         gain = np.asarray(found.gain)
-        start = np.full(mdp.num_states, 1.0 / mdp.num_states) if mdp.initial is None else mdp.initial
         rounding = (mdp.num_states + 2) * ULP * float(np.abs(gain).max())
-        return Enclosure.around(float(start @ gain), float(np.max(bounds["gain"])) + rounding)
+        return Enclosure.around(float(start_or_even(mdp) @ gain), float(np.max(bounds["gain"])) + rounding)
     if found.start_value is None:
         return None
     return Enclosure.around(found.start_value, float(bounds["start_value"]))

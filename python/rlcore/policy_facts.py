@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rlcore.comparison_base import ensure_advantage, reachable_states
 from rlcore.enclosure import ULP, Enclosure
 from rlcore.evaluation import evaluate
-from rlcore.mdp import MDP
+from rlcore.mdp import MDP, start_or_even
 from rlcore.occupancy import occupancy
 from rlcore.results import Evaluation, FloatArray, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic
@@ -160,7 +160,7 @@ def policy_facts(
 ) -> PolicyFacts:
     """Evaluate a policy and find its visits; its name is for errors."""
     solving: dict[str, Any] = {"tol": tol, "num_threads": num_threads, "progress": progress}
-    initial = np.full(mdp.num_states, 1.0 / mdp.num_states) if mdp.initial is None else mdp.initial
+    initial = start_or_even(mdp)
     ev = evaluate(mdp, policy, setting, raise_on_failure=False, **solving)
     assert isinstance(ev, Evaluation)
     ensure_advantage(ev, name)
