@@ -5,6 +5,8 @@
 #include <numeric>
 #include <utility>
 
+#include "rlcore/linear/lines.hpp"
+
 namespace rlcore::linear {
 namespace {
 
@@ -137,7 +139,17 @@ std::optional<Relabelling> Relabelling::breadth_first(const CsrMatrix& matrix, T
 }
 
 Relabelling Relabelling::by_breadth(const CsrMatrix& matrix, Team& team) {
-  return {Records(matrix).breadth_first_order(), team};
+  std::optional<Columns> order = order_along_lines(matrix);
+  return {order ? std::move(*order) : Records(matrix).breadth_first_order(), team};
+}
+
+/// Asks for what the copies of rows to come will read: first where a row begins, then the row itself.
+void Relabelling::fetch_ahead(const CsrMatrix& matrix, Index row) const {
+  if (row + 2 * kLookahead >= matrix.size) return;
+  prefetch(matrix.first.data() + order_.old_of_new(row + 2 * kLookahead));
+  const Index entry = matrix.first[order_.old_of_new(row + kLookahead)];
+  prefetch(matrix.column.data() + entry);
+  prefetch(matrix.value.data() + entry);
 }
 
 CsrMatrix Relabelling::apply(const CsrMatrix& matrix) const {
@@ -155,6 +167,7 @@ CsrMatrix Relabelling::apply(const CsrMatrix& matrix) const {
     place += renamed.length[row];
   }
   for_rows([&](Index row, Index old) {
+    fetch_ahead(matrix, row);
     const Index from = matrix.first[old];
     const Index to = renamed.first[row];
     for (Index k = 0; k < renamed.length[row]; ++k) {

@@ -45,6 +45,8 @@ class Relabelling {
  private:
   Relabelling(StateOrder::Columns old_of_new, Team& team) : team_(&team), order_(std::move(old_of_new), team) {}
 
+  void fetch_ahead(const CsrMatrix& matrix, Index row) const;
+
   Team* team_;
   StateOrder order_;
 };
