@@ -15,6 +15,7 @@ from itertools import chain
 from typing import Any
 
 import flint
+import mpmath
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -450,7 +451,13 @@ def test_batches_have_leading_axes() -> None:
 
 @pytest.mark.parametrize(
     "make",
-    [lambda: rl.gallery.garnet(3000, 2, 5), lambda: rl.gallery.slippery_grid(60), lambda: rl.gallery.queue(2000)],
+    [
+        lambda: rl.gallery.garnet(3000, 2, 5),
+        lambda: rl.gallery.slippery_grid(60),
+        lambda: rl.gallery.queue(2000),
+        lambda: rl.gallery.queue(10_000),
+        lambda: rl.gallery.nearly_decomposable(2000),
+    ],
 )
 def test_larger_chains_agree_with_their_own_identities(make: Callable[[], rl.MDP]) -> None:
     mdp = make()
@@ -532,3 +539,61 @@ def test_large_chains_take_few_steps() -> None:
         found = average(mdp, rl.uniform_policy(mdp), AVERAGE, tol=1e-8)
         assert found.certificate.method.startswith("renewal")
         assert found.certificate.iterations <= most
+
+
+# ---- queues: walks on a line, whose long run is known in closed form ----
+
+
+def exact_walk(mdp: rl.MDP, policy: Array) -> tuple[list[Any], Any, list[Any]]:
+    """Return d, g and h of a walk on a line: balance between neighbours, and Poisson's equation.
+
+    Against the drift, errors grow by a factor a state: the digits that mpmath works in must be many times a double's.
+    """
+    number = [mpmath.mpf(float(x)) for x in policy.ravel()]
+    P, reward = mdp.transition.tocsr(), mdp.reward.ravel()
+    S = mdp.num_states
+    up, down, r = ([mpmath.mpf(0)] * S for _ in range(3))
+    for state in range(S):
+        for pair in range(mdp.pair_start[state], mdp.pair_start[state + 1]):
+            r[state] += number[pair] * mpmath.mpf(float(reward[pair]))
+            for entry in range(P.indptr[pair], P.indptr[pair + 1]):
+                chance = number[pair] * mpmath.mpf(float(P.data[entry]))
+                if P.indices[entry] == state + 1:
+                    up[state] += chance
+                elif P.indices[entry] == state - 1:
+                    down[state] += chance
+                else:
+                    assert P.indices[entry] == state
+    d = [mpmath.mpf(1)]
+    for state in range(1, S):
+        d.append(d[-1] * up[state - 1] / down[state])
+    total = mpmath.fsum(d)
+    d = [share / total for share in d]
+    gain = mpmath.fdot(d, r)
+    h, step = [mpmath.mpf(0)], mpmath.mpf(0)
+    for state in range(S - 1):
+        step = (gain - r[state] + down[state] * step) / up[state]
+        h.append(h[-1] + step)
+    mean = mpmath.fdot(d, h)
+    return d, gain, [x - mean for x in h]
+
+
+@pytest.mark.parametrize("S", [150, 1000, 4000])
+@pytest.mark.parametrize("slowly", [0.05, 0.5, 0.95])
+def test_queues_of_any_drift(S: int, slowly: float) -> None:
+    """Most of the time the queue is empty, anywhere, or full: cycles must begin where it is, wherever that be.
+
+    From the other end they would take 1.1^S steps.
+    """
+    mdp = rl.gallery.queue(S)
+    policy = np.tile([slowly, 1.0 - slowly], (S, 1))
+    with mpmath.workdps(2500):
+        d, gain, h = exact_walk(mdp, policy)
+        found = rl.evaluate(mdp, policy, AVERAGE)
+        shares = rl.occupancy(mdp, policy, AVERAGE, initial=np.eye(S)[0])
+        bounds = found.certificate.bounds
+        assert max(abs(mpmath.mpf(float(a)) - b) for a, b in zip(found.value, h, strict=True)) <= bounds["value"]
+        assert max(abs(mpmath.mpf(float(a)) - gain) for a in found.gain) <= bounds["gain"]
+        distance = mpmath.fsum(abs(mpmath.mpf(float(a)) - b) for a, b in zip(shares.state, d, strict=True))
+        assert distance <= shares.certificate.bounds["state"]
+    assert found.certificate.status == shares.certificate.status == "converged"

@@ -110,14 +110,27 @@ class LongRun {
     return sum.total();
   }
 
-  /// X b with an error bound, X the resolvent of the process stopped on entering a representative.
-  linear::Solution until_representative(const linear::RightSide& b, double tolerance) {
+  /// Where the cycles of a class begin.
+  Column anchor(Index number) {
+    if (anchors_.empty()) find_anchors();
+    return anchors_[at(number)];
+  }
+
+  /// X b with an error bound, X the resolvent of the process stopped on entering an anchor.
+  linear::Solution until_anchor(const linear::RightSide& b, double tolerance) {
     linear::Solution solution = resolvent().solve(b, tolerance);
     join(certificate_, solution.certificate);
     return solution;
   }
 
-  linear::Solution visits_until_representative(const linear::RightSide& b, double tolerance) {
+  /// What proves a solution in the sup norm proves more where the time that remains is short (theory 10.3).
+  double error_at_anchor(const linear::Solution& solution) {
+    const linear::Horizon& horizon = resolvent().horizon();
+    const double share = horizon.remaining[at(anchor(0))] / horizon.most;
+    return (solution.certificate.error_bound * share + 0x1p-98 * extent_of(solution.x, team_).largest()) * kOutward;
+  }
+
+  linear::Solution visits_until_anchor(const linear::RightSide& b, double tolerance) {
     linear::Solution solution = resolvent().solve_transposed(b, tolerance);
     join(certificate_, solution.certificate);
     return solution;
@@ -136,16 +149,16 @@ class LongRun {
       }
       return result;
     }
-    // The mean over the first entry of a representative, by one solve.
+    // The mean over the first entry of an anchor, by one solve.
     TwofoldVector entered = twofold_vector(size());
     double largest = 0.0;
     for (std::size_t c = 0; c < of_class.size(); ++c) {
-      entered[at(structure_.representative(static_cast<Index>(c)))] = of_class[c];
+      entered[at(anchor(static_cast<Index>(c)))] = of_class[c];
       largest = std::max(largest, std::fabs(of_class[c].hi));
     }
     linear::RightSide b{twofold_vector(size()), 2.0 * chain_.residual_error(largest)};
     for (Index state = 0; state < size(); ++state) b.value[at(state)] = chain_.mean_ahead(state, entered.data());
-    const linear::Solution mean = until_representative(b, 0.0);
+    const linear::Solution mean = until_anchor(b, 0.0);
     error += mean.certificate.error_bound;
     for (std::size_t s = 0; s < result.size(); ++s) {
       result[s] = structure_.class_of[s] >= 0 ? of_class[at(structure_.class_of[s])] : mean.x[s];
@@ -164,7 +177,7 @@ class LongRun {
   linear::Resolvent& resolvent() {
     if (!resolvent_) {
       std::vector<char> stops(at(size()), 0);
-      for (Index c = 0; c < structure_.num_classes(); ++c) stops[at(structure_.representative(c))] = 1;
+      for (Index c = 0; c < structure_.num_classes(); ++c) stops[at(anchor(c))] = 1;
       kernel_.emplace(chain_, std::move(stops), team_);
       resolvent_.emplace(*kernel_, team_, monitor_);
     }
@@ -220,11 +233,42 @@ class LongRun {
     }
   }
 
-  /// One cycle from every representative at once: their classes do not mix.
+  /// A state of each class that is visited often, from wherever the process was: cycles from there are short, and so
+  /// is the time until they begin. From one that is hardly ever visited they may last longer than any number.
+  void find_anchors() {
+    const Doubles often = has_small_classes() ? rounded(stationary()) : where_it_gathers();
+    for (Index c = 0; c < structure_.num_classes(); ++c) {
+      const auto states = structure_.states(c);
+      anchors_.push_back(*std::max_element(
+          states.begin(), states.end(), [&](Column one, Column other) { return often[at(one)] < often[at(other)]; }));
+    }
+  }
+
+  /// The distribution after some steps from everywhere: a few tell which way a process drifts, and where that ends.
+  Doubles where_it_gathers() {
+    constexpr int kSteps = 64;
+    const linear::System transposed{
+        .matrix = chain_.transposed_transition(team_),
+        .discount = 1.0,
+        .direction = linear::Direction::kTransposed,
+        .team = &team_,
+    };
+    const Doubles nothing(at(size()), 0.0);
+    Doubles now(at(size()), 1.0);
+    Doubles next(at(size()));
+    for (int step = 0; step < kSteps; ++step) {
+      transposed.sweep(nothing, now, next);
+      std::swap(now, next);
+      monitor_.poll({"looking for anchors", step});
+    }
+    return now;
+  }
+
+  /// One cycle from every anchor at once: their classes do not mix.
   void solve_cycles() {
     linear::RightSide start{twofold_vector(size())};
-    for (Index c = 0; c < structure_.num_classes(); ++c) start.value[at(structure_.representative(c))] = {1.0};
-    linear::Solution cycle = visits_until_representative(start, stationary_tolerance_);
+    for (Index c = 0; c < structure_.num_classes(); ++c) start.value[at(anchor(c))] = {1.0};
+    linear::Solution cycle = visits_until_anchor(start, stationary_tolerance_);
     const double error = cycle.certificate.error_bound;
     for (Index c = 0; c < structure_.num_classes(); ++c) {
       TwofoldSum sum;
@@ -260,6 +304,7 @@ class LongRun {
   std::optional<linear::Kernel> kernel_;
   std::optional<linear::Resolvent> resolvent_;
   double stationary_tolerance_;
+  std::vector<Column> anchors_;
   TwofoldVector stationary_;
   double stationary_error_ = 0.0;
   linear::Certificate certificate_;
@@ -280,24 +325,35 @@ struct Cycles {
   double above_error = 0.0;
 };
 
+/// X 1, as sharp as what a cycle left over needs: the sharper, the further the guess at the gain was off.
+linear::Solution time_to_anchor(LongRun& run, const linear::Solution& left) {
+  constexpr double kRough = 1e-6;
+  const auto anchor = at(run.anchor(0));
+  const linear::RightSide one{TwofoldVector(left.x.size(), Twofold{1.0})};
+  linear::Solution time = run.until_anchor(one, kRough);
+  const double longest = extent_of(time.x, run.team()).largest();
+  const double more = std::fabs(left.x[anchor].hi) / time.x[anchor].hi;
+  const double needed = run.options().tolerance * 0.05 * extent_of(left.x, run.team()).largest() / (more * longest);
+  if (!(needed < kRough)) return time;
+  return run.until_anchor(one, needed);
+}
+
 /// One class, in which every process ends up: a guess at the gain is mended by what it leaves over in a cycle. With
-/// u = X (r - g~) and t = X 1, g = g~ + u(s) / t(s) at the representative s, and X (r - g) = u - (g - g~) t.
+/// u = X (r - g~) and t = X 1, g = g~ + u(s) / t(s) at the anchor s, and X (r - g) = u - (g - g~) t.
 Cycles mended_cycles(LongRun& run, const TwofoldVector& r_pi, double scale) {
-  constexpr double kTimeTolerance = 1e-6;
   const Twofold guess = run.mean_in_class(0, r_pi);
   linear::RightSide b{twofold_vector(run.size()), (run.chain().mean_error(scale) + 0x1p-98 * scale) * kOutward};
   for (std::size_t s = 0; s < r_pi.size(); ++s) b.value[s] = r_pi[s] - guess;
-  linear::Solution left = run.until_representative(b, run.options().tolerance * 0.05);
-  const linear::RightSide one{TwofoldVector(r_pi.size(), Twofold{1.0})};
-  const linear::Solution time = run.until_representative(one, std::min(kTimeTolerance, run.options().tolerance));
+  linear::Solution left = run.until_anchor(b, run.options().tolerance * 0.05);
+  const linear::Solution time = time_to_anchor(run, left);
 
-  const auto representative = at(run.structure().representative(0));
-  const Twofold more = quotient(left.x[representative], time.x[representative]);
-  const double shortest = time.x[representative].hi - time.certificate.error_bound;
+  const auto anchor = at(run.anchor(0));
+  const Twofold more = quotient(left.x[anchor], time.x[anchor]);
+  const double error_of_time = run.error_at_anchor(time);
+  const double shortest = time.x[anchor].hi - error_of_time;
   const double error_of_more =
-      shortest > 0.0
-          ? (left.certificate.error_bound + std::fabs(more.hi) * time.certificate.error_bound) / shortest * kOutward
-          : kInfinity;
+      shortest > 0.0 ? (run.error_at_anchor(left) + std::fabs(more.hi) * error_of_time) / shortest * kOutward
+                     : kInfinity;
   Cycles cycles;
   const Twofold gain = guess + more;
   cycles.gain = TwofoldVector(r_pi.size(), gain);
@@ -338,7 +394,7 @@ Cycles cycles_by_class(LongRun& run, const TwofoldVector& r_pi, double scale) {
   cycles.gain = run.by_class(gains, cycles.gain_error);
   linear::RightSide b{twofold_vector(run.size()), (mean_error + cycles.gain_error + 0x1p-98 * scale) * kOutward};
   for (std::size_t s = 0; s < r_pi.size(); ++s) b.value[s] = r_pi[s] - cycles.gain[s];
-  linear::Solution above = run.until_representative(b, run.options().tolerance * 0.1);
+  linear::Solution above = run.until_anchor(b, run.options().tolerance * 0.1);
   cycles.above = std::move(above.x);
   cycles.above_error = above.certificate.error_bound;
   return cycles;
@@ -411,11 +467,11 @@ std::vector<Twofold> class_weights(LongRun& run, const TwofoldVector& initial, d
     weights.front() = weights.front() + passing_mass.total();
     return weights;
   }
-  const linear::Solution visits = run.visits_until_representative(passing, 0.0);
+  const linear::Solution visits = run.visits_until_anchor(passing, 0.0);
   error += visits.certificate.error_bound;
   const TwofoldVector entered = run.chain().arrivals(1.0, visits.x, run.team());
   for (Index c = 0; c < structure.num_classes(); ++c) {
-    weights[at(c)] = weights[at(c)] + entered[at(structure.representative(c))];
+    weights[at(c)] = weights[at(c)] + entered[at(run.anchor(c))];
   }
   return weights;
 }
@@ -575,14 +631,14 @@ StateRows deviation_rows(const Mdp& mdp, ConstVector policy, std::span<const Ind
     start[at(state)] = {1.0};
     double error = 0.0;
     const std::vector<Twofold> weights = class_weights(run, start, error);
-    // y (I - P) = e_i - p*_i off the representatives; what is left is stationary, and P* must not see it.
+    // y (I - P) = e_i - p*_i off the anchors; what is left is stationary, and P* must not see it.
     linear::RightSide b{std::move(start), error + run.stationary_error() + 0x1p-96};
     for (Index c = 0; c < structure.num_classes(); ++c) {
       for (const Column j : structure.states(c))
         b.value[at(j)] = b.value[at(j)] - run.stationary()[at(j)] * weights[at(c)];
-      b.value[at(structure.representative(c))] = {};
+      b.value[at(run.anchor(c))] = {};
     }
-    linear::Solution row = run.visits_until_representative(b, 0.0);
+    linear::Solution row = run.visits_until_anchor(b, 0.0);
     double row_error = row.certificate.error_bound;
     const std::vector<Twofold> sums = class_weights(run, row.x, row_error);
     const double l1 = extent_of(row.x, team).l1;
@@ -616,9 +672,9 @@ StateRows kemeny_constant(const Mdp& mdp, ConstVector policy, const Options& opt
                        "expected one recurrent class, for which Kemeny's constant is defined, got " +
                            std::to_string(run.structure().num_classes()));
   }
-  // sum_j d_j m_ij from the representative i: the column of each recurrent j by a solve of its own.
+  // sum_j d_j m_ij from the anchor i: the column of each recurrent j by a solve of its own.
   const auto states = run.structure().states(0);
-  const Index from = run.structure().representative(0);
+  const Index from = run.anchor(0);
   StateRows out;
   out.certificate.converged = true;
   double largest = 0.0;

@@ -1,9 +1,9 @@
 // The long run (theory 3.2): stationary distributions, gain, bias, first passages of a process that goes on.
 //
-// Each recurrent class has a state at which it starts anew, its representative. The process stopped on entering
-// those states has a resolvent X, and the long run is made of its cycles: the visits of a cycle are proportional to
-// the stationary distribution, and the bias is what a state earns above the gain until the next cycle begins. Where
-// there is one class and nothing ends, both are first sought without stopping (renewal.hpp).
+// Each recurrent class has a state at which it starts anew, its anchor, which it visits often. The process stopped on
+// entering those states has a resolvent X, and the long run is made of its cycles: the visits of a cycle are
+// proportional to the stationary distribution, and the bias is what a state earns above the gain until the next cycle
+// begins. Where there is one class and nothing ends, both are first sought without stopping (renewal.hpp).
 #pragma once
 
 #include "rlcore/chain_structure.hpp"
