@@ -12,6 +12,9 @@ namespace {
 
 constexpr int kMostThreads = 256;
 
+/// Workers may still enter.
+constexpr std::uint32_t kOpen = std::uint32_t{1} << 31;
+
 int available_cores() {
 #if defined(__linux__)
   cpu_set_t mask;
@@ -60,13 +63,14 @@ Team::~Team() {
 void Team::start(Task task) {
   task_ = task;
   std::fill(failures_.begin(), failures_.end(), nullptr);
-  unfinished_.store(static_cast<std::uint32_t>(workers_.size()), std::memory_order_relaxed);
+  door_.store(kOpen, std::memory_order_release);
   epoch_.fetch_add(1, std::memory_order_release);
   epoch_.notify_all();
   perform(0);
-  for (auto left = unfinished_.load(std::memory_order_acquire); left != 0;
-       left = unfinished_.load(std::memory_order_acquire)) {
-    wait_while_equal(unfinished_, left);
+  door_.fetch_and(~kOpen, std::memory_order_acq_rel);
+  for (auto inside = door_.load(std::memory_order_acquire); inside != 0;
+       inside = door_.load(std::memory_order_acquire)) {
+    wait_while_equal(door_, inside);
   }
   for (const std::exception_ptr& failure : failures_) {
     if (failure) std::rethrow_exception(failure);
@@ -79,9 +83,22 @@ void Team::work(int member) {
     wait_while_equal(epoch_, seen);
     seen = epoch_.load(std::memory_order_acquire);
     if (closing_.load(std::memory_order_acquire)) return;
+    if (!enter()) continue;
     perform(member);
-    if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
+    leave();
   }
+}
+
+bool Team::enter() {
+  auto door = door_.load(std::memory_order_relaxed);
+  while ((door & kOpen) != 0) {
+    if (door_.compare_exchange_weak(door, door + 1, std::memory_order_acquire)) return true;
+  }
+  return false;
+}
+
+void Team::leave() {
+  if (door_.fetch_sub(1, std::memory_order_release) == 1) door_.notify_one();
 }
 
 void Team::FirstFailure::record(Index block) {

@@ -18,7 +18,8 @@
 namespace rlcore {
 
 /// A team of threads, joined when it goes out of scope. Members wait between tasks by spinning
-/// briefly and then sleeping: pure spinning would halve the speed of a shared core.
+/// briefly and then sleeping: pure spinning would halve the speed of a shared core. And nobody waits for a member that
+/// has not come, which on a busy machine may take longer than the whole task.
 class Team {
  public:
   /// `num_threads` members, the caller among them; 0 means one per available core.
@@ -29,7 +30,8 @@ class Team {
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  /// Calls body(member) once in every member and waits for all. Rethrows the first exception.
+  /// Calls body(member) in the caller and in every other member that comes while the caller is at it, and waits for
+  /// those: bodies share out their work as they go. Rethrows the first exception.
   template <class Body>
   void run(Body&& body) {
     if (workers_.empty()) {
@@ -87,13 +89,15 @@ class Team {
 
   void start(Task task);
   void work(int member);
+  bool enter();
+  void leave();
   void perform(int member);
 
   std::vector<std::thread> workers_;
   Task task_;
   std::vector<std::exception_ptr> failures_;
   std::atomic<std::uint32_t> epoch_{0};
-  std::atomic<std::uint32_t> unfinished_{0};
+  std::atomic<std::uint32_t> door_{0};  // of the task: kOpen, and how many workers are inside
   std::atomic<bool> closing_{false};
 };
 
