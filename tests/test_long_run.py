@@ -544,38 +544,55 @@ def test_large_chains_take_few_steps() -> None:
 # ---- queues: walks on a line, whose long run is known in closed form ----
 
 
-def exact_walk(mdp: rl.MDP, policy: Array) -> tuple[list[Any], Any, list[Any]]:
-    """Return d, g and h of a walk on a line: balance between neighbours, and Poisson's equation.
+class Walk:
+    """A walk on a line, as it is stored, with as many digits as mpmath is told to work in.
 
-    Against the drift, errors grow by a factor a state: the digits that mpmath works in must be many times a double's.
+    Against the drift, errors grow by a factor a state: the digits must be many times a double's.
     """
-    number = [mpmath.mpf(float(x)) for x in policy.ravel()]
-    P, reward = mdp.transition.tocsr(), mdp.reward.ravel()
-    S = mdp.num_states
-    up, down, r = ([mpmath.mpf(0)] * S for _ in range(3))
-    for state in range(S):
-        for pair in range(mdp.pair_start[state], mdp.pair_start[state + 1]):
-            r[state] += number[pair] * mpmath.mpf(float(reward[pair]))
-            for entry in range(P.indptr[pair], P.indptr[pair + 1]):
-                chance = number[pair] * mpmath.mpf(float(P.data[entry]))
-                if P.indices[entry] == state + 1:
-                    up[state] += chance
-                elif P.indices[entry] == state - 1:
-                    down[state] += chance
-                else:
-                    assert P.indices[entry] == state
-    d = [mpmath.mpf(1)]
-    for state in range(1, S):
-        d.append(d[-1] * up[state - 1] / down[state])
-    total = mpmath.fsum(d)
-    d = [share / total for share in d]
-    gain = mpmath.fdot(d, r)
-    h, step = [mpmath.mpf(0)], mpmath.mpf(0)
-    for state in range(S - 1):
-        step = (gain - r[state] + down[state] * step) / up[state]
-        h.append(h[-1] + step)
-    mean = mpmath.fdot(d, h)
-    return d, gain, [x - mean for x in h]
+
+    def __init__(self, mdp: rl.MDP, policy: Array) -> None:
+        number = [mpmath.mpf(float(x)) for x in policy.ravel()]
+        P, reward = mdp.transition.tocsr(), mdp.reward.ravel()
+        self.up, self.down, self.reward = ([mpmath.mpf(0)] * mdp.num_states for _ in range(3))
+        for state in range(mdp.num_states):
+            for pair in range(mdp.pair_start[state], mdp.pair_start[state + 1]):
+                self.reward[state] += number[pair] * mpmath.mpf(float(reward[pair]))
+                for entry in range(P.indptr[pair], P.indptr[pair + 1]):
+                    chance = number[pair] * mpmath.mpf(float(P.data[entry]))
+                    if P.indices[entry] == state + 1:
+                        self.up[state] += chance
+                    elif P.indices[entry] == state - 1:
+                        self.down[state] += chance
+                    else:
+                        assert P.indices[entry] == state
+
+    def stationary(self) -> list[Any]:
+        """What goes up between neighbours comes down again."""
+        d = [mpmath.mpf(1)]
+        for state in range(1, len(self.up)):
+            d.append(d[-1] * self.up[state - 1] / self.down[state])
+        total = mpmath.fsum(d)
+        return [share / total for share in d]
+
+    def gain_and_bias(self) -> tuple[Any, list[Any]]:
+        """Poisson's equation, from the lowest state on."""
+        d = self.stationary()
+        gain = mpmath.fdot(d, self.reward)
+        h, step = [mpmath.mpf(0)], mpmath.mpf(0)
+        for state in range(len(d) - 1):
+            step = (gain - self.reward[state] + self.down[state] * step) / self.up[state]
+            h.append(h[-1] + step)
+        mean = mpmath.fdot(d, h)
+        return gain, [x - mean for x in h]
+
+    def kemeny_constant(self) -> Any:
+        """sum_k F(k) (1 - F(k)) / (d(k) up(k)), where F(k) = d(0) + ... + d(k): the trace of the deviation matrix."""
+        d = self.stationary()
+        below, total = mpmath.mpf(0), mpmath.mpf(0)
+        for state in range(len(d) - 1):
+            below += d[state]
+            total += below * (1 - below) / (d[state] * self.up[state])
+        return total
 
 
 @pytest.mark.parametrize("S", [150, 1000, 4000])
@@ -588,7 +605,8 @@ def test_queues_of_any_drift(S: int, slowly: float) -> None:
     mdp = rl.gallery.queue(S)
     policy = np.tile([slowly, 1.0 - slowly], (S, 1))
     with mpmath.workdps(2500):
-        d, gain, h = exact_walk(mdp, policy)
+        walk = Walk(mdp, policy)
+        d, (gain, h) = walk.stationary(), walk.gain_and_bias()
         found = rl.evaluate(mdp, policy, AVERAGE)
         shares = rl.occupancy(mdp, policy, AVERAGE, initial=np.eye(S)[0])
         bounds = found.certificate.bounds
@@ -597,3 +615,16 @@ def test_queues_of_any_drift(S: int, slowly: float) -> None:
         distance = mpmath.fsum(abs(mpmath.mpf(float(a)) - b) for a, b in zip(shares.state, d, strict=True))
         assert distance <= shares.certificate.bounds["state"]
     assert found.certificate.status == shares.certificate.status == "converged"
+
+
+@pytest.mark.parametrize("S", [150, 1000])
+@pytest.mark.parametrize("slowly", [0.05, 0.5, 0.95])
+def test_kemenys_constant_of_queues(S: int, slowly: float) -> None:
+    """Times to states that are hardly ever visited are beyond any number; what they count for is not."""
+    mdp = rl.gallery.queue(S)
+    policy = np.tile([slowly, 1.0 - slowly], (S, 1))
+    with mpmath.workdps(2500):
+        exact = Walk(mdp, policy).kemeny_constant()
+        found = rl.kemeny_constant(mdp, policy)
+        assert abs(mpmath.mpf(float(np.asarray(found))) - exact) <= np.max(found.certificate.error_bound)
+    assert found.certificate.status == "converged"

@@ -36,6 +36,12 @@ void join(linear::Certificate& all, const linear::Certificate& one) {
   all.story += one.story;
 }
 
+/// What proves a solution in the sup norm proves more where the time that remains is short (theory 10.3).
+double error_at(Column state, const linear::Solution& solution, const linear::Horizon& horizon, Team& team) {
+  const double share = horizon.remaining[at(state)] / horizon.most;
+  return (solution.certificate.error_bound * share + 0x1p-98 * extent_of(solution.x, team).largest()) * kOutward;
+}
+
 /// A policy's chain in the long run.
 class LongRun {
  public:
@@ -123,11 +129,8 @@ class LongRun {
     return solution;
   }
 
-  /// What proves a solution in the sup norm proves more where the time that remains is short (theory 10.3).
   double error_at_anchor(const linear::Solution& solution) {
-    const linear::Horizon& horizon = resolvent().horizon();
-    const double share = horizon.remaining[at(anchor(0))] / horizon.most;
-    return (solution.certificate.error_bound * share + 0x1p-98 * extent_of(solution.x, team_).largest()) * kOutward;
+    return error_at(anchor(0), solution, resolvent().horizon(), team_);
   }
 
   linear::Solution visits_until_anchor(const linear::RightSide& b, double tolerance) {
@@ -672,36 +675,48 @@ StateRows kemeny_constant(const Mdp& mdp, ConstVector policy, const Options& opt
                        "expected one recurrent class, for which Kemeny's constant is defined, got " +
                            std::to_string(run.structure().num_classes()));
   }
-  // sum_j d_j m_ij from the anchor i: the column of each recurrent j by a solve of its own.
-  const auto states = run.structure().states(0);
-  const Index from = run.anchor(0);
-  StateRows out;
-  out.certificate.converged = true;
-  double largest = 0.0;
+  // Every recurrent state meets the anchor without passing transient ones, from where it may take long.
+  const Column anchor = run.anchor(0);
+  std::vector<char> stops(at(run.size()), 0);
+  for (const Column state : run.structure().transient) stops[at(state)] = 1;
+  stops[at(anchor)] = 1;
+  const linear::Kernel kernel(run.chain(), std::move(stops), team);
+  linear::Resolvent resolvent(kernel, team, monitor);
+
+  // The trace of the deviation matrix (I - 1 d') X (I - 1 d') is that of X less d' X 1, where the anchor counts as
+  // stopped already. No number in a column of X is larger than that on the diagonal.
+  linear::Certificate certificate;
+  certificate.converged = true;
+  TwofoldSum trace;
   double error = 0.0;
-  TwofoldSum sum;
-  for (const Column target : states) {
-    if (target == from) continue;  // m_jj = 0 here
-    // Every recurrent state is hit surely, and a cycle does not pass transient ones.
-    std::vector<char> stops(at(run.size()), 0);
-    for (const Column state : run.structure().transient) stops[at(state)] = 1;
-    stops[at(target)] = 1;
-    const linear::Kernel kernel(run.chain(), stops, team);
-    linear::Resolvent resolvent(kernel, team, monitor);
-    const linear::Solution column =
-        resolvent.solve({TwofoldVector(at(run.size()), Twofold{1.0})}, options.tolerance * 0.1);
-    join(out.certificate, column.certificate);
-    const Twofold d = run.stationary()[at(target)];
-    sum.add_product(column.x[at(from)] * d, 1.0);
-    largest = std::max(largest, column.x[at(from)].hi);
-    error += d.hi * column.certificate.error_bound;
+  const auto states = run.structure().states(0);
+  for (std::size_t first = 0; first < states.size(); first += kMostLanes) {
+    const auto block = states.subspan(first, std::min(kMostLanes, states.size() - first));
+    std::vector<linear::RightSide> units;
+    for (const Column state : block) {
+      units.push_back({twofold_vector(run.size())});
+      units.back().value[at(state)] = {1.0};
+    }
+    const std::vector<linear::Solution> columns = resolvent.solve(units, 0.1 * options.tolerance);
+    for (std::size_t k = 0; k < block.size(); ++k) {
+      join(certificate, columns[k].certificate);
+      if (block[k] == anchor) continue;
+      trace.add_product(columns[k].x[at(block[k])], 1.0);
+      error += error_at(block[k], columns[k], resolvent.horizon(), team);
+    }
   }
-  const Twofold total = sum.total();
-  const double bound =
-      (error + (run.stationary_error() + dot_error(run.size()) + 0x1p-96) * largest + std::fabs(total.lo)) *
-      (1.0 + static_cast<double>(run.size() + 64) * kUnitRoundoff);
+  linear::Solution time = resolvent.solve({TwofoldVector(at(run.size()), Twofold{1.0})}, 0.1 * options.tolerance);
+  join(certificate, time.certificate);
+  time.x[at(anchor)] = {};
+  const Twofold total = trace.total() - run.mean_in_class(0, time.x);
+  const double longest = extent_of(time.x, team).largest();
+  const double bound = (error + time.certificate.error_bound + run.stationary_error() * longest +
+                        (dot_error(run.size()) + 0x1p-96) * (trace.total().hi + longest) + std::fabs(total.lo)) *
+                       (1.0 + static_cast<double>(run.size() + 64) * kUnitRoundoff);
+  StateRows out;
   out.rows.push_back(total.hi);
   out.bounds.push_back(bound);
+  out.certificate = std::move(certificate);
   out.certificate.error_bound = bound;
   out.certificate.converged =
       std::isfinite(bound) && (options.tolerance == 0.0 || bound <= options.tolerance * std::max(total.hi, 1.0));
