@@ -617,6 +617,60 @@ def test_queues_of_any_drift(S: int, slowly: float) -> None:
     assert found.certificate.status == shares.certificate.status == "converged"
 
 
+@pytest.mark.parametrize("S", [300, 3000])
+@pytest.mark.parametrize("seed", range(4))
+def test_queues_in_a_random_environment(S: int, seed: int) -> None:
+    """A walk that is driven to many places, and from one to the other only after times beyond any number."""
+    mdp = rl.gallery.queue(S)
+    policy = rl.random_policy(mdp, seed)
+    with mpmath.workdps(1500):
+        d = Walk(mdp, policy).stationary()
+        found = rl.occupancy(mdp, policy, AVERAGE, initial=np.eye(S)[S // 2])
+        distance = mpmath.fsum(abs(mpmath.mpf(float(a)) - b) for a, b in zip(found.state, d, strict=True))
+        assert distance <= found.certificate.bounds["state"]
+        # Every one of them, however small, but for those that doubles cannot hold.
+        for share, exact in zip(found.state.tolist(), d, strict=True):
+            assert abs(mpmath.mpf(share) - exact) <= 1e-15 * exact + mpmath.mpf(2) ** -1070
+    assert found.certificate.status == "converged"
+    assert found.certificate.method == "state reduction"
+
+
+def test_a_walk_between_two_ends() -> None:
+    """Both hold the walk, and what is between them weighs up to 2^-2000: beside doubles nothing, and yet the bridge."""
+    S, middle = 4001, 2000
+    up = np.where(np.arange(S) < middle, 0.25, 0.5)
+    down = np.where(np.arange(S) <= middle, 0.5, 0.25)
+    up[-1] = down[0] = 0.0
+    P = sp.diags_array([down[1:], 1.0 - up - down, up[:-1]], offsets=[-1, 0, 1]).tocsr()
+    mdp = rl.MDP(P, np.zeros(S), pair_start=np.arange(S + 1))
+    found = rl.occupancy(mdp, np.ones((S, 1)), AVERAGE, initial=np.eye(S)[0])
+    weight = [Fraction(1)]
+    for state in range(1, S):
+        weight.append(weight[-1] * Fraction(up[state - 1]) / Fraction(down[state]))
+    total = sum(weight)
+    assert 0.2 < found.state[-1] < 0.6
+    for share, exact in zip(found.state.tolist(), weight, strict=True):
+        assert abs(Fraction(share) - exact / total) <= exact / total / 10**15 + Fraction(1, 2**1070)
+
+
+@pytest.mark.parametrize("ratio", [1e-3, 1e-30])
+def test_a_ring_that_drifts(ratio: float) -> None:
+    """Forwards with probability 1/2, backwards hardly ever, under shuffled labels; one step is the bottleneck."""
+    S = 401
+    label = np.random.default_rng(5).permutation(S)
+    P = np.zeros((S, S))
+    for i in range(S):
+        P[label[i], label[(i + 1) % S]] = 2.0**-40 if i == 7 else 0.5
+        P[label[i], label[i - 1]] = ratio * (1 + i % 3)
+    P[range(S), range(S)] = 1.0 - P.sum(axis=1)
+    mdp = rl.MDP.from_arrays(P[:, None, :], np.zeros((S, 1)))
+    found = rl.occupancy(mdp, np.ones((S, 1)), AVERAGE, initial=np.eye(S)[0])
+    exact = exact_stationary(P)
+    assert found.certificate.method == "state reduction"
+    for share, right in zip(found.state.tolist(), exact, strict=True):
+        assert abs(Fraction(share) - right) <= right / 10**15
+
+
 @pytest.mark.parametrize("S", [150, 1000])
 @pytest.mark.parametrize("slowly", [0.05, 0.5, 0.95])
 def test_kemenys_constant_of_queues(S: int, slowly: float) -> None:

@@ -8,6 +8,7 @@
 #include "rlcore/batch.hpp"
 #include "rlcore/elimination.hpp"
 #include "rlcore/errors.hpp"
+#include "rlcore/linear/lines.hpp"
 #include "rlcore/policy.hpp"
 #include "rlcore/reachability.hpp"
 #include "rlcore/renewal.hpp"
@@ -18,7 +19,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// Up to here a class is reduced state by state; beyond, its cycle is solved for.
+/// Up to here a class is reduced state by state; beyond, its cycle is solved for, unless it is a walk on a line.
 constexpr Index kSmallClass = 200;
 
 /// No two distributions are further apart, in L1: what is said where nothing could be proven.
@@ -55,6 +56,7 @@ class LongRun {
         monitor_(monitor) {
     certificate_.converged = true;
     stationary_tolerance_ = 0.1 * options.tolerance;
+    if (!has_small_classes()) line_ = linear::order_along_lines(steps_);
     if (is_unichain() && chain_.conserves() && !has_small_classes()) {
       renewal_.emplace(chain_, std::move(steps_), team, monitor);
     }
@@ -65,7 +67,7 @@ class LongRun {
   const ChainStructure& structure() const { return structure_; }
   bool is_unichain() const { return structure_.num_classes() == 1; }
 
-  /// Whether every class is small enough to be reduced state by state.
+  /// Whether every class is small enough to be reduced state by state, wherever its states lead.
   bool has_small_classes() const {
     for (Index c = 0; c < structure_.num_classes(); ++c) {
       if (std::ssize(structure_.states(c)) > kSmallClass) return false;
@@ -94,14 +96,14 @@ class LongRun {
   /// Asks for stationary distributions as sharp as gains must be: what a gain is wrong by counts until the cycle
   /// ends.
   void sharpen() {
-    if (options_.tolerance > 0.0 && !has_small_classes())
+    if (options_.tolerance > 0.0 && !is_reduced())
       stationary_tolerance_ = 0.05 * options_.tolerance / resolvent().horizon().most;
   }
 
   /// The stationary distributions of all classes, in one vector, each with sum 1; and a bound on the L1 error of
   /// each class's.
   const TwofoldVector& stationary() {
-    if (stationary_.empty()) find_stationary();
+    if (!is_reduced() && stationary_.empty()) find_stationary();
     return stationary_;
   }
   double stationary_error() const { return stationary_error_; }
@@ -192,16 +194,12 @@ class LongRun {
 
  private:
   void find_stationary() {
-    stationary_ = twofold_vector(size());
-    if (has_small_classes()) {
-      stationary_error_ = elimination_error(kSmallClass);
-      for (Index c = 0; c < structure_.num_classes(); ++c) reduce(c);
-      certificate_.method = "state reduction";
-    } else if (std::optional<linear::Solution> found = without_stopping()) {
+    if (std::optional<linear::Solution> found = without_stopping()) {
       join(certificate_, found->certificate);
       stationary_error_ = found->certificate.error_bound;
       stationary_ = std::move(found->x);
     } else {
+      stationary_ = twofold_vector(size());
       solve_cycles();
     }
   }
@@ -211,35 +209,72 @@ class LongRun {
     return renewal_->stationary(stationary_tolerance_);
   }
 
-  void reduce(Index number) {
-    const auto states = structure_.states(number);
-    const auto size = std::ssize(states);
-    std::vector<Twofold> rates(at(size * size));
+  /// Whether stationary distributions are found by state reduction: of small classes, and of walks on lines.
+  bool is_reduced() {
+    if (!is_reduced_) is_reduced_ = has_small_classes() ? reduce_small_classes() : line_ && reduce_along_lines();
+    return *is_reduced_;
+  }
+
+  bool reduce_small_classes() {
+    stationary_ = twofold_vector(size());
+    if (certificate_.method.empty()) certificate_.method = "state reduction";
+    stationary_error_ = elimination_error(kSmallClass, kSmallClass);
+    for (Index c = 0; c < structure_.num_classes(); ++c) {
+      const auto states = structure_.states(c);
+      if (reduce(states, std::ssize(states) - 1)) continue;
+      stationary_error_ = kNothingKnown;
+      for (const Column state : states) stationary_[at(state)] = {1.0 / static_cast<double>(states.size())};
+    }
+    return true;
+  }
+
+  bool reduce_along_lines() {
+    constexpr Index kWidth = 2;  // of a ring, gone around both ways
+    std::vector<StateOrder::Columns> states(at(structure_.num_classes()));
+    for (const Column state : *line_) {
+      if (structure_.class_of[at(state)] >= 0) states[at(structure_.class_of[at(state)])].push_back(state);
+    }
+    stationary_ = twofold_vector(size());
+    for (const auto& class_states : states) {
+      if (reduce(class_states, std::min(kWidth, std::ssize(class_states) - 1))) continue;
+      stationary_.clear();
+      return false;
+    }
+    if (certificate_.method.empty()) certificate_.method = "state reduction";
+    stationary_error_ = elimination_error(size(), kWidth);
+    return true;
+  }
+
+  /// The stationary distribution of a class whose states, in this order, lead no further than `width`. False if its
+  /// numbers leave the range of doubles.
+  bool reduce(std::span<const Column> states, Index width) {
+    place_.resize(at(size()));
+    for (std::size_t i = 0; i < states.size(); ++i) place_[at(states[i])] = static_cast<Column>(i);
+    Rates rates(std::ssize(states), width);
     const Mdp& mdp = chain_.mdp();
-    for (Index i = 0; i < size; ++i) {
-      for (Index pair = mdp.first_pair(states[at(i)]); pair < mdp.first_pair(states[at(i)] + 1); ++pair) {
+    for (Index i = 0; i < rates.size(); ++i) {
+      const Column state = states[at(i)];
+      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
         const double chosen = chain_.policy()[at(pair)];
         if (chosen == 0.0) continue;
         const Row row = mdp.row(pair);
         for (Index k = 0; k < row.length; ++k) {
           if (row.probability[k] == 0.0) continue;
-          const auto j = std::lower_bound(states.begin(), states.end(), row.column[k]) - states.begin();
-          Twofold& rate = rates[at(i * size + j)];
+          Twofold& rate = rates(i, place_[at(row.column[k])]);
           rate = rate + two_product(chosen, row.probability[k]);
         }
       }
     }
-    const std::optional<TwofoldVector> found = stationary_by_elimination(rates, size);
-    if (!found) stationary_error_ = kNothingKnown;
-    for (Index i = 0; i < size; ++i) {
-      stationary_[at(states[at(i)])] = found ? (*found)[at(i)] : Twofold{1.0 / static_cast<double>(size)};
-    }
+    const std::optional<TwofoldVector> found = stationary_by_elimination(rates);
+    if (!found) return false;
+    for (std::size_t i = 0; i < states.size(); ++i) stationary_[at(states[i])] = (*found)[i];
+    return true;
   }
 
   /// A state of each class that is visited often, from wherever the process was: cycles from there are short, and so
   /// is the time until they begin. From one that is hardly ever visited they may last longer than any number.
   void find_anchors() {
-    const Doubles often = has_small_classes() ? rounded(stationary()) : where_it_gathers();
+    const Doubles often = is_reduced() ? rounded(stationary_) : where_it_gathers();
     for (Index c = 0; c < structure_.num_classes(); ++c) {
       const auto states = structure_.states(c);
       anchors_.push_back(*std::max_element(
@@ -307,7 +342,10 @@ class LongRun {
   std::optional<linear::Kernel> kernel_;
   std::optional<linear::Resolvent> resolvent_;
   double stationary_tolerance_;
+  std::optional<StateOrder::Columns> line_;  // the states along lines, if the chain consists of such
+  std::vector<Column> place_;                // of a state in its class
   std::vector<Column> anchors_;
+  std::optional<bool> is_reduced_;
   TwofoldVector stationary_;
   double stationary_error_ = 0.0;
   linear::Certificate certificate_;
