@@ -10,6 +10,7 @@
 #include "results.hpp"
 #include "rlcore/episodic.hpp"
 #include "rlcore/long_run.hpp"
+#include "rlcore/passages.hpp"
 
 namespace rlcore::bindings {
 namespace {

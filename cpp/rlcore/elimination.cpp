@@ -15,11 +15,11 @@ constexpr double kLeast = 0x1p-900;
 constexpr double kNegligible = 0x1p-120;
 
 /// Cuts the last state out, again and again: who went there goes where it led. Leaves, behind the diagonal, the share
-/// of each state in those after it. False if too little leads out of one.
+/// of each state in those after it, and on it what leads out of the state. False if too little does.
 bool cut_out(Rates& rate) {
   for (Index last = rate.size() - 1; last > 0; --last) {
     const Index first = std::max<Index>(0, last - rate.width());
-    Twofold leaving;
+    Twofold& leaving = rate(last, last) = rate.elsewhere(last);
     for (Index to = first; to < last; ++to) leaving = leaving + rate(last, to);
     if (!(leaving.hi >= kLeast)) return false;
     for (Index from = first; from < last; ++from) {
@@ -28,6 +28,7 @@ bool cut_out(Rates& rate) {
       for (Index to = first; to < last; ++to) {
         if (to != from && rate(last, to).hi != 0.0) rate(from, to) = rate(from, to) + share * rate(last, to);
       }
+      rate.elsewhere(from) = rate.elsewhere(from) + share * rate.elsewhere(last);
     }
   }
   return true;
@@ -110,11 +111,57 @@ class Weights {
 
 }  // namespace
 
-std::optional<TwofoldVector> stationary_by_elimination(Rates& rates) {
+Rates::Rates(const Chain& chain, std::span<const Column> states, Index width, std::vector<Column>& number)
+    : width_(width), rate_(states.size() * at(2 * width + 1)), elsewhere_(states.size()) {
+  for (std::size_t i = 0; i < states.size(); ++i) number[at(states[i])] = static_cast<Column>(i);
+  const Mdp& mdp = chain.mdp();
+  for (Index i = 0; i < size(); ++i) {
+    const Column state = states[at(i)];
+    for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
+      const double chosen = chain.policy()[at(pair)];
+      if (chosen == 0.0) continue;
+      const Row row = mdp.row(pair);
+      for (Index k = 0; k < row.length; ++k) {
+        if (row.probability[k] == 0.0) continue;
+        const Column to = number[at(row.column[k])];
+        Twofold& rate = to >= 0 ? (*this)(i, to) : elsewhere(i);
+        rate = rate + two_product(chosen, row.probability[k]);
+      }
+      if (!mdp.termination().empty()) elsewhere(i) = elsewhere(i) + two_product(chosen, mdp.termination()[at(pair)]);
+    }
+  }
+  for (const Column state : states) number[at(state)] = -1;
+}
+
+std::optional<TwofoldVector> stationary_by_elimination(Rates rates) {
   if (!cut_out(rates)) return std::nullopt;
   Weights weights(rates);
   if (!weights.find()) return std::nullopt;
   return weights.normalised();
+}
+
+std::optional<TwofoldVector> times_by_elimination(Rates rate) {
+  const Index size = rate.size();
+  if (size == 0) return TwofoldVector();
+  if (!cut_out(rate)) return std::nullopt;
+  if (!(rate.elsewhere(0).hi >= kLeast)) return std::nullopt;
+  rate(0, 0) = rate.elsewhere(0);
+  // The steps that are spent in states after it until the process is in one before it.
+  TwofoldVector time(at(size), Twofold{1.0});
+  for (Index last = size - 1; last > 0; --last) {
+    for (Index from = std::max<Index>(0, last - rate.width()); from < last; ++from) {
+      if (rate(from, last).hi != 0.0) time[at(from)] = time[at(from)] + rate(from, last) * time[at(last)];
+    }
+  }
+  for (Index state = 0; state < size; ++state) {
+    Twofold& sum = time[at(state)];
+    for (Index to = std::max<Index>(0, state - rate.width()); to < state; ++to) {
+      if (rate(state, to).hi != 0.0) sum = sum + rate(state, to) * time[at(to)];
+    }
+    sum = quotient(sum, rate(state, state));
+    if (!std::isfinite(sum.hi)) return std::nullopt;
+  }
+  return time;
 }
 
 double elimination_error(Index size, Index width) {

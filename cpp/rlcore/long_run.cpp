@@ -28,15 +28,6 @@ constexpr double kNothingKnown = 2.0;
 /// Covers the roundings of a few operations on bounds.
 constexpr double kOutward = 1.0 + 64.0 * kUnitRoundoff;
 
-/// Gathers what several solves have proven.
-void join(linear::Certificate& all, const linear::Certificate& one) {
-  all.converged = all.converged && one.converged;
-  all.residual = std::max(all.residual, one.residual);
-  all.iterations += one.iterations;
-  all.method = one.method;
-  all.story += one.story;
-}
-
 /// What proves a solution in the sup norm proves more where the time that remains is short (theory 10.3).
 double error_at(Column state, const linear::Solution& solution, const linear::Horizon& horizon, Team& team) {
   const double share = horizon.remaining[at(state)] / horizon.most;
@@ -127,7 +118,7 @@ class LongRun {
   /// X b with an error bound, X the resolvent of the process stopped on entering an anchor.
   linear::Solution until_anchor(const linear::RightSide& b, double tolerance) {
     linear::Solution solution = resolvent().solve(b, tolerance);
-    join(certificate_, solution.certificate);
+    certificate_.include(solution.certificate);
     return solution;
   }
 
@@ -137,7 +128,7 @@ class LongRun {
 
   linear::Solution visits_until_anchor(const linear::RightSide& b, double tolerance) {
     linear::Solution solution = resolvent().solve_transposed(b, tolerance);
-    join(certificate_, solution.certificate);
+    certificate_.include(solution.certificate);
     return solution;
   }
 
@@ -175,7 +166,7 @@ class LongRun {
   std::optional<Renewal::Earnings> earnings(const linear::RightSide& reward, double tolerance) {
     if (!renewal_) return std::nullopt;
     std::optional<Renewal::Earnings> found = renewal_->earnings(reward, tolerance);
-    if (found) join(certificate_, found->above.certificate);
+    if (found) certificate_.include(found->above.certificate);
     return found;
   }
 
@@ -195,7 +186,7 @@ class LongRun {
  private:
   void find_stationary() {
     if (std::optional<linear::Solution> found = without_stopping()) {
-      join(certificate_, found->certificate);
+      certificate_.include(found->certificate);
       stationary_error_ = found->certificate.error_bound;
       stationary_ = std::move(found->x);
     } else {
@@ -248,24 +239,8 @@ class LongRun {
   /// The stationary distribution of a class whose states, in this order, lead no further than `width`. False if its
   /// numbers leave the range of doubles.
   bool reduce(std::span<const Column> states, Index width) {
-    place_.resize(at(size()));
-    for (std::size_t i = 0; i < states.size(); ++i) place_[at(states[i])] = static_cast<Column>(i);
-    Rates rates(std::ssize(states), width);
-    const Mdp& mdp = chain_.mdp();
-    for (Index i = 0; i < rates.size(); ++i) {
-      const Column state = states[at(i)];
-      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
-        const double chosen = chain_.policy()[at(pair)];
-        if (chosen == 0.0) continue;
-        const Row row = mdp.row(pair);
-        for (Index k = 0; k < row.length; ++k) {
-          if (row.probability[k] == 0.0) continue;
-          Twofold& rate = rates(i, place_[at(row.column[k])]);
-          rate = rate + two_product(chosen, row.probability[k]);
-        }
-      }
-    }
-    const std::optional<TwofoldVector> found = stationary_by_elimination(rates);
+    number_.resize(at(size()), -1);
+    const std::optional<TwofoldVector> found = stationary_by_elimination(Rates(chain_, states, width, number_));
     if (!found) return false;
     for (std::size_t i = 0; i < states.size(); ++i) stationary_[at(states[i])] = (*found)[i];
     return true;
@@ -344,6 +319,7 @@ class LongRun {
   double stationary_tolerance_;
   std::optional<StateOrder::Columns> line_;  // the states along lines, if the chain consists of such
   std::vector<Column> place_;                // of a state in its class
+  std::vector<Column> number_;               // scratch
   std::vector<Column> anchors_;
   std::optional<bool> is_reduced_;
   TwofoldVector stationary_;
@@ -540,76 +516,6 @@ Occupancy occupancy_of(LongRun& run, ConstVector initial) {
   return out;
 }
 
-/// Who leads to each state, and where the process may end: what tells whether a target is hit surely.
-class Passages {
- public:
-  Passages(const Chain& chain, const ChainStructure& structure)
-      : structure_(structure), predecessors_(at(chain.size())), ends_(at(chain.size()), 0) {
-    const Mdp& mdp = chain.mdp();
-    for (Index state = 0; state < chain.size(); ++state) {
-      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
-        if (chain.policy()[at(pair)] == 0.0) continue;
-        if (!mdp.termination().empty() && mdp.termination()[at(pair)] > 0.0) ends_[at(state)] = 1;
-        const Row row = mdp.row(pair);
-        for (Index k = 0; k < row.length; ++k) {
-          if (row.probability[k] > 0.0) predecessors_[at(row.column[k])].push_back(static_cast<Column>(state));
-        }
-      }
-    }
-  }
-
-  /// The states from which the target is not hit surely: those that can get, without passing through it, to where
-  /// the process ends or to a class in which it stays without meeting it.
-  std::vector<char> may_miss(Index target) const {
-    const Column own = structure_.class_of[at(target)];
-    std::vector<char> misses(ends_.size(), 0);
-    std::vector<Column> found;
-    const auto mark = [&](Index state) {
-      if (misses[at(state)] != 0) return;
-      misses[at(state)] = 1;
-      if (state != target) found.push_back(static_cast<Column>(state));
-    };
-    for (Index state = 0; state < std::ssize(ends_); ++state) {
-      const Column number = structure_.class_of[at(state)];
-      if (ends_[at(state)] != 0 || (number >= 0 && number != own)) mark(state);
-    }
-    while (!found.empty()) {
-      const Column state = found.back();
-      found.pop_back();
-      for (const Column before : predecessors_[at(state)]) mark(before);
-    }
-    return misses;
-  }
-
- private:
-  const ChainStructure& structure_;
-  std::vector<std::vector<Column>> predecessors_;
-  std::vector<char> ends_;
-};
-
-/// m_ij for one target, as a further row.
-void add_passage(const Chain& chain, const Passages& passages, Index target, const Options& options, Team& team,
-                 Monitor& monitor, StateRows& out) {
-  const std::vector<char> misses = passages.may_miss(target);
-  std::vector<char> stops(misses);
-  stops[at(target)] = 1;
-  const linear::Kernel kernel(chain, stops, team);
-  linear::Resolvent resolvent(kernel, team, monitor);
-  linear::RightSide one{TwofoldVector(at(chain.size()), Twofold{1.0})};
-  for (std::size_t s = 0; s < misses.size(); ++s) {
-    if (misses[s] != 0) one.value[s] = {};
-  }
-  const linear::Solution solution = resolvent.solve(one, options.tolerance);
-  double rounding = 0.0;
-  for (std::size_t s = 0; s < misses.size(); ++s) {
-    out.rows.push_back(misses[s] == 0 ? solution.x[s].hi : kInfinity);
-    if (misses[s] == 0) rounding = std::max(rounding, std::fabs(solution.x[s].lo));
-  }
-  out.bounds.push_back((solution.certificate.error_bound + rounding) * kOutward);
-  join(out.certificate, solution.certificate);
-  out.certificate.error_bound = std::max(out.certificate.error_bound, out.bounds.back());
-}
-
 }  // namespace
 
 std::vector<Evaluation> evaluate_average(const Mdp& mdp, std::span<const ConstVector> policies,
@@ -641,20 +547,6 @@ std::vector<Occupancy> occupancy_average(const Mdp& mdp, std::span<const ConstVe
     }
   });
   return results;
-}
-
-StateRows first_passage_times(const Mdp& mdp, ConstVector policy, std::span<const Index> targets,
-                              const Options& options, Monitor& monitor) {
-  mdp.ensure_checked(options.num_threads);
-  check_states(mdp, targets, "targets");
-  Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
-  const Chain chain(mdp, policy, check_policy(mdp, policy));
-  const ChainStructure structure = chain_structure(chain, team, monitor);
-  StateRows out;
-  out.certificate.converged = true;
-  const Passages passages(chain, structure);
-  for (const Index target : targets) add_passage(chain, passages, target, options, team, monitor, out);
-  return out;
 }
 
 StateRows deviation_rows(const Mdp& mdp, ConstVector policy, std::span<const Index> states, const Options& options,
@@ -737,14 +629,14 @@ StateRows kemeny_constant(const Mdp& mdp, ConstVector policy, const Options& opt
     }
     const std::vector<linear::Solution> columns = resolvent.solve(units, 0.1 * options.tolerance);
     for (std::size_t k = 0; k < block.size(); ++k) {
-      join(certificate, columns[k].certificate);
+      certificate.include(columns[k].certificate);
       if (block[k] == anchor) continue;
       trace.add_product(columns[k].x[at(block[k])], 1.0);
       error += error_at(block[k], columns[k], resolvent.horizon(), team);
     }
   }
   linear::Solution time = resolvent.solve({TwofoldVector(at(run.size()), Twofold{1.0})}, 0.1 * options.tolerance);
-  join(certificate, time.certificate);
+  certificate.include(time.certificate);
   time.x[at(anchor)] = {};
   const Twofold total = trace.total() - run.mean_in_class(0, time.x);
   const double longest = extent_of(time.x, team).largest();

@@ -24,11 +24,6 @@ std::vector<Occupancy> occupancy_average(const Mdp& mdp, std::span<const ConstVe
                                          std::span<const ConstVector> initials, const Options& options,
                                          Monitor& monitor);
 
-/// Mean first passage times m_ij, a row over the states i for each target j. At i = j the mean return time; infinite
-/// where the target is not hit surely. Bounds are in the sup norm over the finite times.
-StateRows first_passage_times(const Mdp& mdp, ConstVector policy, std::span<const Index> targets,
-                              const Options& options, Monitor& monitor);
-
 /// Rows of the deviation matrix (I - P + P*)^-1 - P*, with bounds in the L1 norm.
 StateRows deviation_rows(const Mdp& mdp, ConstVector policy, std::span<const Index> states, const Options& options,
                          Monitor& monitor);

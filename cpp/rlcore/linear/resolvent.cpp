@@ -72,6 +72,14 @@ class ToSize {
 
 }  // namespace
 
+void Certificate::include(const Certificate& other) {
+  converged = converged && other.converged;
+  residual = std::max(residual, other.residual);
+  iterations += other.iterations;
+  method = other.method;
+  story += other.story;
+}
+
 /// The systems of both directions and the methods that were made ready for them. Every solve begins with the
 /// first method again, so that an answer does not depend on those before it.
 class Resolvent::Solvers {

@@ -27,6 +27,9 @@ struct Certificate {
   Index iterations = 0;
   std::string method;
   std::string story;  // what was tried, a line each
+
+  /// Takes in another solve on the way to the same answer, all but the bound.
+  void include(const Certificate& other);
 };
 
 struct Solution {
