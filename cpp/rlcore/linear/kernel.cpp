@@ -222,6 +222,27 @@ System Kernel::assemble(Direction direction, Team& team) const {
   return system;
 }
 
+Doubles Kernel::ending(Team& team) const {
+  const Mdp& mdp = chain_.mdp();
+  Doubles ending(at(size()));
+  team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
+    for (Index state = first; state < last; ++state) {
+      TwofoldSum sum;
+      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
+        const double chosen = chain_.policy()[at(pair)];
+        if (chosen == 0.0) continue;
+        const Row row = mdp.row(pair);
+        for (Index k = 0; k < row.length; ++k) {
+          if (stops_at(row.column[k])) sum.add_product({chosen}, row.probability[k]);
+        }
+        if (!mdp.termination().empty()) sum.add_product({chosen}, mdp.termination()[at(pair)]);
+      }
+      ending[at(state)] = sum.total().rounded() / leaving_rounded_[at(state)];
+    }
+  });
+  return ending;
+}
+
 /// J(s, s') = P_pi(s'|s) / D(s) off the diagonal, nothing on it or into states that stop; or its transpose.
 CsrMatrix Kernel::jumps(Direction direction, Team& team) const {
   const bool forward = direction == Direction::kForward;

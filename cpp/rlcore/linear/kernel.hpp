@@ -69,6 +69,9 @@ class Kernel {
   /// D of each state; empty, if the system is not that of a jump chain.
   const Doubles& leaving() const { return leaving_rounded_; }
 
+  /// Undiscounted: the probability that a state's jump ends the process or stops it, formed without subtraction.
+  Doubles ending(Team& team) const;
+
  private:
   bool stops_at(Index state) const { return !stops_.empty() && stops_[at(state)] != 0; }
   template <class Number>

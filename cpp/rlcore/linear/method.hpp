@@ -27,6 +27,7 @@ struct Lane {
   ConstVector b;
   Vector x;  // the answer goes here
   Goal goal;
+  Vector rest = {};  // of the answer, beyond doubles; only methods that find it touch it
 };
 
 class Method {
@@ -40,12 +41,15 @@ class Method {
   /// bit. Here one after the other.
   virtual std::vector<Outcome> solve_together(Direction direction, std::span<const Lane> lanes, Monitor& monitor) {
     std::vector<Outcome> outcomes;
-    for (const auto& [b, x, goal] : lanes) outcomes.push_back(solve(direction, b, x, goal, monitor));
+    for (const Lane& lane : lanes) outcomes.push_back(solve(direction, lane.b, lane.x, lane.goal, monitor));
     return outcomes;
   }
 
   /// Whether solving once more costs little: answers are then refined to the last digit.
   virtual bool is_direct() const { return false; }
+
+  /// Whether answers are found in twofold precision, if lanes have room for the rest.
+  virtual bool is_twofold() const { return false; }
 };
 
 /// A method that reads its matrix once for all lanes.

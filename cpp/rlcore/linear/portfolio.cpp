@@ -10,6 +10,7 @@ Candidate make_two_level(Systems&, Direction, Monitor&);
 Candidate make_banded_lu(Systems&, Direction, Monitor&);
 Candidate make_span_iteration(Systems&, Direction, Monitor&);
 Candidate make_block_triangular(Systems&, Direction, Monitor&);
+Candidate make_state_reduction(Systems&, Direction, Monitor&);
 Candidate make_sparse_lu(Systems&, Direction, Monitor&);
 Candidate make_multigrid(Systems&, Direction, Monitor&);
 Candidate make_milut_bicgstab(Systems&, Direction, Monitor&);
@@ -23,13 +24,14 @@ std::span<const Entry> portfolio() {
   // which see at once whether they contract; chains of small components one after the other; what is local by a
   // preconditioned Krylov method; what else hardly fills by a factorisation; the rest by a plain Krylov method; and
   // what defeats even that by plain sweeps, slow but sure.
-  static constexpr std::array<Entry, 12> kMethods{{
+  static constexpr std::array<Entry, 13> kMethods{{
       {"dense LU", make_dense_lu},
       {"renewal sweeps", make_renewal_sweeps},
       {"two-level aggregation", make_two_level},
       {"banded LU", make_banded_lu},
       {"span iteration", make_span_iteration},
       {"block triangular", make_block_triangular},
+      {"state reduction", make_state_reduction},
       {"multigrid", make_multigrid, true},
       {"MILUT-BiCGSTAB", make_milut_bicgstab, true},
       {"ILUT-BiCGSTAB", make_ilut_bicgstab, true},

@@ -106,7 +106,15 @@ class Resolvent::Solvers {
     if (direction == Direction::kTransposed) {
       const std::vector<Outcome> outcomes = solve_assembled(i, direction, lanes);
       for (const Lane& lane : lanes) {
-        for (std::size_t s = 0; s < lane.x.size(); ++s) lane.x[s] /= leaving[s];
+        for (std::size_t s = 0; s < lane.x.size(); ++s) {
+          if (lane.rest.empty()) {
+            lane.x[s] /= leaving[s];
+          } else {
+            const Twofold visits = quotient({lane.x[s], lane.rest[s]}, {leaving[s]});
+            lane.x[s] = visits.hi;
+            lane.rest[s] = visits.lo;
+          }
+        }
       }
       return outcomes;
     }
@@ -157,9 +165,13 @@ class Resolvent::Refinement {
   }
 
   /// The next correction, to be found.
-  Lane lane() {
+  Lane lane(bool is_twofold) {
     before_ = proof_;
-    return {residual_, correction_, {0.8 * tolerance_, norm_, system_.residual_norm(residual_), system_.amplification}};
+    correction_rest_.resize(is_twofold ? correction_.size() : 0);
+    return {residual_,
+            correction_,
+            {0.8 * tolerance_, norm_, system_.residual_norm(residual_), system_.amplification},
+            correction_rest_};
   }
 
   /// Takes note of how a correction was found, and whether it is worth a look.
@@ -171,6 +183,8 @@ class Resolvent::Refinement {
 
   void add_correction(double sign) {
     for_states([&](std::size_t i) { x_[i] = x_[i] + sign * correction_[i]; });
+    if (correction_rest_.empty()) return;
+    for_states([&](std::size_t i) { x_[i] = x_[i] + sign * correction_rest_[i]; });
   }
 
   Claim claim() { return {b_, x_, residual_}; }
@@ -258,6 +272,7 @@ class Resolvent::Refinement {
   double tolerance_;
   Doubles residual_;
   Doubles correction_;
+  Doubles correction_rest_;  // of a method that finds more than doubles hold
   TwofoldVector x_;
   Arithmetic arithmetic_ = Arithmetic::kTwofold;
   Proof proof_;
@@ -283,17 +298,19 @@ void Resolvent::find_horizon() {
   TwofoldVector t = twofold_vector(kernel_.size());
   Doubles residual(t.size(), 1.0);
   Doubles correction(t.size());
+  Doubles rest(t.size());
   horizon_ = horizon_of(kernel_, t, residual, team_);
   for (std::size_t i = 0; i < portfolio().size(); ++i) {
     if (!solvers_->candidate(i, Direction::kForward).method) continue;
     for (bool helps = true; helps;) {
       const double before = extent_of(residual, team_).largest();
       const Goal goal{.initial = before, .enough = kNearEnough / 2.0};
-      const std::array lanes{Lane{residual, correction, goal}};
+      const std::array lanes{Lane{residual, correction, goal, rest}};
+      std::fill(rest.begin(), rest.end(), 0.0);
       solvers_->solve(i, Direction::kForward, lanes);
       if (!extent_of(correction, team_).finite()) break;
       TwofoldVector corrected(t);
-      for (std::size_t s = 0; s < t.size(); ++s) corrected[s] = t[s] + correction[s];
+      for (std::size_t s = 0; s < t.size(); ++s) corrected[s] = t[s] + Twofold{correction[s], rest[s]};
       Doubles left(t.size());
       Horizon found = horizon_of(kernel_, corrected, left, team_);
       if (found.w.lower >= 1.0 - kNearEnough) {
@@ -381,7 +398,8 @@ void Resolvent::refine_by(std::size_t method, Direction direction, Refinements r
 /// One correction each, judged, and taken back if it made things worse. What a method gave up is not looked at.
 void Resolvent::improve(std::size_t method, Direction direction, const Refinements& refinements) {
   std::vector<Lane> lanes;
-  for (Refinement* const refinement : refinements) lanes.push_back(refinement->lane());
+  const bool is_twofold = solvers_->candidate(method, direction).method->is_twofold();
+  for (Refinement* const refinement : refinements) lanes.push_back(refinement->lane(is_twofold));
   const std::vector<Outcome> outcomes = solvers_->solve(method, direction, lanes);
   Refinements corrected;
   for (std::size_t k = 0; k < refinements.size(); ++k) {

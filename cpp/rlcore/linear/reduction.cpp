@@ -1,0 +1,277 @@
+#include "rlcore/linear/reduction.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "rlcore/twofold_rows.hpp"
+
+namespace rlcore::linear {
+namespace {
+
+/// What must lead out of a state. Underflow takes far less than the rounding of this from it.
+constexpr double kLeast = 0x1p-900;
+
+/// So many states are cut out of a row at a time: it is read and written once for all of them.
+constexpr Index kTogether = 4;
+
+/// The jumps and endings in the order of the fronts: where a place leads, and who leads to it, among those cut out
+/// later.
+struct Arc {
+  Column from;
+  Column to;
+  double rate;
+};
+
+class Arcs {
+ public:
+  Arcs(const System& forward, const Fronts& fronts) : start_(at(fronts.size() + 1), 0) {
+    for_arcs(forward, fronts, [&](const Arc& arc) { ++start_[at(earlier(arc) + 1)]; });
+    for (std::size_t i = 1; i < start_.size(); ++i) start_[i] += start_[i - 1];
+    arcs_.resize(at(start_.back()));
+    std::vector<Index> next(start_.begin(), start_.end() - 1);
+    for_arcs(forward, fronts, [&](const Arc& arc) { arcs_[at(next[at(earlier(arc))]++)] = arc; });
+  }
+
+  /// Those of the places [first, last).
+  std::span<const Arc> of(Index first, Index last) const {
+    return {arcs_.data() + start_[at(first)], at(start_[at(last)] - start_[at(first)])};
+  }
+
+ private:
+  static Column earlier(const Arc& arc) { return std::min(arc.from, arc.to); }
+
+  template <class Body>
+  static void for_arcs(const System& forward, const Fronts& fronts, Body&& body) {
+    const CsrMatrix& m = forward.matrix;
+    for (Index state = 0; state < m.size; ++state) {
+      for (Index k = m.first[state]; k < m.first[state] + m.length[state]; ++k) {
+        if (m.column[k] == state) continue;
+        body(Arc{fronts.place(state), fronts.place(m.column[k]), forward.discount * m.value[k]});
+      }
+    }
+  }
+
+  std::vector<Index> start_;
+  std::vector<Arc, LargeAllocator<Arc>> arcs_;
+};
+
+}  // namespace
+
+/// Goes from front to front. What a front leaves waits on a stack for the one that it leaves to.
+class Reduction::Elimination {
+ public:
+  Elimination(Reduction& reduction, const System& forward, ConstVector ending)
+      : reduction_(reduction),
+        fronts_(reduction.fronts_),
+        ending_(ending),
+        arcs_(forward, fronts_),
+        position_(at(fronts_.size())) {}
+
+  bool run(Monitor& monitor) {
+    constexpr Index kFrontsBetweenPolls = 64;
+    for (Index front = 0; front < fronts_.count(); ++front) {
+      if (front % kFrontsBetweenPolls == 0) monitor.poll({"state reduction", front});
+      assemble(front);
+      if (!cut_out(front)) return false;
+      store(front);
+    }
+    return true;
+  }
+
+ private:
+  /// What a front has left: rates among the places beyond it, and, last in a row, the ending.
+  struct Rest {
+    std::span<const Column> places;
+    Doubles rates;
+  };
+
+  Index own(Index front) const { return fronts_.first(front + 1) - fronts_.first(front); }
+
+  /// The rates of a front's places: their own, and what the fronts before it have left to it. What stands on the
+  /// diagonal is never read.
+  void assemble(Index front) {
+    const std::span<const Column> places = fronts_.places(front);
+    width_ = std::ssize(places) + 1;
+    rates_.assign(places.size() * at(width_), 0.0);
+    for (std::size_t i = 0; i < places.size(); ++i) position_[at(places[i])] = static_cast<Column>(i);
+    for (Index i = 0; i < own(front); ++i) row(i)[width_ - 1] = ending_[at(fronts_.state(places[at(i)]))];
+    for (const Arc& arc : arcs_.of(fronts_.first(front), fronts_.first(front + 1))) {
+      row(position_[at(arc.from)])[position_[at(arc.to)]] += arc.rate;
+    }
+    for (Column child = 0; child < fronts_.num_children(front); ++child) {
+      add(rests_.back());
+      rests_.pop_back();
+    }
+  }
+
+  void add(const Rest& rest) {
+    const double* from = rest.rates.data();
+    for (const Column place : rest.places) {
+      double* const to = row(position_[at(place)]);
+      for (const Column other : rest.places) to[position_[at(other)]] += *from++;
+      to[width_ - 1] += *from++;
+    }
+  }
+
+  /// Cuts the front's own places out, of one row after the other.
+  bool cut_out(Index front) {
+    const Index num_own = own(front);
+    const Index num_places = std::ssize(fronts_.places(front));
+    first_ = fronts_.first(front);
+    for (Index i = 0; i < num_places; ++i) {
+      const Index before = std::min(i, num_own);
+      Index k = 0;
+      for (; k + kTogether <= before; k += kTogether) pass_on_together(k, row(i));
+      for (; k < before; ++k) pass_on(k, row(i));
+      if (i < num_own && !set_pivot(i)) return false;
+    }
+    return true;
+  }
+
+  /// Who led to the k-th place leads where that leads; the share that went there takes the rate's place.
+  void pass_on(Index k, double* rates) {
+    const double share = rates[k] *= inverse_pivot(k);
+    if (share == 0.0) return;
+    const double* const cut = row(k);
+    for (Index j = k + 1; j < width_; ++j) rates[j] += share * cut[j];
+  }
+
+  /// The same of the places k to k + 3.
+  void pass_on_together(Index k, double* rates) {
+    const std::array<const double*, kTogether> cut{row(k), row(k + 1), row(k + 2), row(k + 3)};
+    for (Index i = 0; i < kTogether; ++i) {
+      rates[k + i] *= inverse_pivot(k + i);
+      for (Index j = i + 1; j < kTogether; ++j) rates[k + j] += rates[k + i] * cut[at(i)][k + j];
+    }
+    const auto [c0, c1, c2, c3] = cut;
+    const double s0 = rates[k], s1 = rates[k + 1], s2 = rates[k + 2], s3 = rates[k + 3];
+    if (s0 == 0.0 && s1 == 0.0 && s2 == 0.0 && s3 == 0.0) return;
+    for (Index j = k + kTogether; j < width_; ++j) {
+      rates[j] += (s0 * c0[j] + s1 * c1[j]) + (s2 * c2[j] + s3 * c3[j]);
+    }
+  }
+
+  bool set_pivot(Index k) {
+    TwofoldSum leaving;
+    for (Index j = k + 1; j < width_; ++j) leaving.add_product({row(k)[j]}, 1.0);
+    const Twofold pivot = leaving.total();
+    reduction_.inverse_pivot_[at(first_ + k)] = quotient({1.0}, pivot);
+    return pivot.hi >= kLeast;
+  }
+  double inverse_pivot(Index k) const { return reduction_.inverse_pivot_[at(first_ + k)].hi; }
+
+  void store(Index front) {
+    const Index num_own = own(front);
+    const std::span<const Column> places = fronts_.places(front);
+    double* to = reduction_.factor_.data() + reduction_.start_[at(front)];
+    for (Index i = 0; i < num_own; ++i) to = std::copy_n(row(i), places.size(), to);
+    for (Index i = num_own; i < std::ssize(places); ++i) to = std::copy_n(row(i), num_own, to);
+    if (std::ssize(places) == num_own) return;
+    Rest& rest = rests_.emplace_back(Rest{places.subspan(at(num_own)), {}});
+    for (Index i = num_own; i < std::ssize(places); ++i) {
+      rest.rates.insert(rest.rates.end(), row(i) + num_own, row(i) + width_);
+    }
+  }
+
+  double* row(Index i) { return rates_.data() + i * width_; }
+
+  Reduction& reduction_;
+  const Fronts& fronts_;
+  ConstVector ending_;
+  Arcs arcs_;
+  Fronts::Columns position_;  // of a place in the front at work
+  Index first_ = 0;           // the first place of that
+  Index width_ = 0;
+  Doubles rates_;  // (places x width): the ending is the last in a row
+  std::vector<Rest> rests_;
+};
+
+Reduction::Reduction(Fronts fronts) : fronts_(std::move(fronts)), inverse_pivot_(at(fronts_.size())) {
+  for (Index front = 0; front < fronts_.count(); ++front) {
+    const Index own = fronts_.first(front + 1) - fronts_.first(front);
+    const Index places = std::ssize(fronts_.places(front));
+    start_.push_back(start_.back() + own * places + (places - own) * own);
+  }
+  factor_ = Buffer<double>(start_.back());
+}
+
+std::optional<Reduction> Reduction::of(const System& forward, ConstVector ending, Fronts fronts, Monitor& monitor) {
+  Reduction reduction(std::move(fronts));
+  if (!Elimination(reduction, forward, ending).run(monitor)) return std::nullopt;
+  return reduction;
+}
+
+/// The part of a row of the factors before the diagonal, or beyond the front the whole of it; and the part behind it.
+Row Reduction::before(Index front, Index i) const {
+  const std::span<const Column> places = fronts_.places(front);
+  const Index own = fronts_.first(front + 1) - fronts_.first(front);
+  const double* const rows = factor_.data() + start_[at(front)];
+  if (i < own) return {places.data(), rows + i * std::ssize(places), i};
+  return {places.data(), rows + own * std::ssize(places) + (i - own) * own, own};
+}
+
+Row Reduction::behind(Index front, Index i) const {
+  const std::span<const Column> places = fronts_.places(front);
+  const double* const rows = factor_.data() + start_[at(front)];
+  return {places.data() + i + 1, rows + i * std::ssize(places) + i + 1, std::ssize(places) - i - 1};
+}
+
+template <class Number>
+void Reduction::solve(Direction direction, std::span<TwofoldOf<Number>> x) const {
+  if (direction == Direction::kForward) {
+    solve_forward<Number>(x);
+  } else {
+    solve_transposed<Number>(x);
+  }
+}
+
+/// What is paid in places that are cut out counts where the process came from; then values are known from the last place
+/// back.
+template <class Number>
+void Reduction::solve_forward(std::span<TwofoldOf<Number>> x) const {
+  const auto dot = twofold_rows_of<Number>().dot;
+  for (Index front = 0; front < fronts_.count(); ++front) {
+    const std::span<const Column> places = fronts_.places(front);
+    for (Index i = 0; i < std::ssize(places); ++i) {
+      TwofoldOf<Number>& paid = x[at(places[at(i)])];
+      paid = paid + dot(before(front, i), x.data());
+    }
+  }
+  for (Index front = fronts_.count() - 1; front >= 0; --front) {
+    for (Index i = fronts_.first(front + 1) - fronts_.first(front) - 1; i >= 0; --i) {
+      const auto place = at(fronts_.first(front) + i);
+      x[place] = (x[place] + dot(behind(front, i), x.data())) * in_every_lane<Number>(inverse_pivot_[place]);
+    }
+  }
+}
+
+/// Who is in places that are cut out passes on to where they lead; then visits are known from the last place back.
+template <class Number>
+void Reduction::solve_transposed(std::span<TwofoldOf<Number>> x) const {
+  const auto scatter = twofold_rows_of<Number>().scatter;
+  const auto joined = [](const TwofoldOf<Number>& parts) { return two_sum(parts.hi, parts.lo); };
+  for (Index front = 0; front < fronts_.count(); ++front) {
+    for (Index i = 0; i < fronts_.first(front + 1) - fronts_.first(front); ++i) {
+      const auto place = at(fronts_.first(front) + i);
+      x[place] = joined(x[place]) * in_every_lane<Number>(inverse_pivot_[place]);
+      scatter(x[place], behind(front, i), x.data());
+    }
+  }
+  for (Index front = fronts_.count() - 1; front >= 0; --front) {
+    const std::span<const Column> places = fronts_.places(front);
+    for (Index i = std::ssize(places) - 1; i >= 0; --i) {
+      TwofoldOf<Number>& visits = x[at(places[at(i)])];
+      visits = joined(visits);
+      scatter(visits, before(front, i), x.data());
+    }
+  }
+}
+
+template void Reduction::solve(Direction, std::span<TwofoldOf<double>>) const;
+template void Reduction::solve(Direction, std::span<TwofoldOf<LaneArray<2>>>) const;
+template void Reduction::solve(Direction, std::span<TwofoldOf<LaneArray<4>>>) const;
+template void Reduction::solve(Direction, std::span<TwofoldOf<LaneArray<8>>>) const;
+
+}  // namespace rlcore::linear
