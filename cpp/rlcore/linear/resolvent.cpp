@@ -301,8 +301,12 @@ void Resolvent::find_horizon() {
   Doubles rest(t.size());
   horizon_ = horizon_of(kernel_, t, residual, team_);
   for (std::size_t i = 0; i < portfolio().size(); ++i) {
-    if (!solvers_->candidate(i, Direction::kForward).method) continue;
-    for (bool helps = true; helps;) {
+    const Candidate& candidate = solvers_->candidate(i, Direction::kForward);
+    if (!candidate.method) continue;
+    // A long time that is right to nearly all digits everywhere may leave more than it began with in states where the
+    // process hardly ever comes: its correction is small.
+    bool corrects_anyway = candidate.method->is_twofold();
+    for (bool helps = true; helps; corrects_anyway = false) {
       const double before = extent_of(residual, team_).largest();
       const Goal goal{.initial = before, .enough = kNearEnough / 2.0};
       const std::array lanes{Lane{residual, correction, goal, rest}};
@@ -317,8 +321,7 @@ void Resolvent::find_horizon() {
         horizon_ = std::move(found);
         return;
       }
-      const double after = extent_of(left, team_).largest();
-      helps = after < before && after <= kWorthwhile * before;
+      helps = corrects_anyway || extent_of(left, team_).largest() <= kWorthwhile * before;
       if (!helps) break;
       t = std::move(corrected);
       residual = std::move(left);
