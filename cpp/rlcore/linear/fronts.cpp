@@ -14,6 +14,9 @@ using Columns = Fronts::Columns;
 /// Subtrees of so few states are one front: fewer fronts are worth a few zeros.
 constexpr Column kSmallSubtree = 8;
 
+/// And so are places one after the other, if that does not make their rows longer than this.
+constexpr double kMostZeros = 1.3;
+
 /// Beyond that the search for an order, which cannot be interrupted, would take a second.
 constexpr Index kMostStates = 400'000;
 
@@ -209,19 +212,27 @@ class FrontSearch {
     return order;
   }
 
-  /// Puts small subtrees together, and places that lead to the same others as the one before.
+  /// Puts small subtrees together, and places that lead to nearly the same others as those before them.
   void group() {
     Columns subtree(at(size()), 1);
     for (Column node = 0; node < size(); ++node) {
       if (parent_[at(node)] >= 0) subtree[at(parent_[at(node)])] += subtree[at(node)];
     }
     const auto is_small = [&](Column node) { return node >= 0 && subtree[at(node)] <= kSmallSubtree; };
-    for (Column node = 0; node + 1 < size(); ++node) {
-      const bool in_subtree = is_small(parent_[at(node)]);
-      const bool leads_alike = parent_[at(node)] == node + 1 && count_[at(node)] == count_[at(node + 1)] + 1;
-      if (!in_subtree && !leads_alike) found_.first_.push_back(node + 1);
+    Index own = 0;      // places of the front so far
+    Index entries = 0;  // what they lead to, each for itself
+    for (Column node = 0; node < size(); ++node) {
+      ++own;
+      entries += count_[at(node)];
+      if (is_small(parent_[at(node)])) continue;
+      if (parent_[at(node)] == node + 1) {
+        const Index together = (own + 1) * count_[at(node + 1)] + own * (own + 1) / 2;
+        const Index apart = entries + count_[at(node + 1)];
+        if (static_cast<double>(together) <= kMostZeros * static_cast<double>(apart)) continue;
+      }
+      found_.first_.push_back(node + 1);
+      own = entries = 0;
     }
-    if (size() > 0) found_.first_.push_back(size());
   }
 
   void find_places(Index front, const std::vector<Column>& children, Columns& seen_by) {

@@ -81,12 +81,6 @@ class Reduction::Elimination {
   }
 
  private:
-  /// What a front has left: rates among the places beyond it, and, last in a row, the ending.
-  struct Rest {
-    std::span<const Column> places;
-    Doubles rates;
-  };
-
   Index own(Index front) const { return fronts_.first(front + 1) - fronts_.first(front); }
 
   /// The rates of a front's places: their own, and what the fronts before it have left to it. What stands on the
@@ -100,19 +94,20 @@ class Reduction::Elimination {
     for (const Arc& arc : arcs_.of(fronts_.first(front), fronts_.first(front + 1))) {
       row(position_[at(arc.from)])[position_[at(arc.to)]] += arc.rate;
     }
-    for (Column child = 0; child < fronts_.num_children(front); ++child) {
-      add(rests_.back());
-      rests_.pop_back();
-    }
+    for (Column child = 0; child < fronts_.num_children(front); ++child) add_last_left();
   }
 
-  void add(const Rest& rest) {
-    const double* from = rest.rates.data();
-    for (const Column place : rest.places) {
+  void add_last_left() {
+    const std::span<const Column> places = left_.back();
+    const std::size_t begin = rates_left_.size() - places.size() * (places.size() + 1);
+    const double* from = rates_left_.data() + begin;
+    for (const Column place : places) {
       double* const to = row(position_[at(place)]);
-      for (const Column other : rest.places) to[position_[at(other)]] += *from++;
+      for (const Column other : places) to[position_[at(other)]] += *from++;
       to[width_ - 1] += *from++;
     }
+    rates_left_.resize(begin);
+    left_.pop_back();
   }
 
   /// Cuts the front's own places out, of one row after the other.
@@ -169,9 +164,9 @@ class Reduction::Elimination {
     for (Index i = 0; i < num_own; ++i) to = std::copy_n(row(i), places.size(), to);
     for (Index i = num_own; i < std::ssize(places); ++i) to = std::copy_n(row(i), num_own, to);
     if (std::ssize(places) == num_own) return;
-    Rest& rest = rests_.emplace_back(Rest{places.subspan(at(num_own)), {}});
+    left_.push_back(places.subspan(at(num_own)));
     for (Index i = num_own; i < std::ssize(places); ++i) {
-      rest.rates.insert(rest.rates.end(), row(i) + num_own, row(i) + width_);
+      rates_left_.insert(rates_left_.end(), row(i) + num_own, row(i) + width_);
     }
   }
 
@@ -184,8 +179,10 @@ class Reduction::Elimination {
   Fronts::Columns position_;  // of a place in the front at work
   Index first_ = 0;           // the first place of that
   Index width_ = 0;
-  Doubles rates_;  // (places x width): the ending is the last in a row
-  std::vector<Rest> rests_;
+  Doubles rates_;  // (places x width): of the front, the ending last in a row
+  // The stack: places beyond the fronts, and the rates among them, with the ending last in each row.
+  std::vector<std::span<const Column>> left_;
+  Doubles rates_left_;
 };
 
 Reduction::Reduction(Fronts fronts) : fronts_(std::move(fronts)), inverse_pivot_(at(fronts_.size())) {

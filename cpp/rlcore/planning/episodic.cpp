@@ -14,6 +14,7 @@
 #include "rlcore/extent.hpp"
 #include "rlcore/linear/resolvent.hpp"
 #include "rlcore/planning/excess.hpp"
+#include "rlcore/planning/flat_parts.hpp"
 #include "rlcore/planning/inexact_episodes.hpp"
 #include "rlcore/policy.hpp"
 
@@ -143,8 +144,8 @@ class ProperPolicyIteration {
     if (find_endless_class()) choice_ = proper;
   }
 
-  /// Looks for an upper bound of all values: those of the choice if every step earned `more`. Under those rewards the
-  /// choice must be improved first, and what goes round for next to nothing then pays, for as long as it takes: so as
+  /// Looks for an upper bound of all values: those of the choice if every step earned a little more. Under those rewards
+  /// the choice must be improved first, and what goes round for next to nothing then pays, for as long as it takes: so as
   /// little is added as solving leaves room for. The last try, or the only one, solves for as many digits as there are.
   void bound_from_above() {
     constexpr double kLittle = 0x1p-54;
@@ -153,33 +154,92 @@ class ProperPolicyIteration {
     const double little = kLittle * worth_a_step();
     for (const bool last : {false, true}) {
       if (!last && options_.tolerance == 0.0) continue;
-      const std::optional<double> added = last ? climb_with(0.0, 0.0) : climb_with(little, kMostDigits);
-      const bool bounded = added && bounds_with(*added);
-      if (bounded && (options_.tolerance == 0.0 || gap() <= options_.tolerance * largest_value())) return;
+      const std::optional<TwofoldVector> bound = last ? bound_with(0.0, 0.0) : bound_with(little, kMostDigits);
+      if (bound && dominates(*bound)) {
+        upper_ = rounded_up(*bound);
+        if (options_.tolerance == 0.0 || gap() <= options_.tolerance * largest_value()) return;
+      }
       choice_ = proper;
     }
     evaluate(kClimbingTolerance);
   }
 
-  bool bounds_with(double more) {
-    const TwofoldVector bound = value_with(more);
-    if (!dominates(bound)) return false;
-    upper_ = rounded_up(bound);
-    return true;
+  /// Improves the choice under rewards larger by `more`, or by what solving leaves over, until no action is better: then
+  /// what it is worth under these is the bound. A choice that lasts too long for that is taken back, and what it stays
+  /// in becomes one state.
+  std::optional<TwofoldVector> bound_with(double more, double tolerance) {
+    evaluate(tolerance);
+    if (!std::isfinite(value_error_)) return std::nullopt;
+    while (num_policies_ < kMostPolicies) {
+      more = std::max(more, 16.0 * largest_excess_of_choice());
+      const Choice current = choice_;
+      const TwofoldVector value = value_;
+      if (!switch_actions(value_with(more), -0.5 * more)) return value_with(more);
+      if (ends_in_time(more, tolerance)) continue;
+      choice_ = current;
+      evaluate(tolerance);
+      return bound_of_flattened(more, tolerance);
+    }
+    return std::nullopt;
   }
 
-  /// Improves the choice under rewards larger by `more`, or what solving leaves over. Returns what was added when no
-  /// action was better any more; nothing if going on for ever would pay then, or for so long that too much is added.
-  std::optional<double> climb_with(double more, double tolerance) {
-    do {
-      if (find_endless_class()) return std::nullopt;
-      evaluate(tolerance);
-      if (!std::isfinite(value_error_)) return std::nullopt;
-      more = std::max(more, 16.0 * largest_excess_of_choice());
-      if (options_.tolerance > 0.0 && more > 8.0 * worth_a_step()) return std::nullopt;
-    } while (num_policies_ < kMostPolicies && switch_actions(value_with(more), -0.5 * more));
-    return more;
+  /// Finds v and t of the choice. Returns whether it ends, and before `more` for every step becomes too much.
+  bool ends_in_time(double more, double tolerance) {
+    if (find_endless_class()) return false;
+    evaluate(tolerance);
+    return std::isfinite(value_error_) && more * extent_of(time_, team_).upper <= 0.25 * smallest_gap();
   }
+
+  /// The bound in a model in which the process is free to go about where values hardly differ, and need not stay there:
+  /// no policy can do more.
+  std::optional<TwofoldVector> bound_of_flattened(double more, double tolerance) {
+    constexpr double kFlat = 0x1p-6;
+    const EndComponents parts =
+        flat_parts(mdp_, value_, kFlat * smallest_gap() / static_cast<double>(mdp_.num_states()));
+    bool is_new = false;
+    for (Index state = 0; state < mdp_.num_states(); ++state) {
+      if (parts.of[at(state)] != EndComponents::kNone && !joins(state)) {
+        for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
+          is_new = is_new || parts.stays[at(pair)] != 0;
+        }
+      }
+    }
+    if (!is_new) return std::nullopt;
+    const std::vector<char> all(at(mdp_.num_pairs()), 1);
+    const DerivedMdp flattened = collapsed_mdp(mdp_, mdp_.reward(), all, parts, {});
+    return ProperPolicyIteration(flattened, choice_in(flattened.mdp(), parts), options_, monitor_)
+        .bound_with(more, tolerance);
+  }
+
+  /// The choice in the flattened model: parts are left by the pair that gains most for leaving.
+  Choice choice_in(const Mdp& flattened, const EndComponents& parts) const {
+    Choice choice(choice_.size());
+    for (Index state = 0; state < mdp_.num_states(); ++state) {
+      const Column part = parts.of[at(state)];
+      choice[at(state)] = flattened.first_pair(state);
+      if (part == EndComponents::kNone) choice[at(state)] += choice_[at(state)] - mdp_.first_pair(state);
+      if (part == EndComponents::kNone || parts.states(part).front() != state) continue;
+      double best = -kInfinity;
+      for (Index pair = flattened.first_pair(state); pair < flattened.first_pair(state + 1); ++pair) {
+        const double ends = flattened.termination()[at(pair)];
+        double leaving = ends;
+        double gained = flattened.reward()[at(pair)] - ends * value_[at(state)].hi;
+        const Row row = flattened.row(pair);
+        for (Index k = 0; k < row.length; ++k) {
+          if (parts.of[at(row.column[k])] == part) continue;
+          leaving += row.probability[k];
+          gained += row.probability[k] * (value_[at(row.column[k])] - value_[at(state)]).hi;
+        }
+        if (!(gained > best * leaving)) continue;
+        best = gained / leaving;
+        choice[at(state)] = pair;
+      }
+    }
+    return choice;
+  }
+
+  /// The gap between bounds that is asked for, or good enough where none is.
+  double smallest_gap() { return std::max(options_.tolerance, 0x1p-48) * largest_value(); }
 
   /// States in which the process may stay for ever.
   std::optional<std::vector<Column>> find_endless_class() {
