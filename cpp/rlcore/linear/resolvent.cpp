@@ -321,6 +321,9 @@ void Resolvent::find_horizon() {
         horizon_ = std::move(found);
         return;
       }
+      // What no arithmetic of ours could prove of such a time, no other method finds.
+      const double most = extent_of(corrected, team_).largest();
+      if (candidate.method->is_twofold() && kernel_.residual_error(Direction::kForward, most) >= kNearEnough) return;
       helps = corrects_anyway || extent_of(left, team_).largest() <= kWorthwhile * before;
       if (!helps) break;
       t = std::move(corrected);

@@ -144,50 +144,61 @@ class ProperPolicyIteration {
     if (find_endless_class()) choice_ = proper;
   }
 
-  /// Looks for an upper bound of all values: those of the choice if every step earned a little more. Under those rewards
+  /// Looks for an upper bound of all values: those of a choice if every step earned a little more. Under those rewards
   /// the choice must be improved first, and what goes round for next to nothing then pays, for as long as it takes: so as
-  /// little is added as solving leaves room for. The last try, or the only one, solves for as many digits as there are.
+  /// little is added as solving leaves room for, and what values hardly differ in is one state, if that bound will do.
+  /// The last try, or the only one, solves for as many digits as there are.
   void bound_from_above() {
     constexpr double kLittle = 0x1p-54;
     constexpr double kMostDigits = 1e-24;
     const Choice proper = choice_;
     const double little = kLittle * worth_a_step();
-    for (const bool last : {false, true}) {
-      if (!last && options_.tolerance == 0.0) continue;
-      const std::optional<TwofoldVector> bound = last ? bound_with(0.0, 0.0) : bound_with(little, kMostDigits);
-      if (bound && dominates(*bound)) {
-        upper_ = rounded_up(*bound);
-        if (options_.tolerance == 0.0 || gap() <= options_.tolerance * largest_value()) return;
-      }
+    if (options_.tolerance > 0.0) {
+      if (bounds(bound_of_flattened(little, kMostDigits))) return;
+      if (bounds(bound_with(little, kMostDigits))) return;
       choice_ = proper;
     }
+    if (bounds(bound_with(0.0, 0.0))) return;
+    choice_ = proper;
     evaluate(kClimbingTolerance);
   }
 
+  /// Whether that is an upper bound, near enough to the value of the choice.
+  bool bounds(const std::optional<TwofoldVector>& bound) {
+    if (!bound || !dominates(*bound)) return false;
+    upper_ = rounded_up(*bound);
+    return options_.tolerance == 0.0 || gap() <= options_.tolerance * largest_value();
+  }
+
   /// Improves the choice under rewards larger by `more`, or by what solving leaves over, until no action is better: then
-  /// what it is worth under these is the bound. A choice that lasts too long for that is taken back, and what it stays
-  /// in becomes one state.
+  /// what it is worth under these is the bound. A choice that lasts long is taken back, if there is a bound in a model
+  /// in which what it stays in is one state.
   std::optional<TwofoldVector> bound_with(double more, double tolerance) {
+    constexpr Index kMostSteps = 100;
     evaluate(tolerance);
-    if (!std::isfinite(value_error_)) return std::nullopt;
-    while (num_policies_ < kMostPolicies) {
+    for (Index step = 0; step < kMostSteps && std::isfinite(value_error_); ++step) {
       more = std::max(more, 16.0 * largest_excess_of_choice());
-      const Choice current = choice_;
-      const TwofoldVector value = value_;
+      Choice current = choice_;
       if (!switch_actions(value_with(more), -0.5 * more)) return value_with(more);
       if (ends_in_time(more, tolerance)) continue;
-      choice_ = current;
+      std::swap(choice_, current);
       evaluate(tolerance);
-      return bound_of_flattened(more, tolerance);
+      if (std::optional<TwofoldVector> bound = bound_of_flattened(more, tolerance)) return bound;
+      choice_ = std::move(current);
+      if (find_endless_class()) break;
+      evaluate(tolerance);
     }
     return std::nullopt;
   }
 
-  /// Finds v and t of the choice. Returns whether it ends, and before `more` for every step becomes too much.
+  /// Finds v and t of the choice. Returns whether it ends, and soon enough: before `more` for every step becomes too
+  /// much, and while a digit of twofold numbers still tells what single steps of all that time are worth.
   bool ends_in_time(double more, double tolerance) {
+    constexpr double kLongest = 0x1p44;
     if (find_endless_class()) return false;
     evaluate(tolerance);
-    return std::isfinite(value_error_) && more * extent_of(time_, team_).upper <= 0.25 * smallest_gap();
+    const double longest = extent_of(time_, team_).upper;
+    return std::isfinite(value_error_) && longest <= kLongest && more * longest <= 0.25 * smallest_gap();
   }
 
   /// The bound in a model in which the process is free to go about where values hardly differ, and need not stay there:
@@ -257,6 +268,7 @@ class ProperPolicyIteration {
     const Chain chain(mdp_, policy, check_policy(mdp_, policy, team_));
     const linear::Kernel kernel(chain, {}, team_);
     linear::Resolvent resolvent(kernel, team_, monitor_);
+    if (!(resolvent.horizon().w.lower > 0.0)) return give_up();  // without a time nothing is proven
     linear::Solution found = resolvent.solve({chain.mean_over_actions(mdp_.reward(), team_)}, tolerance);
     value_ = std::move(found.x);
     time_ = twofold(resolvent.horizon().remaining);  // nearly X 1: what an answer is proven with
@@ -266,8 +278,12 @@ class ProperPolicyIteration {
       time_[at(state)] = time_[at(acting_state(state))];
     }
     certificate_ = std::move(found.certificate);
-    // Without a time nothing is proven.
-    value_error_ = resolvent.horizon().w.lower > 0.0 ? certificate_.error_bound : kInfinity;
+    value_error_ = certificate_.error_bound;
+  }
+  void give_up() {
+    value_ = time_ = twofold_vector(mdp_.num_states());
+    certificate_ = {};
+    value_error_ = certificate_.error_bound = kInfinity;
   }
 
   /// v + more t
