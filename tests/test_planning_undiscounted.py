@@ -236,6 +236,60 @@ def test_episodes_against_all_policies(rewards: str, tol: float) -> None:
         assert unbounded > 5
 
 
+def lingering_model(rng: np.random.Generator) -> rl.MDP:
+    """Draw a small model in which the steps that matter are rare, so that policies last up to 2^200 steps."""
+    size = int(rng.integers(3, 6))
+    counts = rng.integers(1, 3, size)
+    start = np.concatenate([[0], np.cumsum(counts)])
+    pairs = int(start[-1])
+    P, termination, reward = np.zeros((pairs, size)), np.zeros(pairs), np.zeros(pairs)
+    for pair in range(pairs):
+        rare = 2.0 ** -int(rng.integers(1, 50))
+        P[pair, rng.integers(size)] += 1.0 - rare
+        if rng.random() < 0.6:
+            P[pair, rng.integers(size)] += rare
+        else:
+            termination[pair] = rare
+            reward[pair] = rare * float(rng.integers(0, 2))
+    return rl.MDP(sp.csr_matrix(P), reward, pair_start=start, termination=termination)
+
+
+def episode_lengths(chosen: list[Any]) -> list[Fraction]:
+    """Return the expected lengths that are finite."""
+    return [t for t in episodic_values([(row, ends, Fraction(1)) for row, ends, _ in chosen]) if t is not None]
+
+
+@pytest.mark.parametrize("tol", [1e-6, 0.0])
+def test_policies_that_linger_against_all_policies(tol: float) -> None:
+    rng = np.random.default_rng(5)
+    solved = lingering = 0
+    for number in range(300):
+        mdp = lingering_model(rng)
+        states = exact_rows(mdp)
+        best = best_episodic(states)
+        if all(value is None for value in best):
+            continue
+        found = rl.solve(mdp, rl.Episodic(), tol=tol, raise_on_failure=False)
+        longest = max((t for chosen in choices(states) for t in episode_lengths(chosen)), default=Fraction(0))
+        if found.certificate.status != "converged":
+            # Twofold numbers have 2^106: no time of that kind has a digit left for its single steps.
+            assert longest > 2**75, f"[{number}]"
+            continue
+        solved += 1
+        chosen = taken(states, found.policy, mdp)
+        lingering += max(episode_lengths(chosen)) > 2**53
+        for s, (value, own) in enumerate(zip(best, episodic_values(chosen), strict=True)):
+            where = f"[{number}], state {s}"
+            assert math.isnan(found.value[s]) == (value is None), where
+            if value is None:
+                continue
+            assert inside(value, found.value[s], found.certificate.error_bound), where
+            assert own is not None, where
+            assert 0 <= value - own <= Fraction(found.certificate.bounds["policy_value"]), where
+    assert solved > 250
+    assert lingering > 15
+
+
 def has_cancelling_loop(states: list[Rows]) -> bool:
     """Whether some class without an end has a gain of zero from rewards that are not."""
     for chosen in choices(states):
@@ -294,6 +348,20 @@ def test_frozen_lakes_are_proven(size: int) -> None:
     """Bays of a lake are left once in a million steps and more: what earns a little for each step stays there."""
     found = rl.solve(rl.gallery.frozen_lake(size), rl.Episodic())
     assert found.certificate.error_bound <= 1e-6
+
+
+@pytest.mark.parametrize(("size", "seed"), [(30, 11), (35, 100), (40, 0), (40, 6)])
+@pytest.mark.parametrize("tol", [1e-6, 0.0])
+def test_lakes_with_policies_that_nearly_last_for_ever(size: int, seed: int, tol: float) -> None:
+    """Some of the best policies of these last 10^13 to 10^27 steps, and gain by it what doubles cannot tell from 0."""
+    lakes = pytest.importorskip("gymnasium.envs.toy_text.frozen_lake")
+    desc = lakes.generate_random_map(size, 0.9, seed=seed)
+    mdp = rl.from_gymnasium("FrozenLake-v1", desc=desc)
+    found = rl.solve(mdp, rl.Episodic(), tol=tol)
+    assert found.certificate.error_bound <= max(tol, 1e-9)
+    own = rl.evaluate(mdp, found.policy, rl.Episodic())
+    slack = own.certificate.error_bound + found.certificate.error_bound + found.certificate.bounds["policy_value"]
+    np.testing.assert_allclose(own.value, found.value, rtol=0, atol=slack)
 
 
 @pytest.mark.parametrize("index", [15, 17])

@@ -329,7 +329,7 @@ Settled settled_in_best(const Mdp& mdp, const EndComponents& components, const C
   const std::vector<char> all(at(mdp.num_pairs()), 1);
   const DerivedMdp collapsed = collapsed_mdp(mdp, nothing, all, components, settling);
   const Options finer{0.25 * options.tolerance, options.num_threads};
-  BestChoice best = best_choice(collapsed, shortest_ends(collapsed.mdp(), monitor), finer, monitor);
+  BestChoice best = best_choice(collapsed.mdp(), shortest_ends(collapsed.mdp(), monitor), finer, monitor);
 
   Settled found{lifted(collapsed, best.choice, components, predecessors), std::move(best.value), best.value_error,
                 std::move(best.upper)};

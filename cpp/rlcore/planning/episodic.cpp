@@ -22,6 +22,7 @@ namespace rlcore {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr Column kUnknown = -1;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 /// Covers the roundings of a few operations on bounds.
@@ -44,15 +45,61 @@ std::string few_states(std::span<const Column> states) {
                                 few_states(states) + "} the more it earns; use Average() or Discounted(gamma)");
 }
 
+/// The components in which rewards of zero recur for ever. Throws UnboundedValueError if others, and none below zero,
+/// do.
+EndComponents free_components(const Mdp& mdp, const std::vector<char>& usable, Team& team, Monitor& monitor) {
+  std::vector<char> marked = usable;
+  for (std::size_t pair = 0; pair < marked.size(); ++pair) {
+    if (mdp.reward()[pair] < 0.0) marked[pair] = 0;
+  }
+  EndComponents components = end_components(mdp, marked, team, monitor);
+  for (Index component = 0; component < components.count(); ++component) {
+    for (const Column state : components.states(component)) {
+      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(Index{state} + 1); ++pair) {
+        if (components.stays[at(pair)] != 0 && mdp.reward()[at(pair)] > 0.0) {
+          throw_unbounded(components.states(component));
+        }
+      }
+    }
+  }
+  return components;
+}
+
+/// The next state, if a state can but step to it, surely and for nothing; else the state itself.
+Column only_step(const Mdp& mdp, Column state) {
+  const Index pair = mdp.first_pair(state);
+  const Row row = mdp.row(pair);
+  const bool steps = mdp.first_pair(state + 1) == pair + 1 && mdp.reward()[at(pair)] == 0.0 && row.length == 1 &&
+                     row.probability[0] == 1.0 && (mdp.termination().empty() || mdp.termination()[at(pair)] == 0.0);
+  return steps ? row.column[0] : state;
+}
+
+/// The state that each acts as: where its sure steps end. They go round nowhere, for there is a way to an end from
+/// each.
+EndComponents::Columns acting_states(const Mdp& mdp) {
+  EndComponents::Columns acting(at(mdp.num_states()), kUnknown);
+  EndComponents::Columns path;
+  for (Column first = 0; first < mdp.num_states(); ++first) {
+    path.assign(1, first);
+    while (acting[at(path.back())] == kUnknown) {
+      const Column next = only_step(mdp, path.back());
+      if (next == path.back()) acting[at(next)] = next;
+      path.push_back(next);
+    }
+    for (const Column state : path) acting[at(state)] = acting[at(path.back())];
+  }
+  return acting;
+}
+
 class ProperPolicyIteration {
  public:
-  ProperPolicyIteration(const DerivedMdp& derived, Choice proper, const Options& options, Monitor& monitor)
-      : derived_(derived),
-        mdp_(derived.mdp()),
+  ProperPolicyIteration(const Mdp& mdp, Choice proper, const Options& options, Monitor& monitor)
+      : mdp_(mdp),
         choice_(std::move(proper)),
         options_(options),
         monitor_(monitor),
-        team_(mdp_.num_entries() < kParallelEntries ? 1 : options.num_threads) {}
+        team_(mdp_.num_entries() < kParallelEntries ? 1 : options.num_threads),
+        acting_(acting_states(mdp)) {}
 
   BestChoice run() {
     if (!begin_nearly_best()) begin_with_best_against_uniform();
@@ -70,11 +117,12 @@ class ProperPolicyIteration {
   /// then go on for ever has a gain above zero where it does (theory 3.7).
   void climb() {
     evaluate(kClimbingTolerance);
-    while (num_policies_ < kMostPolicies &&
-           switch_actions(value_, std::max(2.0 * value_error_, 0.25 * worth_a_step()))) {
+    while (num_policies_ < kMostPolicies) {
+      const double threshold = std::max(2.0 * value_error_, 0.25 * worth_a_step());
+      if (!switch_actions(value_, threshold)) return;
       if (const auto states = find_endless_class()) throw_unbounded(*states);
       const Choice proven = choice_;
-      sweep();
+      sweep(threshold);
       if (find_endless_class()) choice_ = proven;
       evaluate(kClimbingTolerance);
       if (value_error_ <= kRoughTolerance * largest_value()) continue;
@@ -88,10 +136,11 @@ class ProperPolicyIteration {
 
   /// Sweeps to and fro that let improvements bear upon each other, from values that are too low and stay so: the choice
   /// that they leave ends surely but for rounding, and is worth more.
-  void sweep() {
+  void sweep(double threshold) {
     constexpr int kSweeps = 40;
+    constexpr double kBeyondRounding = 0x1p-44;
+    const double least = std::max(threshold, kBeyondRounding * largest_value());
     Doubles v = rounded(value_);
-    const double threshold = std::max(kClimbingTolerance, options_.tolerance) * largest_value();
     bool changes = true;
     for (int number = 0; number < kSweeps && changes; ++number) {
       monitor_.poll({"value iteration", num_policies_, 0.0, options_.tolerance});
@@ -104,7 +153,7 @@ class ProperPolicyIteration {
         }
         for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
           const double earned = mdp_.reward()[at(pair)] + mdp_.row(pair).dot(v.data());
-          if (!(earned > v[at(state)] + threshold)) continue;
+          if (!(earned > v[at(state)] + least)) continue;
           v[at(state)] = earned;
           choice_[at(state)] = pair;
           changes = true;
@@ -202,51 +251,64 @@ class ProperPolicyIteration {
   }
 
   /// The bound in a model in which the process is free to go about where values hardly differ, and need not stay there:
-  /// no policy can do more.
+  /// no policy can do more. What then recurs for nothing acts as one state too.
   std::optional<TwofoldVector> bound_of_flattened(double more, double tolerance) {
     constexpr double kFlat = 0x1p-6;
-    const EndComponents parts =
-        flat_parts(mdp_, value_, kFlat * smallest_gap() / static_cast<double>(mdp_.num_states()));
-    bool is_new = false;
-    for (Index state = 0; state < mdp_.num_states(); ++state) {
-      if (parts.of[at(state)] != EndComponents::kNone && !joins(state)) {
-        for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
-          is_new = is_new || parts.stays[at(pair)] != 0;
-        }
-      }
-    }
-    if (!is_new) return std::nullopt;
+    const double flat = kFlat * smallest_gap() / static_cast<double>(mdp_.num_states());
+    const EndComponents parts = flat_parts(mdp_, value_, flat);
+    if (!frees(parts)) return std::nullopt;
     const std::vector<char> all(at(mdp_.num_pairs()), 1);
-    const DerivedMdp flattened = collapsed_mdp(mdp_, mdp_.reward(), all, parts, {});
-    return ProperPolicyIteration(flattened, choice_in(flattened.mdp(), parts), options_, monitor_)
-        .bound_with(more, tolerance);
+    DerivedMdp flattened = collapsed_mdp(mdp_, mdp_.reward(), all, parts, {});
+    Choice choice = choice_in(flattened.mdp(), parts, mdp_, choice_);
+    const std::vector<char> all_left(at(flattened.mdp().num_pairs()), 1);
+    const EndComponents loops = free_components(flattened.mdp(), all_left, team_, monitor_);
+    const DerivedMdp free = collapsed_mdp(flattened.mdp(), flattened.mdp().reward(), all_left, loops, {});
+    choice = choice_in(free.mdp(), loops, flattened.mdp(), choice);
+    return ProperPolicyIteration(free.mdp(), std::move(choice), options_, monitor_).bound_with(more, tolerance);
   }
 
-  /// The choice in the flattened model: parts are left by the pair that gains most for leaving.
-  Choice choice_in(const Mdp& flattened, const EndComponents& parts) const {
-    Choice choice(choice_.size());
+  /// Whether some state is free to move in a part that it is not bound to already.
+  bool frees(const EndComponents& parts) const {
     for (Index state = 0; state < mdp_.num_states(); ++state) {
+      for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1) && !joins(state); ++pair) {
+        if (parts.stays[at(pair)] != 0) return true;
+      }
+    }
+    return false;
+  }
+
+  /// A choice in a model whose parts act as one state each: they are left by the pair that gains most for leaving.
+  Choice choice_in(const Mdp& collapsed, const EndComponents& parts, const Mdp& mdp, const Choice& before) const {
+    Choice choice(before.size());
+    for (Index state = 0; state < mdp.num_states(); ++state) {
       const Column part = parts.of[at(state)];
-      choice[at(state)] = flattened.first_pair(state);
-      if (part == EndComponents::kNone) choice[at(state)] += choice_[at(state)] - mdp_.first_pair(state);
-      if (part == EndComponents::kNone || parts.states(part).front() != state) continue;
-      double best = -kInfinity;
-      for (Index pair = flattened.first_pair(state); pair < flattened.first_pair(state + 1); ++pair) {
-        const double ends = flattened.termination()[at(pair)];
-        double leaving = ends;
-        double gained = flattened.reward()[at(pair)] - ends * value_[at(state)].hi;
-        const Row row = flattened.row(pair);
-        for (Index k = 0; k < row.length; ++k) {
-          if (parts.of[at(row.column[k])] == part) continue;
-          leaving += row.probability[k];
-          gained += row.probability[k] * (value_[at(row.column[k])] - value_[at(state)]).hi;
-        }
-        if (!(gained > best * leaving)) continue;
-        best = gained / leaving;
-        choice[at(state)] = pair;
+      choice[at(state)] = collapsed.first_pair(state);
+      if (part == EndComponents::kNone) {
+        choice[at(state)] += before[at(state)] - mdp.first_pair(state);
+      } else if (parts.states(part).front() == state) {
+        choice[at(state)] = best_exit(collapsed, parts, state);
       }
     }
     return choice;
+  }
+
+  Index best_exit(const Mdp& collapsed, const EndComponents& parts, Index state) const {
+    Index found = collapsed.first_pair(state);
+    double best = -kInfinity;
+    for (Index pair = found; pair < collapsed.first_pair(state + 1); ++pair) {
+      double leaving = collapsed.termination()[at(pair)];
+      double gained = collapsed.reward()[at(pair)] - leaving * value_[at(state)].hi;
+      const Row row = collapsed.row(pair);
+      for (Index k = 0; k < row.length; ++k) {
+        if (parts.of[at(row.column[k])] == parts.of[at(state)]) continue;
+        leaving += row.probability[k];
+        gained += row.probability[k] * (value_[at(row.column[k])] - value_[at(state)]).hi;
+      }
+      if (!(gained > best * leaving)) continue;
+      best = gained / leaving;
+      found = pair;
+    }
+    return found;
   }
 
   /// The gap between bounds that is asked for, or good enough where none is.
@@ -337,8 +399,8 @@ class ProperPolicyIteration {
     return std::max(extent_over(mdp_.num_states(), team_, [&](std::size_t s) { return number(Index(s)); }).upper, 0.0);
   }
 
-  bool joins(Index state) const { return derived_.origin(mdp_.first_pair(state)) == DerivedMdp::kJoin; }
-  Column acting_state(Index state) const { return mdp_.row(mdp_.first_pair(state)).column[0]; }
+  bool joins(Index state) const { return acting_state(state) != state; }
+  Column acting_state(Index state) const { return acting_[at(state)]; }
 
   static Doubles rounded_up(const TwofoldVector& v) {
     Doubles above(v.size());
@@ -368,12 +430,12 @@ class ProperPolicyIteration {
     return best;
   }
 
-  const DerivedMdp& derived_;
   const Mdp& mdp_;
   Choice choice_;
   const Options& options_;
   Monitor& monitor_;
   Team team_;
+  EndComponents::Columns acting_;  // the state that each acts as
   TwofoldVector value_;  // v of the choice
   TwofoldVector time_;   // its expected time to the end
   double value_error_ = 0.0;
@@ -430,26 +492,6 @@ void ensure_can_end(const Mdp& mdp, const Choice& proper) {
                                 "start distribution");
 }
 
-/// The components in which rewards of zero recur for ever. Throws UnboundedValueError if others, and none below zero,
-/// do.
-EndComponents free_components(const Mdp& mdp, const std::vector<char>& usable, Team& team, Monitor& monitor) {
-  std::vector<char> marked = usable;
-  for (std::size_t pair = 0; pair < marked.size(); ++pair) {
-    if (mdp.reward()[pair] < 0.0) marked[pair] = 0;
-  }
-  EndComponents components = end_components(mdp, marked, team, monitor);
-  for (Index component = 0; component < components.count(); ++component) {
-    for (const Column state : components.states(component)) {
-      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(Index{state} + 1); ++pair) {
-        if (components.stays[at(pair)] != 0 && mdp.reward()[at(pair)] > 0.0) {
-          throw_unbounded(components.states(component));
-        }
-      }
-    }
-  }
-  return components;
-}
-
 }  // namespace
 
 Choice shortest_ends(const Mdp& mdp, Monitor& monitor) { return proper_policy(mdp, Predecessors(mdp), monitor).choice; }
@@ -460,8 +502,8 @@ double BestChoice::gap() const {
   return most * kOutward;
 }
 
-BestChoice best_choice(const DerivedMdp& derived, Choice proper, const Options& options, Monitor& monitor) {
-  return ProperPolicyIteration(derived, std::move(proper), options, monitor).run();
+BestChoice best_choice(const Mdp& mdp, Choice proper, const Options& options, Monitor& monitor) {
+  return ProperPolicyIteration(mdp, std::move(proper), options, monitor).run();
 }
 
 UndiscountedOptimum solve_episodic(const Mdp& mdp, const Options& options, Monitor& monitor) {
@@ -475,7 +517,7 @@ UndiscountedOptimum solve_episodic(const Mdp& mdp, const Options& options, Monit
                      std::all_of(proper.pairs.begin(), proper.pairs.end(), [](char usable) { return usable != 0; });
   const DerivedMdp derived = whole ? same_mdp(mdp) : collapsed_mdp(mdp, mdp.reward(), proper.pairs, components, {});
   BestChoice best =
-      best_choice(derived, whole ? proper.choice : shortest_ends(derived.mdp(), monitor), options, monitor);
+      best_choice(derived.mdp(), whole ? proper.choice : shortest_ends(derived.mdp(), monitor), options, monitor);
 
   UndiscountedOptimum out;
   out.policy = policy_of(mdp, lifted(derived, best.choice, components, predecessors));

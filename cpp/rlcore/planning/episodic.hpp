@@ -44,7 +44,7 @@ struct BestChoice {
 
 /// The best choice in a model without end components in which rewards of zero recur for ever, from one that surely
 /// ends. Throws UnboundedValueError.
-BestChoice best_choice(const DerivedMdp& derived, Choice proper, const Options& options, Monitor& monitor);
+BestChoice best_choice(const Mdp& mdp, Choice proper, const Options& options, Monitor& monitor);
 
 /// A choice that surely ends, by shortest ways; kNoPair where none does.
 Choice shortest_ends(const Mdp& mdp, Monitor& monitor);
