@@ -32,7 +32,7 @@ Proof prove_values(const Extent& residual, double rounding, const Horizon& horiz
 /// sum |residual| t, each term rounded.
 double weighted_l1(ConstVector residual, const Horizon& horizon, Team& team) {
   if (horizon.is_constant()) return extent_of(residual, team).l1;
-  const auto weighted = [&](std::size_t i) { return residual[i] * horizon.remaining[i]; };
+  const auto weighted = [&](std::size_t i) { return residual[i] * horizon.remaining[i].hi; };
   return extent_over(ssize(residual), team, weighted).l1 * kOutward;
 }
 
@@ -95,7 +95,7 @@ Horizon horizon_of(const Kernel& kernel, const TwofoldVector& t, Vector residual
   kernel.residual(Direction::kForward, one, t, residual, team);
   const Extent of_t = extent_of(t, team);
   const Extent found = extent_of(residual, team);
-  Horizon horizon{{-kInfinity, kInfinity}, rounded(t), of_t.upper * kOutward};
+  Horizon horizon{{-kInfinity, kInfinity}, t, of_t.upper * kOutward};
   if (!of_t.finite() || !found.finite() || !(of_t.lower >= 0.0)) return horizon;
   const double slack = kernel.residual_error(Direction::kForward, 1.0 + of_t.largest()) + kUnitRoundoff;
   horizon.w = {(1.0 - found.upper - slack) / kOutward, (1.0 - found.lower + slack) * kOutward};

@@ -35,8 +35,8 @@ struct RightSide {
 /// A test function t and what (I - K) t lies between.
 struct Horizon {
   Interval w;
-  Doubles remaining;  // t; empty: 1
-  double most = 1.0;  // max t
+  TwofoldVector remaining;  // t; empty: 1
+  double most = 1.0;        // max t
 
   /// Bounds the row sums of (I - K)^-1; infinite where t proves nothing.
   double amplification() const { return w.lower > 0.0 ? most / w.lower : std::numeric_limits<double>::infinity(); }

@@ -1,9 +1,9 @@
 // The order in which a sparse elimination takes the states, and the fronts that it takes them in.
 //
-// States that are eliminated one after another and lead to nearly the same others are eliminated together, as a *front*:
-// a small dense matrix of their rows and of those of the states beyond, to which it leaves what they led to (Duff & Reid
-// 1983; Liu 1992). The order is one of minimum degree (Amestoy, Davis & Duff 1996), on the pattern of the matrix and its
-// transpose: eliminating without exchanges of rows fills no more than that.
+// States that are eliminated one after another and lead to nearly the same others are eliminated together, as a
+// *front*: a small dense matrix of their rows and of those of the states beyond, to which it leaves what they led to
+// (Duff & Reid 1983; Liu 1992). The order is one of minimum degree (Amestoy, Davis & Duff 1996), on the pattern of the
+// matrix and its transpose: eliminating without exchanges of rows fills no more than that.
 #pragma once
 
 #include <optional>

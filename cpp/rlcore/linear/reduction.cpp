@@ -224,8 +224,8 @@ void Reduction::solve(Direction direction, std::span<TwofoldOf<Number>> x) const
   }
 }
 
-/// What is paid in places that are cut out counts where the process came from; then values are known from the last place
-/// back.
+/// What is paid in places that are cut out counts where the process came from; then values are known from the last
+/// place back.
 template <class Number>
 void Reduction::solve_forward(std::span<TwofoldOf<Number>> x) const {
   const auto dot = twofold_rows_of<Number>().dot;

@@ -6,8 +6,8 @@
 // are LU factors without pivoting, whose pivots are what the rest of their row and the ending add up to.
 //
 // The factors are doubles, but the pivots and what is solved for are twofold. Then what the factors are wrong by acts
-// on differences of values and on endings alone: an error that long stays have made large is smooth where they stay, and
-// the next correction takes it away. In doubles the rounding of pivots would act on the error itself.
+// on differences of values and on endings alone: an error that long stays have made large is smooth where they stay,
+// and the next correction takes it away. In doubles the rounding of pivots would act on the error itself.
 #pragma once
 
 #include <optional>

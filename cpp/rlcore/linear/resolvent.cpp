@@ -324,7 +324,8 @@ void Resolvent::find_horizon() {
       // What no arithmetic of ours could prove of such a time, no other method finds.
       const double most = extent_of(corrected, team_).largest();
       if (candidate.method->is_twofold() && kernel_.residual_error(Direction::kForward, most) >= kNearEnough) return;
-      helps = corrects_anyway || extent_of(left, team_).largest() <= kWorthwhile * before;
+      const double after = extent_of(left, team_).largest();
+      helps = corrects_anyway || (after < before && after <= kWorthwhile * before);
       if (!helps) break;
       t = std::move(corrected);
       residual = std::move(left);

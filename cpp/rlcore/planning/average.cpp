@@ -13,7 +13,11 @@
 #include "rlcore/extent.hpp"
 #include "rlcore/linear/resolvent.hpp"
 #include "rlcore/long_run.hpp"
+#include "rlcore/planning/derived_mdp.hpp"
+#include "rlcore/planning/end_components.hpp"
+#include "rlcore/planning/episodic.hpp"
 #include "rlcore/planning/excess.hpp"
+#include "rlcore/planning/predecessors.hpp"
 #include "rlcore/policy.hpp"
 
 namespace rlcore {

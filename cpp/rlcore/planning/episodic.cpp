@@ -13,9 +13,12 @@
 #include "rlcore/errors.hpp"
 #include "rlcore/extent.hpp"
 #include "rlcore/linear/resolvent.hpp"
+#include "rlcore/planning/derived_mdp.hpp"
+#include "rlcore/planning/end_components.hpp"
 #include "rlcore/planning/excess.hpp"
 #include "rlcore/planning/flat_parts.hpp"
 #include "rlcore/planning/inexact_episodes.hpp"
+#include "rlcore/planning/predecessors.hpp"
 #include "rlcore/policy.hpp"
 
 namespace rlcore {
@@ -194,9 +197,9 @@ class ProperPolicyIteration {
   }
 
   /// Looks for an upper bound of all values: those of a choice if every step earned a little more. Under those rewards
-  /// the choice must be improved first, and what goes round for next to nothing then pays, for as long as it takes: so as
-  /// little is added as solving leaves room for, and what values hardly differ in is one state, if that bound will do.
-  /// The last try, or the only one, solves for as many digits as there are.
+  /// the choice must be improved first, and what goes round for next to nothing then pays, for as long as it takes: so
+  /// as little is added as solving leaves room for, and what values hardly differ in is one state, if that bound will
+  /// do. The last try, or the only one, solves for as many digits as there are.
   void bound_from_above() {
     constexpr double kLittle = 0x1p-54;
     constexpr double kMostDigits = 1e-24;
@@ -219,14 +222,15 @@ class ProperPolicyIteration {
     return options_.tolerance == 0.0 || gap() <= options_.tolerance * largest_value();
   }
 
-  /// Improves the choice under rewards larger by `more`, or by what solving leaves over, until no action is better: then
-  /// what it is worth under these is the bound. A choice that lasts long is taken back, if there is a bound in a model
-  /// in which what it stays in is one state.
+  /// Improves the choice under rewards larger by `more`, or by what solving leaves over, until no action is better:
+  /// then what it is worth under these is the bound. A choice that lasts long is taken back, if there is a bound in a
+  /// model in which what it stays in is one state.
   std::optional<TwofoldVector> bound_with(double more, double tolerance) {
     constexpr Index kMostSteps = 100;
+    constexpr double kLastDigits = 0x1p-103;  // v + more t is rounded by 2^-106 of it
     evaluate(tolerance);
     for (Index step = 0; step < kMostSteps && std::isfinite(value_error_); ++step) {
-      more = std::max(more, 16.0 * largest_excess_of_choice());
+      more = std::max({more, 16.0 * largest_excess_of_choice(), kLastDigits * largest_value()});
       Choice current = choice_;
       if (!switch_actions(value_with(more), -0.5 * more)) return value_with(more);
       if (ends_in_time(more, tolerance)) continue;
@@ -333,7 +337,7 @@ class ProperPolicyIteration {
     if (!(resolvent.horizon().w.lower > 0.0)) return give_up();  // without a time nothing is proven
     linear::Solution found = resolvent.solve({chain.mean_over_actions(mdp_.reward(), team_)}, tolerance);
     value_ = std::move(found.x);
-    time_ = twofold(resolvent.horizon().remaining);  // nearly X 1: what an answer is proven with
+    time_ = resolvent.horizon().remaining;  // nearly X 1: what an answer is proven with
     for (Index state = 0; state < mdp_.num_states(); ++state) {
       if (!joins(state)) continue;  // states that act as one are worth the same
       value_[at(state)] = value_[at(acting_state(state))];
@@ -436,8 +440,8 @@ class ProperPolicyIteration {
   Monitor& monitor_;
   Team team_;
   EndComponents::Columns acting_;  // the state that each acts as
-  TwofoldVector value_;  // v of the choice
-  TwofoldVector time_;   // its expected time to the end
+  TwofoldVector value_;            // v of the choice
+  TwofoldVector time_;             // its expected time to the end
   double value_error_ = 0.0;
   linear::Certificate certificate_;
   Doubles upper_;

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "rlcore/evaluation.hpp"
-#include "rlcore/planning/derived_mdp.hpp"
+#include "rlcore/planning/choice.hpp"
 
 namespace rlcore {
 

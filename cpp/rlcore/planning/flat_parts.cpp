@@ -44,7 +44,8 @@ EndComponents flat_parts(const Mdp& mdp, const TwofoldVector& value, double flat
   for_pairs(mdp, [&](Column state, Index, const Row& row) {
     for (Index k = 0; k < row.length; ++k) {
       const Column next = row.column[k];
-      if (row.probability[k] > 0.0 && std::fabs((value[at(next)] - value[at(state)]).hi) <= flat) sets.join(state, next);
+      if (row.probability[k] > 0.0 && std::fabs((value[at(next)] - value[at(state)]).hi) <= flat)
+        sets.join(state, next);
     }
   });
 
