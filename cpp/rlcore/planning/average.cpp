@@ -15,7 +15,6 @@
 #include "rlcore/long_run.hpp"
 #include "rlcore/planning/derived_mdp.hpp"
 #include "rlcore/planning/end_components.hpp"
-#include "rlcore/planning/episodic.hpp"
 #include "rlcore/planning/excess.hpp"
 #include "rlcore/planning/predecessors.hpp"
 #include "rlcore/policy.hpp"
