@@ -472,6 +472,19 @@ def test_a_large_constant_in_the_rewards_costs_no_digits() -> None:
     assert np.abs(small.gradient - large.gradient).max() <= 1e-6 * np.abs(small.gradient).max()
 
 
+@pytest.mark.parametrize("gamma", [0.9, 0.99])
+def test_values_that_are_large_beside_advantages(gamma: float) -> None:
+    """V is up to 1e6 and A up to 10: an error of 1e-9 of the largest A is 1e-15 of V."""
+    long, short = (rl.gallery.queue(size) for size in (10_000, 1000))
+    found, other = (rl.policy_gradient(mdp, rl.TabularSoftmax(np.zeros(mdp.pair_shape)), gamma)
+                    for mdp in (long, short))  # fmt: skip
+    largest = np.abs(rl.evaluate(long, rl.uniform_policy(long), gamma).advantage).max()
+    assert found.certificate.error_bound <= 1e-9 * largest / (1.0 - gamma)
+    if gamma == 0.9:  # nobody in the first 500 places sees the end of a queue of 1000 before 0.9^500 is left of it
+        apart = np.abs(found.gradient[:500] - other.gradient[:500]).max()
+        assert apart <= found.certificate.error_bound + other.certificate.error_bound + 1e-15
+
+
 def test_duplicated_features_have_one_rank() -> None:
     mdp = rl.gallery.garnet(20, 3, 4, seed=1)
     once = np.random.default_rng(0).standard_normal((60, 3))

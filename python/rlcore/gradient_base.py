@@ -20,16 +20,13 @@ from rlcore.families import Family, as_family
 from rlcore.family_on_model import ROW_TOLERANCE, DirectOnModel, FamilyOnModel
 from rlcore.mdp import MDP, as_mdp, start_or_even
 from rlcore.occupancy import occupancy
-from rlcore.results import Evaluation, FloatArray, Occupancy, Progress
+from rlcore.results import Certificate, Evaluation, FloatArray, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic, as_setting
 
 Kind = Discounted | Episodic | Average
 
 # Up to so many states, a second and more precise solution takes milliseconds.
 FEW_STATES = 4096
-
-# Nothing is solved to a smaller relative error, unless it is asked for.
-FINEST = 1e-14
 
 # The error of A is twice that of V, and A is usually smaller.
 SHARPER = 0.125
@@ -232,7 +229,8 @@ def visits_of(family: FamilyOnModel, setting: Kind, tol: float, solving: dict[st
 def _finer_tolerances(base: GradientBase, tol: float) -> tuple[float, float]:
     """Return the tolerances for values and visits with which the weights meet theirs.
 
-    Few states are worth the digits that make each of many small weights exact, beside the largest.
+    Few states are worth the digits that make each of many small weights exact, beside the largest. What was found is
+    often far better than what was asked for, so that the tolerances go by what was found.
     """
     found = base.advantages
     few = base.mdp.num_states <= FEW_STATES
@@ -240,10 +238,19 @@ def _finer_tolerances(base: GradientBase, tol: float) -> tuple[float, float]:
     if found.from_values + found.from_visits <= aim:
         return SHARPER * tol, tol
 
-    def finer(asked: float, part: float) -> float:
-        return max(min(FINEST, asked), asked * (aim / 4.0) / part) if part > aim / 2.0 else asked
+    def finer(asked: float, part: float, certificate: Certificate, size: float) -> float:
+        if part <= aim / 2.0:
+            return asked
+        wanted = min(asked, float(certificate.error_bound) / size if size > 0.0 else 0.0) * (aim / 4.0) / part
+        # Rounding an answer to doubles counts: what is finer than that is the best attainable.
+        return wanted if wanted > 2 * ULP else 0.0
 
-    return finer(SHARPER * tol, found.from_values), finer(tol, found.from_visits)
+    values, visits = base.evaluation, base.occupancy
+    largest = float(np.nanmax(np.abs(values.value), initial=0.0))
+    return (
+        finer(SHARPER * tol, found.from_values, values.certificate, largest),
+        finer(tol, found.from_visits, visits.certificate, float(base.visits.sum())),
+    )
 
 
 def _weights(base: GradientBase, policy: FloatArray | None, y: FloatArray, y_error: float) -> AdvantageWeights:
