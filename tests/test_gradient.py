@@ -225,6 +225,7 @@ def test_gradients_against_exact_fractions(report: Callable[[str], None]) -> Non
     report(f"{count} policy gradients against exact fractions; {refused} without one")
     for kind, found_ratios in ratios.items():
         report(f"  {kind}: bound / error {statistics.median(found_ratios):.3g} in the median")
+        assert statistics.median(found_ratios) <= 10.0
     report(f"  {missed} of {count} missed the tolerance")
     assert missed <= 0.03 * count
     assert count > 10 * refused

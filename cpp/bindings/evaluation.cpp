@@ -21,6 +21,7 @@ struct EvaluationFields {
   py::object proper = py::none(), gain = py::none();
   py::object value_bound, action_value_bound, advantage_bound;
   py::object start_value_bound = py::none(), gain_bound = py::none();
+  py::object rest_of_action_value = py::none(), rest_of_advantage = py::none();  // if they are known
   CertificateFields certificate;
 };
 
@@ -49,11 +50,20 @@ EvaluationFields fields_of(std::vector<Evaluation>& results, const Mdp& mdp, con
   const auto bound = [&](auto member) {
     return stacked_scalar<double>(results, lead, [member](const Evaluation& e) { return e.bounds.*member; });
   };
+  if (lead.empty() && !fields.advantage.is_none()) {
+    fields.rest_of_action_value = remainder(std::move(results.front().rest_of_action_value));
+    fields.rest_of_advantage = remainder(std::move(results.front().rest_of_advantage));
+  }
   fields.value_bound = bound(&Evaluation::Bounds::value);
   fields.action_value_bound = bound(&Evaluation::Bounds::action_value);
   fields.advantage_bound = bound(&Evaluation::Bounds::advantage);
   fields.certificate = certificate_fields(results, lead, [](const Evaluation& e) -> auto& { return e.certificate; });
   return fields;
+}
+
+/// What rounding leaves over is kept of single answers for models with few states.
+Options options_of(const Mdp& mdp, const Shape& lead, double tolerance, int num_threads) {
+  return {tolerance, num_threads, lead.empty() && mdp.num_states() <= kBlock};
 }
 
 /// Runs one of the functions that evaluate a batch of policies under a batch of rewards.
@@ -89,6 +99,8 @@ void bind_evaluation(py::module_& module) {
       .def_readonly("advantage_bound", &EvaluationFields::advantage_bound)
       .def_readonly("start_value_bound", &EvaluationFields::start_value_bound)
       .def_readonly("gain_bound", &EvaluationFields::gain_bound)
+      .def_readonly("rest_of_action_value", &EvaluationFields::rest_of_action_value)
+      .def_readonly("rest_of_advantage", &EvaluationFields::rest_of_advantage)
       .def_readonly("certificate", &EvaluationFields::certificate);
 
   module.def(
@@ -97,7 +109,8 @@ void bind_evaluation(py::module_& module) {
          double discount, double tolerance, int num_threads, const py::object& progress) {
         return evaluated(mdp, policies, rewards, lead, progress,
                          [&](auto& of_policies, auto& of_rewards, auto& monitor) {
-                           return evaluate(mdp, of_policies, of_rewards, discount, {tolerance, num_threads}, monitor);
+                           return evaluate(mdp, of_policies, of_rewards, discount,
+                                           options_of(mdp, lead, tolerance, num_threads), monitor);
                          });
       },
       "Evaluates a batch of policies under a batch of rewards.", py::arg("mdp"), py::arg("policies").noconvert(),
@@ -110,7 +123,8 @@ void bind_evaluation(py::module_& module) {
          double tolerance, int num_threads, const py::object& progress) {
         return evaluated(mdp, policies, rewards, lead, progress,
                          [&](auto& of_policies, auto& of_rewards, auto& monitor) {
-                           return evaluate_episodic(mdp, of_policies, of_rewards, {tolerance, num_threads}, monitor);
+                           return evaluate_episodic(mdp, of_policies, of_rewards,
+                                                    options_of(mdp, lead, tolerance, num_threads), monitor);
                          });
       },
       "The same for episodes.", py::arg("mdp"), py::arg("policies").noconvert(), py::arg("rewards").noconvert(),
@@ -122,7 +136,8 @@ void bind_evaluation(py::module_& module) {
          double tolerance, int num_threads, const py::object& progress) {
         return evaluated(mdp, policies, rewards, lead, progress,
                          [&](auto& of_policies, auto& of_rewards, auto& monitor) {
-                           return evaluate_average(mdp, of_policies, of_rewards, {tolerance, num_threads}, monitor);
+                           return evaluate_average(mdp, of_policies, of_rewards,
+                                                   options_of(mdp, lead, tolerance, num_threads), monitor);
                          });
       },
       "The same in the long run.", py::arg("mdp"), py::arg("policies").noconvert(), py::arg("rewards").noconvert(),

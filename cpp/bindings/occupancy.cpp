@@ -19,6 +19,7 @@ struct OccupancyFields {
   py::object visits = py::none();  // the average setting has none
   py::object state, pair;
   py::object visits_bound, state_bound, pair_bound;
+  py::object rest_of_visits = py::none();  // of `state` in the average setting; if it is known
   CertificateFields certificate;
 };
 
@@ -34,6 +35,7 @@ OccupancyFields fields_of(std::vector<Occupancy>& results, const Mdp& mdp, const
   const auto bound = [&](auto member) {
     return stacked_scalar<double>(results, lead, [member](const Occupancy& o) { return o.bounds.*member; });
   };
+  if (lead.empty()) fields.rest_of_visits = remainder(std::move(results.front().rest_of_visits));
   fields.visits_bound = bound(&Occupancy::Bounds::visits);
   fields.state_bound = bound(&Occupancy::Bounds::state);
   fields.pair_bound = bound(&Occupancy::Bounds::pair);
@@ -94,6 +96,7 @@ void bind_occupancy(py::module_& module) {
       .def_readonly("visits_bound", &OccupancyFields::visits_bound)
       .def_readonly("state_bound", &OccupancyFields::state_bound)
       .def_readonly("pair_bound", &OccupancyFields::pair_bound)
+      .def_readonly("rest_of_visits", &OccupancyFields::rest_of_visits)
       .def_readonly("certificate", &OccupancyFields::certificate);
 
   py::class_<StateRowsFields>(module, "StateRowsFields", "Rows over states, a bound for each, a certificate.")

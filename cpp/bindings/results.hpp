@@ -2,7 +2,7 @@
 #pragma once
 
 #include "arrays.hpp"
-#include "rlcore/linear/resolvent.hpp"
+#include "rlcore/evaluation.hpp"
 
 namespace rlcore::bindings {
 
@@ -20,6 +20,13 @@ struct CertificateFields {
 };
 
 void bind_certificate(py::module_& module);
+
+/// The low parts of twofold numbers and the bound on the error of the sums; None, if they are not known.
+inline py::object remainder(Remainder&& rest) {
+  if (rest.low.empty()) return py::none();
+  const auto size = static_cast<py::ssize_t>(rest.low.size());
+  return py::make_tuple(owning_array(std::move(rest.low), {size}), rest.bound);
+}
 
 template <class Text, class Result>
 py::object texts(const std::vector<Result>& results, const Shape& lead, Text text) {

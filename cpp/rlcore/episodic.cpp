@@ -87,10 +87,11 @@ linear::RightSide right_side(const Chain& chain, ConstVector reward, Team& team)
   return {chain.mean_over_actions(reward, team), chain.mean_error(extent_of(reward, team).largest())};
 }
 
-Evaluation evaluation(const Episodes& episodes, ConstVector reward, linear::Solution solution, Team& team) {
+Evaluation evaluation(const Episodes& episodes, ConstVector reward, linear::Solution solution, bool remainders,
+                      Team& team) {
   const Mdp& mdp = episodes.chain().mdp();
   const double error = solution.certificate.error_bound;
-  Evaluation out = undiscounted_evaluation(mdp, reward, {solution.x, error, error}, team);
+  Evaluation out = undiscounted_evaluation(mdp, reward, {solution.x, error, error}, remainders, team);
   out.proper = episodes.proper();
   out.certificate = std::move(solution.certificate);
   if (const std::optional<Bounded> eta = start_value(mdp, solution.x, error)) {
@@ -115,7 +116,8 @@ std::vector<Evaluation> evaluate_episodic(const Mdp& mdp, std::span<const ConstV
     for (const ConstVector reward : rewards) sides.push_back(right_side(episodes.chain(), reward, team));
     std::vector<linear::Solution> solutions = episodes.values(std::move(sides), options.tolerance);
     for (std::size_t j = 0; j < rewards.size(); ++j) {
-      results[i * rewards.size() + j] = evaluation(episodes, rewards[j], std::move(solutions[j]), team);
+      results[i * rewards.size() + j] =
+          evaluation(episodes, rewards[j], std::move(solutions[j]), options.remainders, team);
     }
   });
   return results;

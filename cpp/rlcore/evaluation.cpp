@@ -37,6 +37,7 @@ struct Item {
   ConstVector reward;
   const TwofoldVector& value;
   double magnitude;  // at least max|r| + 2 max|V|
+  bool remainders;
   Evaluation& out;
 };
 
@@ -50,6 +51,7 @@ std::vector<const TwofoldVector*> values_of(std::span<const Item> items) {
 struct Rounding {
   double action_value = 0.0;
   double advantage = 0.0;
+  double arithmetic = 0.0;  // the part of both that is not rounding to doubles
 };
 
 /// In doubles: a product is rounded once, by every sum that it is part of, by gamma, r and V; and V was rounded before.
@@ -85,7 +87,7 @@ std::vector<Rounding> action_values_in_doubles(const Mdp& mdp, double discount, 
   std::vector<Rounding> roundings;
   for (const Item& item : items) {
     const double rounding = rounding_in_doubles(mdp, item.magnitude);
-    roundings.push_back({rounding, rounding});
+    roundings.push_back({rounding, rounding, rounding});
   }
   return roundings;
 }
@@ -93,6 +95,11 @@ std::vector<Rounding> action_values_in_doubles(const Mdp& mdp, double discount, 
 /// The same from the twofold V: a large constant in the rewards then costs A no digits (theory 9).
 template <class Number>
 std::vector<Rounding> twofold_action_values(const Mdp& mdp, double discount, std::span<const Item> items, Team& team) {
+  for (const Item& item : items) {
+    if (!item.remainders) continue;
+    item.out.rest_of_action_value.low.resize(at(mdp.num_pairs()));
+    item.out.rest_of_advantage.low.resize(at(mdp.num_pairs()));
+  }
   const TwofoldRowsOf<Number>& rows = twofold_rows_of<Number>();
   const SideBySide<Number> value(values_of(items), team);
   struct Most {
@@ -113,6 +120,9 @@ std::vector<Rounding> twofold_action_values(const Mdp& mdp, double discount, std
         for (std::size_t k = 0; k < items.size(); ++k) {
           items[k].out.action_value[i] = lane(q.hi, k);
           items[k].out.advantage[i] = lane(a.hi, k);
+          if (!items[k].remainders) continue;
+          items[k].out.rest_of_action_value.low[i] = lane(q.lo, k);
+          items[k].out.rest_of_advantage.low[i] = lane(a.lo, k);
         }
         most.action_value = max(most.action_value, fabs(q.lo));
         most.advantage = max(most.advantage, fabs(a.lo));
@@ -127,21 +137,23 @@ std::vector<Rounding> twofold_action_values(const Mdp& mdp, double discount, std
       rounding.action_value = std::max(rounding.action_value, lane(part.action_value, k));
       rounding.advantage = std::max(rounding.advantage, lane(part.advantage, k));
     }
-    const double arithmetic = arithmetic_error(mdp.max_row_length(), items[k].magnitude);
-    rounding.action_value += arithmetic;
-    rounding.advantage += arithmetic;
+    rounding.arithmetic = arithmetic_error(mdp.max_row_length(), items[k].magnitude);
+    rounding.action_value += rounding.arithmetic;
+    rounding.advantage += rounding.arithmetic;
   }
   return roundings;
 }
 
 /// Fills in what follows from the twofold V, its error bound, and what the rounding of Q and A costs.
 void derive(const Mdp& mdp, double discount, const Item& item, const Rounding& rounding, Team& team) {
-  const auto& [reward, value, magnitude, out] = item;
+  const auto& [reward, value, magnitude, remainders, out] = item;
   const double error = out.certificate.error_bound;
   const double ahead = discount * mdp.row_sum().upper;
   out.bounds.value = (error + rounding_of(value, team).largest()) * kOutward;
   out.bounds.action_value = (ahead * error + rounding.action_value) * kOutward;
   out.bounds.advantage = ((1.0 + ahead) * error + rounding.advantage) * kOutward;
+  out.rest_of_action_value.bound = (ahead * error + rounding.arithmetic) * kOutward;
+  out.rest_of_advantage.bound = ((1.0 + ahead) * error + rounding.arithmetic) * kOutward;
 
   if (const std::optional<Bounded> eta = start_value(mdp, value, error)) {
     out.start_value = eta->value;
@@ -167,7 +179,7 @@ void fill_in(const Mdp& mdp, double discount, std::span<const Item> items, Team&
 
 /// Fills in evaluations under several rewards, whose largest are given, from their solutions.
 void derive_all(const Mdp& mdp, std::span<const ConstVector> rewards, std::span<const double> largest, double discount,
-                std::span<linear::Solution> solutions, std::span<Evaluation> out, Team& team) {
+                bool remainders, std::span<linear::Solution> solutions, std::span<Evaluation> out, Team& team) {
   for (std::size_t first = 0; first < out.size(); first += kMostLanes) {
     std::vector<Item> items;
     for (std::size_t k = first; k < std::min(first + kMostLanes, out.size()); ++k) {
@@ -175,7 +187,7 @@ void derive_all(const Mdp& mdp, std::span<const ConstVector> rewards, std::span<
       out[k].action_value.resize(at(mdp.num_pairs()));
       out[k].advantage.resize(at(mdp.num_pairs()));
       const double magnitude = extent_of(solutions[k].x, team).largest() * 2.0 + largest[k];
-      items.push_back({rewards[k], solutions[k].x, magnitude, out[k]});
+      items.push_back({rewards[k], solutions[k].x, magnitude, remainders, out[k]});
     }
     fill_in(mdp, discount, items, team);
   }
@@ -226,7 +238,7 @@ std::vector<Evaluation> evaluate(const Mdp& mdp, std::span<const ConstVector> po
       }
       solutions = resolvent.solve(sides, options.tolerance);
     }
-    derive_all(mdp, rewards, largest, discount, solutions,
+    derive_all(mdp, rewards, largest, discount, options.remainders, solutions,
                std::span(results).subspan(i * rewards.size(), rewards.size()), team);
   });
   return results;

@@ -14,6 +14,13 @@ namespace rlcore {
 struct Options {
   double tolerance = 1e-9;  // relative error asked for; 0 for the best attainable
   int num_threads = 0;      // 0: one per core
+  bool remainders = false;  // whether to keep what rounding to doubles leaves over
+};
+
+/// What rounding twofold numbers to doubles left over; empty, if it is not known.
+struct Remainder {
+  Doubles low;         // to be added to the doubles
+  double bound = 0.0;  // on the error of each sum, or of all
 };
 
 struct Evaluation {
@@ -33,6 +40,8 @@ struct Evaluation {
   std::vector<char> proper;           // episodic: whether the process surely ends from each state
   Doubles gain;                       // average: g of each state; V is then the bias
   Bounds bounds;
+  Remainder rest_of_action_value;  // if it was asked for
+  Remainder rest_of_advantage;
   linear::Certificate certificate;
 };
 

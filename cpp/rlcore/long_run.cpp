@@ -209,10 +209,11 @@ class LongRun {
   bool reduce_small_classes() {
     stationary_ = twofold_vector(size());
     if (certificate_.method.empty()) certificate_.method = "state reduction";
-    stationary_error_ = elimination_error(kSmallClass, kSmallClass);
     for (Index c = 0; c < structure_.num_classes(); ++c) {
       const auto states = structure_.states(c);
-      if (reduce(states, std::ssize(states) - 1)) continue;
+      const Index width = std::ssize(states) - 1;
+      stationary_error_ = std::max(stationary_error_, elimination_error(std::ssize(states), width));
+      if (reduce(states, width)) continue;
       stationary_error_ = kNothingKnown;
       for (const Column state : states) stationary_[at(state)] = {1.0 / static_cast<double>(states.size())};
     }
@@ -439,8 +440,9 @@ Evaluation evaluation(LongRun& run, ConstVector reward, Team& team) {
   const double error = (cycles.above_error + shift_error + 0x1p-98 * largest) * kOutward;
 
   const double relative_error = chain.conserves() ? cycles.above_error : error;
-  Evaluation out = undiscounted_evaluation(chain.mdp(), reward,
-                                           {bias, error, relative_error, &cycles.gain, cycles.gain_error}, team);
+  Evaluation out =
+      undiscounted_evaluation(chain.mdp(), reward, {bias, error, relative_error, &cycles.gain, cycles.gain_error},
+                              run.options().remainders, team);
   if (!run.is_unichain()) {
     out.action_value.clear();
     out.advantage.clear();

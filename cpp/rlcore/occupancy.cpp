@@ -124,6 +124,10 @@ Occupancy scaled_occupancy(const Chain& chain, Twofold weight, double weight_err
   out.bounds.pair = (scaled * (1.0 + 2.0 * kRowTolerance) + rounding.pair) * outward(mdp.num_pairs());
   out.certificate = std::move(solution.certificate);
   out.visits = rounded(visits);
+  if (mdp.num_states() <= kBlock) {
+    for (const Twofold& number : visits) out.rest_of_visits.low.push_back(number.lo);
+    out.rest_of_visits.bound = error * outward(mdp.num_states());
+  }
   return out;
 }
 

@@ -21,6 +21,7 @@ struct Occupancy {
   Doubles state;   // d = (1 - gamma) rho, or e / sum e
   Doubles pair;    // d(s) pi(a|s), (num_pairs)
   Bounds bounds;
+  Remainder rest_of_visits;  // of d in the average setting; known of models with few states, its bound in the L1 norm
   linear::Certificate certificate;
 };
 

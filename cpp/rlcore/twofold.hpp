@@ -85,6 +85,16 @@ struct TwofoldOf {
 
 using Twofold = TwofoldOf<double>;
 
+/// Twofold numbers whose parts stand apart; without low parts they are doubles.
+struct TwofoldView {
+  ConstVector high;
+  ConstVector low;
+
+  bool has_low() const { return !low.empty(); }
+  Index size() const { return ssize(high); }
+  Twofold operator[](std::size_t i) const { return {high[i], has_low() ? low[i] : 0.0}; }
+};
+
 /// a / b: the quotient of the high parts, mended by one step.
 inline Twofold quotient(Twofold a, Twofold b) {
   const double rough = a.hi / b.hi;

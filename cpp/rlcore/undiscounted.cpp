@@ -47,8 +47,12 @@ Twofold whole_row(const Mdp& mdp, Index pair) {
 
 class ActionValues {
  public:
-  ActionValues(const Mdp& mdp, ConstVector reward, const UndiscountedValues& values, Evaluation& out)
-      : mdp_(mdp), reward_(reward), values_(values), out_(out), rows_(twofold_rows()) {}
+  ActionValues(const Mdp& mdp, ConstVector reward, const UndiscountedValues& values, bool remainders, Evaluation& out)
+      : mdp_(mdp), reward_(reward), values_(values), remainders_(remainders), out_(out), rows_(twofold_rows()) {
+    if (!remainders) return;
+    out.rest_of_action_value.low.resize(at(mdp.num_pairs()));
+    out.rest_of_advantage.low.resize(at(mdp.num_pairs()));
+  }
 
   Magnitudes of_state(Index state) const {
     const Twofold v = values_.value[at(state)];
@@ -73,31 +77,38 @@ class ActionValues {
     if (std::isnan(v.hi)) {  // the state has no value, but the action leads out for good
       const Twofold q = ahead + earned;
       out_.action_value[i] = q.hi;
+      if (remainders_) out_.rest_of_action_value.low[i] = q.lo;
       return {0.0, std::fabs(q.lo), 0.0, 0.0};
     }
     const Twofold a = (ahead - whole_row(mdp_, pair) * v) + earned;
     const Twofold q = a + v;
     out_.advantage[i] = a.hi;
     out_.action_value[i] = q.hi;
+    if (remainders_) {
+      out_.rest_of_advantage.low[i] = a.lo;
+      out_.rest_of_action_value.low[i] = q.lo;
+    }
     return {0.0, std::fabs(q.lo), std::fabs(a.lo), 0.0};
   }
 
   const Mdp& mdp_;
   ConstVector reward_;
   const UndiscountedValues& values_;
+  bool remainders_;
   Evaluation& out_;
   const TwofoldRows& rows_;
 };
 
 }  // namespace
 
-Evaluation undiscounted_evaluation(const Mdp& mdp, ConstVector reward, const UndiscountedValues& values, Team& team) {
+Evaluation undiscounted_evaluation(const Mdp& mdp, ConstVector reward, const UndiscountedValues& values,
+                                   bool remainders, Team& team) {
   Evaluation out;
   out.value.resize(at(mdp.num_states()));
   out.action_value.resize(at(mdp.num_pairs()));
   out.advantage.resize(at(mdp.num_pairs()));
   std::vector<Magnitudes> partial(at(num_blocks(mdp.num_states())));
-  const ActionValues action_values(mdp, reward, values, out);
+  const ActionValues action_values(mdp, reward, values, remainders, out);
   team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index block) {
     for (Index state = first; state < last; ++state) partial[at(block)].include(action_values.of_state(state));
   });
@@ -112,6 +123,8 @@ Evaluation undiscounted_evaluation(const Mdp& mdp, ConstVector reward, const Und
   out.bounds.value = (values.error + all.value_rounding) * kOutward;
   out.bounds.advantage = (of_advantage + all.advantage_rounding) * kOutward;
   out.bounds.action_value = (of_advantage + values.error + all.action_value_rounding) * kOutward;
+  out.rest_of_advantage.bound = of_advantage * kOutward;
+  out.rest_of_action_value.bound = (of_advantage + values.error) * kOutward;
   return out;
 }
 

@@ -18,6 +18,7 @@ struct UndiscountedValues {
 
 /// V, Q and A with their bounds (theory 3.1, 3.2): A(s,a) = r(s,a) - g + sum_s' P(s'|s,a) (V(s') - V(s)) -
 /// termination(s,a) V(s), so that what is lost to rounding in a row's sum stays where the process is.
-Evaluation undiscounted_evaluation(const Mdp& mdp, ConstVector reward, const UndiscountedValues& values, Team& team);
+Evaluation undiscounted_evaluation(const Mdp& mdp, ConstVector reward, const UndiscountedValues& values,
+                                   bool remainders, Team& team);
 
 }  // namespace rlcore

@@ -27,6 +27,7 @@ __all__: list[str] = [
     "PlanFields",
     "StateRowsFields",
     "StepShifts",
+    "TransposedProductFields",
     "TrustRegionFields",
     "UndiscountedOptimumFields",
     "advantage_weights",
@@ -61,6 +62,7 @@ __all__: list[str] = [
     "state_distribution",
     "step_shifts",
     "successor_representation",
+    "transposed_product",
 ]
 
 class Mdp:
@@ -131,6 +133,10 @@ class EvaluationFields:
     @property
     def proper(self) -> typing.Any: ...
     @property
+    def rest_of_action_value(self) -> typing.Any: ...
+    @property
+    def rest_of_advantage(self) -> typing.Any: ...
+    @property
     def start_value(self) -> typing.Any: ...
     @property
     def start_value_bound(self) -> typing.Any: ...
@@ -149,6 +155,8 @@ class OccupancyFields:
     def pair(self) -> typing.Any: ...
     @property
     def pair_bound(self) -> typing.Any: ...
+    @property
+    def rest_of_visits(self) -> typing.Any: ...
     @property
     def state(self) -> typing.Any: ...
     @property
@@ -386,11 +394,19 @@ class AdvantageWeightsFields:
     The weights of a gradient, and what bounds their errors.
     """
     @property
+    def largest_lost(self) -> float: ...
+    @property
     def largest_mean(self) -> float: ...
     @property
     def largest_row(self) -> float: ...
     @property
+    def largest_size(self) -> float: ...
+    @property
     def largest_value(self) -> float: ...
+    @property
+    def lost(self) -> float: ...
+    @property
+    def low(self) -> typing.Any: ...
     @property
     def mean(self) -> float: ...
     @property
@@ -399,6 +415,15 @@ class AdvantageWeightsFields:
     def undefined(self) -> int: ...
     @property
     def weight(self) -> typing.Any: ...
+
+class TransposedProductFields:
+    """
+    Numbers and the bound on the error of each.
+    """
+    @property
+    def bound(self) -> typing.Any: ...
+    @property
+    def value(self) -> typing.Any: ...
 
 class UndiscountedOptimumFields:
     """
@@ -429,9 +454,15 @@ def advantage_weights(
     mdp: Mdp,
     policy: numpy.typing.NDArray[numpy.float64] | None,
     value: numpy.typing.NDArray[numpy.float64],
+    value_low: numpy.typing.NDArray[numpy.float64],
     visits: numpy.typing.NDArray[numpy.float64],
+    visits_low: numpy.typing.NDArray[numpy.float64],
     num_threads: typing.SupportsInt | typing.SupportsIndex,
-) -> AdvantageWeightsFields: ...
+) -> AdvantageWeightsFields:
+    """
+    rho pi A of every pair.
+    """
+
 def chain_structure(
     mdp: Mdp,
     policy: numpy.typing.NDArray[numpy.float64],
@@ -779,6 +810,18 @@ def successor_representation(
 ) -> StateRowsFields:
     """
     Rows of (I - discount P_pi)^-1.
+    """
+
+def transposed_product(
+    first: numpy.typing.NDArray[numpy.int64],
+    column: numpy.typing.NDArray[numpy.int64],
+    entry: numpy.typing.NDArray[numpy.float64],
+    num_columns: typing.SupportsInt | typing.SupportsIndex,
+    weight: numpy.typing.NDArray[numpy.float64],
+    weight_low: numpy.typing.NDArray[numpy.float64],
+) -> TransposedProductFields:
+    """
+    The transpose of a matrix of pairs times twofold numbers.
     """
 
 COMPARISON_ERROR: float = 1.4210854715202004e-14

@@ -136,7 +136,7 @@ def solved_base(
 ) -> tuple[Evaluation, Occupancy]:
     """Evaluate a policy and find its visits, more precisely than is asked for, unless they are known already."""
     solving: dict[str, Any] = {"num_threads": num_threads, "progress": progress, "raise_on_failure": False}
-    initial = _start_of(mdp, setting)
+    initial = start_for(mdp, setting)
     ev = evaluation
     if ev is None:
         ev = _evaluated(mdp, policy, setting, SHARPER * tol, solving)
@@ -159,7 +159,7 @@ def comparison_base_of(
     progress: Callable[[Progress], object] | None,
 ) -> ComparisonBase:
     """Collect what is known of a policy from its evaluation and its visits."""
-    initial = _start_of(mdp, setting)
+    initial = start_for(mdp, setting)
     bounds = ev.certificate.bounds
     undefined_pairs = np.isnan(ev.advantage.ravel())
     advantage = np.where(undefined_pairs, 0.0, ev.advantage.ravel())
@@ -254,9 +254,16 @@ def _row_defect(mdp: MDP) -> float:
     return float(np.abs(mdp.transition.sum(axis=1) + termination - 1.0).max()) + rounding
 
 
-def _start_of(mdp: MDP, setting: Discounted | Episodic | Average) -> FloatArray:
-    """Return the start distribution; with one recurrent class the average does not depend on it."""
-    if mdp.initial is not None or isinstance(setting, Average):
+def start_for(mdp: MDP, setting: Discounted | Episodic | Average) -> FloatArray:
+    """Return the start distribution; with one recurrent class the average does not depend on it.
+
+    One state will do then: what the probabilities of a distribution miss the sum 1 by is no part of the long run.
+    """
+    if isinstance(setting, Average):
+        one_state = np.zeros(mdp.num_states)
+        one_state[start_or_even(mdp).argmax()] = 1.0
+        return one_state
+    if mdp.initial is not None:
         return start_or_even(mdp)
     raise ModelError(
         "initial: the return of a policy needs a start distribution, and the model has none; "

@@ -175,6 +175,7 @@ def evaluate(
         find_objective if mdp.initial is not None else None,
         found.proper,
         gain,
+        _remainders={"action_value": found.rest_of_action_value, "advantage": found.rest_of_advantage},
     )
     if raise_on_failure:
         check_converged(result, tolerance, "evaluate", "max|V|")

@@ -79,9 +79,17 @@ class FamilyOnModel(ABC):
     def product_rounding(self, v: FloatArray) -> float:
         """Bounds the error of each number of ``scores_product(v)``."""
 
+    @property
+    def centring(self) -> Any:
+        """Bounds, divided by sum rho |E_pi A|, how much it matters to psi^T rho pi A that E_pi A is taken out."""
+        return 0.0
+
     @abstractmethod
-    def centred_product(self, w: FloatArray) -> FloatArray:
-        """Return psi^T w for w whose sum over the actions of each state is 0 up to rounding; `Direct`: w itself."""
+    def centred_product(self, w: FloatArray, low: FloatArray) -> tuple[FloatArray, Any]:
+        """Return psi^T w for twofold w whose sum over the actions of each state is 0 up to rounding; `Direct`: w.
+
+        The second answer is the bound on the error of each number. Without low parts, w is made of doubles.
+        """
 
     def mean_derivative(self, x: ArrayLike) -> FloatArray:
         """Return the derivative of sum_p pi(p) x(p) for numbers x of pairs, of the shape of the parameters."""
@@ -138,9 +146,9 @@ class TabularOnModel(FamilyOnModel):
         weight = self._over_pairs(w)
         return (weight - self.policy * self._spread(self._sums(weight))).reshape(self.parameter_shape)
 
-    def centred_product(self, w: FloatArray) -> FloatArray:
+    def centred_product(self, w: FloatArray, low: FloatArray) -> tuple[FloatArray, float]:
         """Return w: there is no mean to take out."""
-        return w.reshape(self.parameter_shape)
+        return w.reshape(self.parameter_shape), float(np.abs(low).max(initial=0.0))
 
     def score_matrix(self) -> csr_array:
         """Return psi."""
@@ -184,9 +192,9 @@ class DirectOnModel(FamilyOnModel):
         """Return psi."""
         return csr_array(scipy.sparse.diags_array(self._own_scores))
 
-    def centred_product(self, w: FloatArray) -> FloatArray:
+    def centred_product(self, w: FloatArray, low: FloatArray) -> tuple[FloatArray, float]:
         """Return w."""
-        return w.reshape(self.parameter_shape)
+        return w.reshape(self.parameter_shape), float(np.abs(low).max(initial=0.0))
 
     def mean_derivative(self, x: ArrayLike) -> FloatArray:
         """Return x, the derivatives of sum_p pi(p) x(p) for the probabilities themselves."""
@@ -232,9 +240,14 @@ class LinearOnModel(FamilyOnModel):
         weight = self._over_pairs(w)
         return self.features.transposed_product(weight - self.policy * self._spread(self._sums(weight)))
 
-    def centred_product(self, w: FloatArray) -> FloatArray:
+    def centred_product(self, w: FloatArray, low: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return f^T w: there is no mean to take out."""
-        return self.features.transposed_product(w)
+        return self.features.transposed_product_with_error(w, low)
+
+    @property
+    def centring(self) -> FloatArray:
+        """Of features without their mean, the mean under pi is nothing but what pi misses the sum 1 by, of theirs."""
+        return 2.0 * ROW_TOLERANCE * self.largest_centre
 
     def score_matrix(self) -> FloatArray | csr_array:
         """Return psi."""
@@ -284,9 +297,14 @@ class ScoresOnModel(FamilyOnModel):
         """Return psi^T w."""
         return self.scores.transposed_product(self._over_pairs(w))
 
-    def centred_product(self, w: FloatArray) -> FloatArray:
+    def centred_product(self, w: FloatArray, low: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return psi^T w."""
-        return self.scores_transposed(w)
+        return self.scores.transposed_product_with_error(w, low)
+
+    @property
+    def centring(self) -> FloatArray:
+        """The mean of scores is no larger than was checked."""
+        return 2.0 * self._largest_means
 
     def score_matrix(self) -> FloatArray | csr_array:
         """Return psi."""
@@ -307,14 +325,18 @@ class ScoresOnModel(FamilyOnModel):
         """Bounds the rounding of psi v."""
         return (self.scores.width + 2) * ULP * self.scores.largest_product(v.ravel())
 
+    @property
+    def _largest_means(self) -> FloatArray:
+        largest = self.largest_scores
+        return ROW_TOLERANCE * largest + (self._most_actions + 2) * ULP * float(largest.max(initial=0.0))
+
     def check_means(self) -> None:
         """Check sum_a pi psi = 0, up to what pi and psi may be off.
 
         Probabilities may miss the sum 1 by ROW_TOLERANCE, and so may their derivatives the sum 0, relative to the
         largest score of the parameter; means are formed with roundings that are relative to the largest of all.
         """
-        largest = self.largest_scores
-        allowed = ROW_TOLERANCE * largest + (self._most_actions + 2) * ULP * largest.max(initial=0.0)
+        allowed = self._largest_means
         mean = self._averaging @ self.scores.rows
         beyond = first_beyond(mean, allowed)
         if beyond is not None:

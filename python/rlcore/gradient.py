@@ -132,16 +132,18 @@ def gradient_with_error(base: GradientBase) -> tuple[FloatArray, float]:
     """Form the gradient: the scores times rho pi A.
 
     The mean of A is taken out, so that a policy whose probabilities sum to 1 only up to rounding has the gradient 0
-    where all actions are alike. The bound holds with and without it.
+    where all actions are alike. The bound holds with and without it. What is taken out of features and scores, with
+    the weights that are taken out, is rounded as the weights are.
     """
     family, found = base.family, base.advantages
-    gradient = family.centred_product(found.weight)
+    gradient, rounding = family.centred_product(found.weight, found.low)
     if family.one_parameter_for_each_pair:
-        error = (1.0 + family.largest_centre) * found.largest_error + family.largest_centre * found.largest_mean
+        errors = (1.0 + family.largest_centre) * found.largest_error + family.largest_centre * found.largest_mean
     else:
-        errors = family.largest_scores * found.error + family.rounding_per_weight * found.size
-        error = float((errors + family.largest_centre * found.mean).max())
-    return gradient, error * (1.0 + 8 * ULP)
+        errors = family.largest_scores * found.error + family.largest_centre * found.rounding
+        errors = errors + family.centring * found.mean
+    errors = errors + rounding + base.start_defect * np.abs(gradient)
+    return gradient, float(np.max(errors)) * (1.0 + 8 * ULP)
 
 
 def objective_of(base: GradientBase) -> tuple[float, str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from rlcore import _core
 from rlcore.arguments import as_num_threads, as_tolerance
-from rlcore.comparison_base import reachable_states
+from rlcore.comparison_base import reachable_states, start_for
 from rlcore.enclosure import ULP
 from rlcore.errors import ImproperPolicyError, InputError, ModelError, SettingError
 from rlcore.evaluation import evaluate
@@ -22,6 +23,7 @@ from rlcore.mdp import MDP, as_mdp, start_or_even
 from rlcore.occupancy import occupancy
 from rlcore.results import Certificate, Evaluation, FloatArray, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic, as_setting
+from rlcore.twofold import TWOFOLD_ULP, Twofold, twofold_field
 
 Kind = Discounted | Episodic | Average
 
@@ -67,11 +69,27 @@ class GradientBase:
         """rho, e or d: how the states weigh in the gradient, shape (S,)."""
         return self.occupancy.state if isinstance(self.setting, Average) else self.occupancy.visits
 
+    @cached_property
+    def twofold_visits(self) -> Twofold:
+        """The visits, with what rounding left over where that is known; the error is that of the L1 norm."""
+        found = twofold_field(self.occupancy, "state" if isinstance(self.setting, Average) else "visits")
+        least = self.mdp.num_states * LEAST
+        return replace(found, error=found.error + least, rounded_error=found.rounded_error + least)
+
     @property
     def visits_error(self) -> float:
-        """Bounds the L1 error of the visits."""
-        name = "state" if isinstance(self.setting, Average) else "visits"
-        return float(self.occupancy.certificate.bounds[name]) + self.mdp.num_states * LEAST
+        """Bounds the L1 error of the visits as doubles."""
+        return self.twofold_visits.rounded_error
+
+    @property
+    def start_defect(self) -> float:
+        """Bounds, relative to them, what the visits miss as the probabilities of the start miss the sum 1.
+
+        `Average`: those here are of a start in one state; of the model's start, as it is stored, they are as much more.
+        """
+        if self.mdp.initial is None or not isinstance(self.setting, Average):
+            return 0.0
+        return abs(math.fsum([*self.mdp.initial, -1.0])) * (1.0 + 4 * ULP)
 
     @cached_property
     def mass(self) -> float:
@@ -91,7 +109,7 @@ class GradientBase:
     @property
     def measure_error(self) -> float:
         """Bounds the L1 error of the measure."""
-        return float(self.occupancy.certificate.bounds["pair"]) + self.mdp.num_pairs * LEAST
+        return float(self.occupancy.certificate.bounds["pair"]) + self.start_defect + self.mdp.num_pairs * LEAST
 
     @property
     def visits_per_share(self) -> float:
@@ -118,8 +136,8 @@ class GradientBase:
     def advantages(self) -> AdvantageWeights:
         """The visits, shared out to the pairs and times A; or times Q, for which the policy need not be known."""
         if isinstance(self.family, DirectOnModel):
-            return _weights(self, None, self.evaluation.action_value.ravel(), float(self.bounds["action_value"]))
-        return _weights(self, self.family.policy, self.evaluation.advantage.ravel(), float(self.bounds["advantage"]))
+            return _weights(self, None, twofold_field(self.evaluation, "action_value"))
+        return _weights(self, self.family.policy, twofold_field(self.evaluation, "advantage"))
 
     @property
     def bounds(self) -> Any:
@@ -137,33 +155,41 @@ class AdvantageWeights:
     ----------
     weight
         One number for each pair, shape (num_pairs,).
+    low
+        What rounding to doubles leaves over of the weights, if they were formed in twofold arithmetic; else empty.
     size
         The sum of their magnitudes.
     scale
         Bounds what they could sum up to: the visits times max |y|.
     largest_error
         Bounds the error of each, and that of the sum over a state's actions.
-    mean, largest_mean
-        Bounds the sum over all states, and the largest, of |sum_a rho m y|. It is 0 for A, but for the rounding of
-        pi: where a state's probabilities sum to 1 + e, its mean of A is -e V, which would give weights to actions that
-        are all alike.
+    mean
+        Bounds the sum over all states of |sum_a rho m y|. It is 0 for A, but for the rounding of pi: where a state's
+        probabilities sum to 1 + e, its mean of A is -e V, which would give weights to actions that are all alike.
+    largest_mean
+        Bounds what is taken out of a weight with the mean.
+    lost, largest_lost
+        The sum of ``|low|``, and the largest: what the weights lack without it.
     from_values, from_visits, rounding
-        Bounds what the errors of y, those of the visits, and rounding add to their L1 error.
+        Bounds what the errors of y, those of the visits, and rounding add to their L1 error, that of ``weight + low``.
     """
 
     weight: FloatArray
+    low: FloatArray
     size: float
     scale: float
     largest_error: float
     mean: float
     largest_mean: float
+    lost: float
+    largest_lost: float
     from_values: float
     from_visits: float
     rounding: float
 
     @property
     def error(self) -> float:
-        """Bounds the L1 error."""
+        """Bounds the L1 error of the weights with ``low``."""
         return (self.from_values + self.from_visits + self.rounding) * (1.0 + 8 * ULP)
 
 
@@ -185,14 +211,14 @@ def gradient_base(
         on_model,
         kind,
         _evaluated(on_model, kind, SHARPER * tolerance, function, solving),
-        visits_of(on_model, kind, tolerance, solving),
+        visits_of(on_model, kind, tolerance, solving, start_for(on_model.mdp, kind)),
         num_threads,
     )
     for_values, for_visits = _finer_tolerances(base, tolerance)
     if for_values < SHARPER * tolerance:
         base = replace(base, evaluation=_evaluated(on_model, kind, for_values, function, solving))
     if for_visits < tolerance:
-        base = replace(base, occupancy=visits_of(on_model, kind, for_visits, solving))
+        base = replace(base, occupancy=visits_of(on_model, kind, for_visits, solving, start_for(on_model.mdp, kind)))
     return base
 
 
@@ -219,9 +245,12 @@ def _evaluated(family: FamilyOnModel, setting: Kind, tol: float, function: str, 
     return found
 
 
-def visits_of(family: FamilyOnModel, setting: Kind, tol: float, solving: dict[str, Any]) -> Occupancy:
-    """Find the visits; with one recurrent class those of `Average` do not depend on the start."""
-    found = occupancy(family.mdp, family.policy, setting, initial=start_or_even(family.mdp), tol=tol, **solving)
+def visits_of(
+    family: FamilyOnModel, setting: Kind, tol: float, solving: dict[str, Any], start: FloatArray | None = None
+) -> Occupancy:
+    """Find the visits from a start distribution, or from the model's own."""
+    initial = start_or_even(family.mdp) if start is None else start
+    found = occupancy(family.mdp, family.policy, setting, initial=initial, tol=tol, **solving)
     assert isinstance(found, Occupancy)
     return found
 
@@ -253,37 +282,46 @@ def _finer_tolerances(base: GradientBase, tol: float) -> tuple[float, float]:
     )
 
 
-def _weights(base: GradientBase, policy: FloatArray | None, y: FloatArray, y_error: float) -> AdvantageWeights:
+def _weights(base: GradientBase, policy: FloatArray | None, y: Twofold) -> AdvantageWeights:
     """Form rho m y: |rho m y - rho^ m y^| <= |rho - rho^| m |y^| + rho m |y - y^|, and a few roundings.
 
     Taking out the mean of y adds no more than the mean, of which the caller is told.
     """
     threads = as_num_threads(base.num_threads)
-    found = _core.advantage_weights(base.mdp._core, policy, y, base.visits, threads)
+    visits, unit = base.twofold_visits, TWOFOLD_ULP
+    if not (y.has_digits and visits.has_digits):
+        y, visits, unit = y.rounded(), visits.rounded(), ULP
+    found = _core.advantage_weights(base.mdp._core, policy, y.high, y.low, visits.high, visits.low, threads)
     if found.undefined >= 0:
         raise _undefined(base.mdp, found.undefined)
     actions = int(np.diff(base.mdp.pair_start).max())
     width = actions if policy is None else 1.0 + ROW_TOLERANCE  # sum_a m
-    rounding = (actions + 4) * ULP
-    outward = 1.0 + rounding
+    rounding = (actions + 8) * unit
+    outward = 1.0 + (actions + 4) * ULP
     in_all = outward * (1.0 + base.mdp.num_states * ULP)
     largest_visits = float(base.visits.max()) + base.visits_error
+    # Up to so much is lost of a weight where products are too small for doubles.
+    least = 16 * (actions + 1) * LEAST * (1.0 + largest_visits)
     size = found.size * in_all
     return AdvantageWeights(
         found.weight,
+        found.low,
         size,
         base.mass * width * found.largest_value,
         outward
         * (
-            base.visits_error * found.largest_row
-            + largest_visits * (width * y_error + rounding * found.largest_row)
-            + LEAST
+            visits.error * found.largest_row
+            + largest_visits * width * y.error
+            + rounding * (found.largest_size + visits.error * found.largest_row)
+            + least
         ),
         (found.mean + rounding * size) * in_all,
-        (found.largest_mean + rounding * largest_visits * found.largest_row) * outward,
-        outward * base.mass * width * y_error,
-        outward * base.visits_error * found.largest_row,
-        4 * ULP * size + base.mdp.num_pairs * LEAST,
+        found.largest_mean * outward,
+        found.lost * in_all,
+        found.largest_lost,
+        outward * base.mass * width * y.error,
+        outward * visits.error * found.largest_row,
+        rounding * size + base.mdp.num_pairs * least,
     )
 
 

@@ -152,6 +152,7 @@ def occupancy(
         found.state,
         found.pair,
         certificate_of(found.certificate, found.visits_bound, bounds, explain),
+        {"visits" if found.visits is not None else "state": found.rest_of_visits},
     )
     if raise_on_failure:
         check_converged(result, tolerance, "occupancy", "the sum of the visits")

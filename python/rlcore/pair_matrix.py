@@ -10,12 +10,14 @@ import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
+from rlcore import _core
 from rlcore.arguments import as_floats
 from rlcore.enclosure import ULP
 from rlcore.errors import PolicyError
 from rlcore.io.sparse import damage_of
 from rlcore.mdp import MDP
 from rlcore.results import FloatArray
+from rlcore.twofold import MOST
 
 # Transposed products are summed in blocks of so many pairs: sums of sums are rounded less than long sums.
 BLOCK = 2**16
@@ -57,6 +59,17 @@ class PairMatrix:
         for block, first in zip(self._blocks, range(0, len(w), BLOCK), strict=True):
             total += block.T @ w[first : first + BLOCK]
         return total
+
+    def transposed_product_with_error(self, w: FloatArray, low: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return its transpose times w, with bounds on the errors: of twofold numbers, if there are low parts."""
+        largest = np.abs(w).max(initial=0.0)
+        if low.size == 0 or not (largest <= MOST and self.largest.max(initial=0.0) <= MOST):
+            size = float((np.abs(w).sum() + np.abs(low).sum()) * (1.0 + w.size * ULP))
+            return self.transposed_product(w), (self.roundings + 2.0) * ULP * self.largest * size
+        rows = csr_array(self.rows)
+        place = (rows.indptr.astype(np.int64), rows.indices.astype(np.int64))
+        found = _core.transposed_product(*place, np.ascontiguousarray(rows.data), self.num_columns, w, low)
+        return found.value, found.bound
 
     @cached_property
     def roundings(self) -> FloatArray:

@@ -176,7 +176,7 @@ def _stationary(found: Occupancy, gamma: float) -> Occupancy:
     visits = found.state / (1.0 - gamma)
     error = certificate.bounds["state"] / (1.0 - gamma) + 2 * ULP * float(visits.sum())
     bounds = {**certificate.bounds, "visits": error * (1.0 + 4 * ULP)}
-    return replace(found, visits=visits, certificate=replace(certificate, bounds=bounds))
+    return replace(found, visits=visits, certificate=replace(certificate, bounds=bounds), _remainders={})
 
 
 def _compared(base: GradientBase, practical: GradientBase, tol: float) -> PracticalGradient:
@@ -215,7 +215,8 @@ class _Vector:
         family, found = base.family, base.advantages
         if family.one_parameter_for_each_pair:
             centre = family.largest_centre * (1.0 + 2e-9)
-            error = min(error, (found.error + centre * (found.error + found.mean)) * (1.0 + 8 * ULP))
+            of_weights = found.error + centre * (found.error + found.mean) + found.lost
+            error = min(error, of_weights * (1.0 + 8 * ULP))
         return cls(gradient.ravel(), error)
 
     @property

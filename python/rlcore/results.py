@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 Status = Literal["converged", "stalled"]
+Remainder = tuple[FloatArray, float]  # what rounding to doubles left over, and the bound on the error of the sums
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +91,7 @@ class Evaluation:
     proper: NDArray[np.bool_] | None = None
     gain: FloatArray | None = None
     _objective: list[Any] = field(default_factory=list, repr=False)
+    _remainders: Mapping[str, Remainder | None] = field(default_factory=dict, repr=False)
 
     @property
     def bias(self) -> FloatArray | None:
@@ -140,6 +142,7 @@ class Occupancy:
     state: FloatArray
     pair: FloatArray
     certificate: Certificate
+    _remainders: Mapping[str, Remainder | None] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         return f"Occupancy(state: {_extent(self.state)}, {self.certificate!r})"

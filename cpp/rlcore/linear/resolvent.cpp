@@ -200,12 +200,13 @@ class Resolvent::Refinement {
   }
   bool got_worse() const { return !(proof_.error <= before_.error); }
 
-  /// Whether the method is to correct once more. Direct methods polish small answers to the last digit.
+  /// Whether the method is to correct once more. Direct methods polish small answers to the last digit of the twofold
+  /// numbers: what is made of them may be far smaller.
   bool goes_on(bool is_direct) {
     // Infinity is no part of infinity.
     const bool worthwhile = std::isfinite(proof_.error) && proof_.error <= kWorthwhile * before_.error;
     const bool polishing = worthwhile && is_direct && std::ssize(b_.value) <= kBlock;
-    finished_ = is_best_attainable() || (meets_tolerance() && !polishing);
+    finished_ = is_arithmetic() || ((is_below_rounding() || meets_tolerance()) && !polishing);
     return !finished_ && worthwhile;
   }
   bool finished() const { return finished_; }
@@ -224,8 +225,8 @@ class Resolvent::Refinement {
   }
 
   Solution conclude() {
-    // A shift that is lost in rounding would only turn exact zeros into dust.
-    const bool negligible = std::fabs(proof_.shift) <= kBelowRounding * norm_;
+    // A shift that is lost in rounding and in the error would only turn exact zeros into dust.
+    const bool negligible = std::fabs(proof_.shift) <= std::min(kBelowRounding * norm_, proof_.error);
     const double shift = negligible ? 0.0 : proof_.shift;
     if (shift != 0.0) for_states([&](std::size_t i) { x_[i] = x_[i] + shift; });
     // Each twofold addition is right to 2^-102 of its operands.
@@ -252,9 +253,9 @@ class Resolvent::Refinement {
     return std::max(std::fabs(extent.lower + proof_.shift), std::fabs(extent.upper + proof_.shift));
   }
 
-  bool is_best_attainable() const {
-    return proof_.error <= kBelowRounding * norm_ || proof_.error <= 4.0 * proof_.floor;
-  }
+  /// Whether there is nothing left to win.
+  bool is_arithmetic() const { return proof_.error <= 4.0 * proof_.floor; }
+  bool is_below_rounding() const { return proof_.error <= kBelowRounding * norm_; }
 
   /// The rounding of the answer to doubles counts too.
   bool meets_tolerance() const { return proof_.error + kUnitRoundoff * norm_ <= tolerance_ * norm_; }
