@@ -13,7 +13,7 @@ from scipy.sparse.linalg import LinearOperator, lsmr
 from rlcore.certificates import check_converged
 from rlcore.enclosure import ULP
 from rlcore.families import Family
-from rlcore.family_on_model import DirectOnModel, FamilyOnModel, TabularOnModel
+from rlcore.family_on_model import ROW_TOLERANCE, DirectOnModel, FamilyOnModel, TabularOnModel
 from rlcore.gradient import certificate_of_both, gradient_with_error
 from rlcore.gradient_base import GradientBase, gradient_base
 from rlcore.mdp import MDP
@@ -137,11 +137,11 @@ def critic_of(base: GradientBase, tol: float) -> CompatibleCritic:
     fit = _fit(base)
     q_w = on_model.scores_product(fit.weights)
     exact, exact_error = gradient_with_error(base)
-    gradient = on_model.scores_transposed(base.over_pairs(base.visits) * on_model.policy * q_w)
+    gradient, rounding = _gradient_with(base, fit.weights, q_w)
     missed = float(np.abs(gradient - exact).max())
     natural = base.visits_per_share * fit.weights
     mse, mse_error = _mean_squared_error(base, q_w)
-    weights_error = fit.error if fit.error is not None else _error_of_weights(base, fit, missed + exact_error)
+    weights_error = fit.error if fit.error is not None else _error_of_weights(base, fit, missed + exact_error + rounding)
     bounds = {
         "weights": weights_error,
         "mean_squared_error": mse_error,
@@ -261,6 +261,16 @@ def _fit_by_products(base: GradientBase) -> _Fit:
 
 
 # ---- what is proven ----
+
+
+def _gradient_with(base: GradientBase, weights: FloatArray, q_w: FloatArray) -> tuple[FloatArray, float]:
+    """Form psi^T rho pi Q_w, and bound how far it is from that of the weights, exactly."""
+    family = base.family
+    weighted = base.over_pairs(base.visits) * family.policy * q_w
+    size = float(np.abs(weighted).sum()) * (1.0 + weighted.size * ULP)
+    of_weights = base.visits_error * float(np.abs(q_w).max(initial=0.0)) + base.mass * family.product_rounding(weights)
+    errors = family.largest_scores * (of_weights + 4 * ULP * size) + family.rounding_per_weight * size
+    return family.scores_transposed(weighted), float(np.max(errors)) * (1.0 + 2 * ROW_TOLERANCE)
 
 
 def _mean_squared_error(base: GradientBase, q_w: FloatArray) -> tuple[float, float]:
