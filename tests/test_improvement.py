@@ -48,6 +48,14 @@ NUMBERS = {
 }
 """The numbers of a report, and what the reference calls them."""
 
+SHARP = {
+    "discounted": ["eta", "eta_new", "surrogate", "gap", "epsilon", "epsilon_bar", "alpha", "tv_mean"],
+    "episodic": ["eta", "alpha"],
+    "average": ["eta", "eta_new", "surrogate", "epsilon", "epsilon_bar", "alpha", "tv_mean"],
+}
+"""Numbers whose bounds are no more than a digit above their errors, in the median. Half of the episodes take 1e10 steps
+and more, of which sums lose as many digits; and long runs hardly differ where all states are transient but one."""
+
 ORDER = [
     ("eq_107", "lemma_2_5"),
     ("lemma_2_5", "pinsker"),
@@ -268,6 +276,8 @@ def test_everything_is_within_its_bounds(kind: str, report: Callable[[str], None
     report("  verdicts: " + ", ".join(f"{number} {verdict}" for verdict, number in sorted(found.verdicts.items())))
     assert found.cases >= {"discounted": 1200, "episodic": 250, "average": 300}[kind]
     assert found.refused <= 0.05 * found.cases
+    for name in SHARP[kind]:
+        assert sharpness[name] <= 10.0, f"{name}: {sharpness[name]}"
     assert not found.faults, f"{len(found.faults)} faults:\n" + "\n".join(found.faults[:20])
 
 
@@ -316,7 +326,7 @@ def test_a_bound_that_is_too_small_is_violated(kind: str, monkeypatch: pytest.Mo
             continue
         if case.true.propagated_gap is None or not report.certificate.bounds["gap"] < 1e-3 * gap:
             continue
-        if isinstance(case.setting, rl.Discounted) and not _drifts_little(case):
+        if not isinstance(case.setting, rl.Episodic) and not _drifts_little(case):
             continue
         with monkeypatch.context() as patch:
             patch.setitem(bounds._BOUNDS, type(case.setting), {})

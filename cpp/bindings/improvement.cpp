@@ -1,6 +1,7 @@
 #include "rlcore/improvement.hpp"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include <pybind11/stl.h>
@@ -11,6 +12,7 @@
 #include "results.hpp"
 #include "rlcore/discounted_sums.hpp"
 #include "rlcore/divergence.hpp"
+#include "rlcore/return_gap.hpp"
 #include "rlcore/step_shift.hpp"
 
 namespace rlcore::bindings {
@@ -24,6 +26,15 @@ Numbers column(const std::vector<Result>& results, double Result::* member) {
   Numbers numbers(static_cast<py::ssize_t>(results.size()));
   double* out = numbers.mutable_data();
   for (const Result& result : results) *out++ = result.*member;
+  return numbers;
+}
+
+/// One part of a twofold number of every candidate.
+template <class Result>
+Numbers part_of(const std::vector<Result>& results, Twofold Result::* member, double Twofold::* part) {
+  Numbers numbers(static_cast<py::ssize_t>(results.size()));
+  double* out = numbers.mutable_data();
+  for (const Result& result : results) *out++ = result.*member.*part;
   return numbers;
 }
 
@@ -48,9 +59,14 @@ struct CandidateArrays {
 /// A base policy with what was found of it.
 struct BaseArrays {
   Array<double> policy, value, advantage, weight;
+  std::optional<Array<double>> advantage_low, weight_low;
 
   Base over(const Mdp& mdp) const {
-    const Base base{mdp, span_of(policy), span_of(value), span_of(advantage), span_of(weight)};
+    Base base{mdp, span_of(policy), span_of(value), span_of(advantage), span_of(weight)};
+    if (advantage_low && weight_low) {
+      base.advantage_low = span_of(*advantage_low);
+      base.weight_low = span_of(*weight_low);
+    }
     const auto expect = [](ConstVector x, Index size, const char* name) {
       if (ssize(x) != size) throw ModelError(name, {}, "expected " + std::to_string(size) + " numbers");
     };
@@ -58,6 +74,10 @@ struct BaseArrays {
     expect(base.value, mdp.num_states(), "value");
     expect(base.advantage, mdp.num_pairs(), "advantage");
     expect(base.weight, mdp.num_states(), "weight");
+    if (base.is_sharp()) {
+      expect(base.advantage_low, mdp.num_pairs(), "advantage_low");
+      expect(base.weight_low, mdp.num_states(), "weight_low");
+    }
     return base;
   }
 };
@@ -85,11 +105,14 @@ struct DiscountedSumsFields {
 
 void bind_improvement(py::module_& module) {
   py::class_<BaseArrays>(module, "Base", "A base policy, its V, A and the weights of the states.")
-      .def(py::init([](Array<double> policy, Array<double> value, Array<double> advantage, Array<double> weight) {
-             return BaseArrays{std::move(policy), std::move(value), std::move(advantage), std::move(weight)};
+      .def(py::init([](Array<double> policy, Array<double> value, Array<double> advantage, Array<double> weight,
+                       std::optional<Array<double>> advantage_low, std::optional<Array<double>> weight_low) {
+             return BaseArrays{std::move(policy), std::move(value),         std::move(advantage),
+                               std::move(weight), std::move(advantage_low), std::move(weight_low)};
            }),
            py::arg("policy").noconvert(), py::arg("value").noconvert(), py::arg("advantage").noconvert(),
-           py::arg("weight").noconvert());
+           py::arg("weight").noconvert(), py::arg("advantage_low").noconvert() = py::none(),
+           py::arg("weight_low").noconvert() = py::none());
 
   py::class_<CandidateArrays>(module, "Candidates", "Whole policies, or the rows that they change.")
       .def(py::init([](Array<double> rows, std::optional<Array<Index>> start, std::optional<Array<Index>> states) {
@@ -122,6 +145,11 @@ void bind_improvement(py::module_& module) {
       .def_property_readonly("drift", field(&Comparison::drift))
       .def_property_readonly("drift_error", field(&Comparison::drift_error))
       .def_property_readonly("drift_max", field(&Comparison::drift_max))
+      .def_property_readonly("alpha_low", field(&Comparison::alpha_low))
+      .def_property_readonly("tv_low", field(&Comparison::tv_low))
+      .def_property_readonly("abar_min_low", field(&Comparison::abar_min_low))
+      .def_property_readonly("abar_max_low", field(&Comparison::abar_max_low))
+      .def_property_readonly("gain_low", field(&Comparison::gain_low))
       .def_property_readonly("least_row_sum",
                              [](const ComparisonFields& fields) {
                                Numbers numbers(static_cast<py::ssize_t>(fields.all.size()));
@@ -179,12 +207,58 @@ void bind_improvement(py::module_& module) {
               if (!f.empty() && ssize(f) != all.size() * mdp.num_states()) {
                 throw ModelError("functions", {}, "expected a number for each state of every candidate");
               }
-              return step_shifts(of, all, f, undiscounted, team, monitor);
+              return step_shifts(of, all, {f, {}}, undiscounted, team, monitor);
             })};
       },
       "Where one step of each candidate goes that a step of the base does not.", py::arg("mdp"), py::arg("base"),
       py::arg("candidates"), py::arg("functions").noconvert(), py::arg("undiscounted"), py::arg("num_threads"),
       py::arg("progress"));
+
+  struct ReturnGapFields {
+    std::vector<ReturnGap> all;
+  };
+  const auto high = [](Twofold ReturnGap::* member) {
+    return [member](const ReturnGapFields& fields) { return part_of(fields.all, member, &Twofold::hi); };
+  };
+  const auto low = [](Twofold ReturnGap::* member) {
+    return [member](const ReturnGapFields& fields) { return part_of(fields.all, member, &Twofold::lo); };
+  };
+  const auto bound = [](double ReturnGap::* member) {
+    return [member](const ReturnGapFields& fields) { return column(fields.all, member); };
+  };
+  py::class_<ReturnGapFields>(module, "ReturnGaps", "eta' - L of each candidate, (candidates,) each.")
+      .def_property_readonly("of_abar", high(&ReturnGap::of_abar))
+      .def_property_readonly("of_abar_low", low(&ReturnGap::of_abar))
+      .def_property_readonly("of_abar_error", bound(&ReturnGap::of_abar_error))
+      .def_property_readonly("of_stored", high(&ReturnGap::of_stored))
+      .def_property_readonly("of_stored_low", low(&ReturnGap::of_stored))
+      .def_property_readonly("of_stored_error", bound(&ReturnGap::of_stored_error))
+      .def_property_readonly("l1", high(&ReturnGap::l1))
+      .def_property_readonly("l1_low", low(&ReturnGap::l1))
+      .def_property_readonly("l1_error", bound(&ReturnGap::l1_error))
+      .def_property_readonly("mass", bound(&ReturnGap::mass))
+      .def_property_readonly("largest", bound(&ReturnGap::largest))
+      .def_property_readonly("spread", bound(&ReturnGap::spread));
+  const auto def_gaps = [&](const char* name, Task task) {
+    module.def(
+        name,
+        [task](const Mdp& mdp, const BaseArrays& base, const std::array<double, 3>& errors,
+               const CandidateArrays& candidates, double discount, double tolerance, int num_threads,
+               const py::object& progress) {
+          const auto [of_advantage, of_weight, of_value] = errors;
+          const BaseErrors base_errors{of_advantage, of_weight, of_value};
+          const Options options{tolerance, num_threads};
+          const auto find = [&](const Base& of, const Candidates& all, Team& team, Monitor& monitor) {
+            return return_gaps(of, base_errors, all, task, discount, options, team, monitor);
+          };
+          return ReturnGapFields{with_candidates(mdp, base, candidates, num_threads, progress, find)};
+        },
+        "The gaps of whole candidates, to the last digit.", py::arg("mdp"), py::arg("base"), py::arg("errors"),
+        py::arg("candidates"), py::arg("discount"), py::arg("tolerance"), py::arg("num_threads"), py::arg("progress"));
+  };
+  def_gaps("return_gaps", Task::kDiscounted);
+  def_gaps("return_gaps_episodic", Task::kEpisodic);
+  def_gaps("return_gaps_average", Task::kAverage);
   module.def("kl_error", &kl_error, "Bounds the relative error of a KL.", py::arg("num_actions"));
   module.attr("COMPARISON_ERROR") = kComparisonError;
 

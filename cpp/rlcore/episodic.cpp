@@ -123,6 +123,13 @@ std::vector<Evaluation> evaluate_episodic(const Mdp& mdp, std::span<const ConstV
   return results;
 }
 
+std::vector<linear::Solution> episodic_sums(const Mdp& mdp, ConstVector policy, std::vector<linear::RightSide> sides,
+                                            Index item, const Options& options, Team& team, Monitor& monitor) {
+  Episodes episodes(mdp, policy, item, team, monitor);
+  if (!mdp.initial().empty()) episodes.ensure_proper_from(twofold(mdp.initial()));
+  return episodes.values(std::move(sides), options.tolerance);
+}
+
 std::vector<Occupancy> occupancy_episodic(const Mdp& mdp, std::span<const ConstVector> policies,
                                           std::span<const ConstVector> initials, const Options& options,
                                           Monitor& monitor) {

@@ -12,6 +12,11 @@ std::vector<Evaluation> evaluate_episodic(const Mdp& mdp, std::span<const ConstV
                                           std::span<const ConstVector> rewards, const Options& options,
                                           Monitor& monitor);
 
+/// X f of each function f of the state under a policy, which is an item of a batch: NaN in states from which it may go
+/// on for ever.
+std::vector<linear::Solution> episodic_sums(const Mdp& mdp, ConstVector policy, std::vector<linear::RightSide> sides,
+                                            Index item, const Options& options, Team& team, Monitor& monitor);
+
 /// As `occupancy`: visits e, d = e / sum e. Throws ImproperPolicyError if a start can reach an improper state.
 std::vector<Occupancy> occupancy_episodic(const Mdp& mdp, std::span<const ConstVector> policies,
                                           std::span<const ConstVector> initials, const Options& options,

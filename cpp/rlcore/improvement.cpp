@@ -191,6 +191,60 @@ class Findings {
   Sum tv_, kl_, root_kl_, gain_, gain_scale_, sum_change_, drift_, drift_error_;
 };
 
+/// TV, Abar and their sums once more, in twofold arithmetic.
+class SharpFindings {
+ public:
+  SharpFindings(const Base& base, const Candidates& candidates, Index candidate) {
+    const Index size = base.mdp.num_states();
+    Index seen = 0;
+    candidates.for_rows(candidate, 0, size, [&](Index state, const double* row) {
+      include(base, state, row);
+      ++seen;
+    });
+    if (seen < size) include_extreme({});  // where nothing changes Abar is 0
+  }
+
+  void write(Comparison& found) const {
+    found.alpha = alpha_.hi;
+    found.alpha_low = alpha_.lo;
+    found.tv = tv_.hi;
+    found.tv_low = tv_.lo;
+    found.abar_min = least_.hi;
+    found.abar_min_low = least_.lo;
+    found.abar_max = most_.hi;
+    found.abar_max_low = most_.lo;
+    found.gain = gain_.hi;
+    found.gain_low = gain_.lo;
+  }
+
+ private:
+  void include(const Base& base, Index state, const double* row) {
+    const Index first = base.mdp.first_pair(state);
+    const Twofold weight = base.twofold_weight()[at(state)];
+    Twofold distance, abar;
+    for (Index pair = first; pair < base.mdp.first_pair(state + 1); ++pair) {
+      const Twofold change = two_sum(row[pair - first], -base.policy[at(pair)]);
+      distance = distance + magnitude(change);
+      abar = abar + change * base.twofold_advantage()[at(pair)];
+    }
+    const Twofold tv = distance * 0.5;
+    if (is_less(alpha_, tv)) alpha_ = tv;
+    include_extreme(abar);
+    tv_ = tv_ + weight * tv;
+    gain_ = gain_ + weight * abar;
+  }
+
+  void include_extreme(Twofold abar) {
+    if (is_less(abar, least_)) least_ = abar;
+    if (is_less(most_, abar)) most_ = abar;
+  }
+
+  static bool is_less(Twofold a, Twofold b) { return a.hi < b.hi || (a.hi == b.hi && a.lo < b.lo); }
+
+  Twofold alpha_, tv_, gain_;
+  Twofold least_{std::numeric_limits<double>::infinity()}, most_{-std::numeric_limits<double>::infinity()};
+};
+
 /// Calls body(candidate, first, last, block) for every candidate and block of states, a few candidates after one
 /// another in each block. Candidates that list what they change have one block.
 template <class Body>
@@ -234,6 +288,12 @@ std::vector<Comparison> compare(const Base& base, const Candidates& candidates, 
     for (Index block = 1; block < blocks; ++block) all.include(parts[at(candidate * blocks + block)]);
     found.push_back(all.conclude(base.mdp));
   }
+  if (!base.is_sharp()) return found;
+  team.for_blocks(candidates.size(), kTogether, [&](Index first, Index last, Index) {
+    for (Index candidate = first; candidate < last; ++candidate) {
+      SharpFindings(base, candidates, candidate).write(found[at(candidate)]);
+    }
+  });
   return found;
 }
 

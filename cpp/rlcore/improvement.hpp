@@ -8,6 +8,7 @@
 #include "rlcore/mdp.hpp"
 #include "rlcore/monitor.hpp"
 #include "rlcore/storage.hpp"
+#include "rlcore/twofold.hpp"
 
 namespace rlcore {
 
@@ -15,9 +16,14 @@ namespace rlcore {
 struct Base {
   const Mdp& mdp;
   ConstVector policy;
-  ConstVector value;      // V
-  ConstVector advantage;  // A
-  ConstVector weight;     // w >= 0: rho, e or d
+  ConstVector value;                                // V
+  ConstVector advantage;                            // A
+  ConstVector weight;                               // w >= 0: rho, e or d
+  ConstVector advantage_low = {}, weight_low = {};  // what rounding to doubles left over, for models with few states
+
+  bool is_sharp() const { return !advantage_low.empty() && !weight_low.empty(); }
+  TwofoldView twofold_advantage() const { return {advantage, advantage_low}; }
+  TwofoldView twofold_weight() const { return {weight, weight_low}; }
 };
 
 /// TV and KL are those of divergence.hpp, and Abar(s) = sum_a (pi' - pi) A (5.2). Extremes run over all states.
@@ -45,6 +51,9 @@ struct Comparison {
   double drift = 0.0;          // sum w V (sum pi' - sum pi)
   double drift_error = 0.0;    // bounds the error of that
   double drift_max = 0.0;      // bounds max |V| |sum pi' - sum pi|
+
+  // What rounding left over of these, where the base is sharp: sums and extremes are then formed in twofold arithmetic.
+  double alpha_low = 0.0, tv_low = 0.0, abar_min_low = 0.0, abar_max_low = 0.0, gain_low = 0.0;
 };
 
 /// Bounds the relative error of summing over states.

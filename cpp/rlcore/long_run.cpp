@@ -358,9 +358,10 @@ linear::Solution time_to_anchor(LongRun& run, const linear::Solution& left) {
 
 /// One class, in which every process ends up: a guess at the gain is mended by what it leaves over in a cycle. With
 /// u = X (r - g~) and t = X 1, g = g~ + u(s) / t(s) at the anchor s, and X (r - g) = u - (g - g~) t.
-Cycles mended_cycles(LongRun& run, const TwofoldVector& r_pi, double scale) {
+Cycles mended_cycles(LongRun& run, const linear::RightSide& reward, double scale) {
+  const TwofoldVector& r_pi = reward.value;
   const Twofold guess = run.mean_in_class(0, r_pi);
-  linear::RightSide b{twofold_vector(run.size()), (run.chain().mean_error(scale) + 0x1p-98 * scale) * kOutward};
+  linear::RightSide b{twofold_vector(run.size()), (reward.error + 0x1p-98 * scale) * kOutward};
   for (std::size_t s = 0; s < r_pi.size(); ++s) b.value[s] = r_pi[s] - guess;
   linear::Solution left = run.until_anchor(b, run.options().tolerance * 0.05);
   const linear::Solution time = time_to_anchor(run, left);
@@ -389,12 +390,12 @@ Cycles mended_cycles(LongRun& run, const TwofoldVector& r_pi, double scale) {
 }
 
 /// The same by a process that does not stop, where that can be solved.
-std::optional<Cycles> running_cycles(LongRun& run, const TwofoldVector& r_pi, double scale) {
-  const double error = (run.chain().mean_error(scale) + 0x1p-98 * scale) * kOutward;
-  std::optional<Renewal::Earnings> found = run.earnings({r_pi, error}, run.options().tolerance * 0.3);
+std::optional<Cycles> running_cycles(LongRun& run, const linear::RightSide& reward, double scale) {
+  const double error = (reward.error + 0x1p-98 * scale) * kOutward;
+  std::optional<Renewal::Earnings> found = run.earnings({reward.value, error}, run.options().tolerance * 0.3);
   if (!found) return std::nullopt;
   Cycles cycles;
-  cycles.gain = TwofoldVector(r_pi.size(), found->gain);
+  cycles.gain = TwofoldVector(reward.value.size(), found->gain);
   cycles.gain_error = found->gain_error;
   cycles.above = std::move(found->above.x);
   cycles.above_error = found->above.certificate.error_bound;
@@ -402,11 +403,12 @@ std::optional<Cycles> running_cycles(LongRun& run, const TwofoldVector& r_pi, do
 }
 
 /// Several classes, or a process that may end: gains first, as sharp as the cycles are long.
-Cycles cycles_by_class(LongRun& run, const TwofoldVector& r_pi, double scale) {
+Cycles cycles_by_class(LongRun& run, const linear::RightSide& reward, double scale) {
   run.sharpen();
+  const TwofoldVector& r_pi = reward.value;
   std::vector<Twofold> gains;
   for (Index c = 0; c < run.structure().num_classes(); ++c) gains.push_back(run.mean_in_class(c, r_pi));
-  const double mean_error = run.chain().mean_error(scale);
+  const double mean_error = reward.error;
   Cycles cycles;
   cycles.gain_error = (run.stationary_error() + 4.0 * dot_error(run.size())) * scale * kOutward + mean_error;
   cycles.gain = run.by_class(gains, cycles.gain_error);
@@ -418,12 +420,17 @@ Cycles cycles_by_class(LongRun& run, const TwofoldVector& r_pi, double scale) {
   return cycles;
 }
 
-/// Gain and bias (theory 3.2).
-Evaluation evaluation(LongRun& run, ConstVector reward, Team& team) {
+/// g, and h with bounds on its error, also but for a constant.
+struct GainAndBias {
+  Cycles cycles;  // `above` is h
+  double error = 0.0;
+  double relative_error = 0.0;
+};
+
+/// Of earnings r_pi none of which is larger than `scale` (theory 3.2).
+GainAndBias gain_and_bias(LongRun& run, const linear::RightSide& r_pi, double scale, Team& team) {
   const Chain& chain = run.chain();
   const ChainStructure& structure = run.structure();
-  const double scale = extent_of(reward, team).largest();
-  const TwofoldVector r_pi = chain.mean_over_actions(reward, team);
   std::optional<Cycles> running = running_cycles(run, r_pi, scale);
   const bool mends = run.is_unichain() && chain.conserves() && !run.has_small_classes();
   Cycles cycles =
@@ -438,8 +445,16 @@ Evaluation evaluation(LongRun& run, ConstVector reward, Team& team) {
   const TwofoldVector shift = run.by_class(shifts, shift_error);
   for (std::size_t s = 0; s < bias.size(); ++s) bias[s] = bias[s] + shift[s];
   const double error = (cycles.above_error + shift_error + 0x1p-98 * largest) * kOutward;
-
   const double relative_error = chain.conserves() ? cycles.above_error : error;
+  return {std::move(cycles), error, relative_error};
+}
+
+Evaluation evaluation(LongRun& run, ConstVector reward, Team& team) {
+  const Chain& chain = run.chain();
+  const double scale = extent_of(reward, team).largest();
+  const linear::RightSide r_pi{chain.mean_over_actions(reward, team), chain.mean_error(scale)};
+  const auto [cycles, error, relative_error] = gain_and_bias(run, r_pi, scale, team);
+  const TwofoldVector& bias = cycles.above;
   Evaluation out =
       undiscounted_evaluation(chain.mdp(), reward, {bias, error, relative_error, &cycles.gain, cycles.gain_error},
                               run.options().remainders, team);
@@ -549,6 +564,19 @@ std::vector<Occupancy> occupancy_average(const Mdp& mdp, std::span<const ConstVe
     }
   });
   return results;
+}
+
+std::vector<linear::Solution> biases(const Mdp& mdp, ConstVector policy, std::span<const linear::RightSide> sides,
+                                     Index item, const Options& options, Team& team, Monitor& monitor) {
+  LongRun run(mdp, policy, item, options, team, monitor);
+  run.ensure_goes_on(reached_from_start(run.chain()));
+  std::vector<linear::Solution> solutions;
+  for (const linear::RightSide& side : sides) {
+    GainAndBias found = gain_and_bias(run, side, extent_of(side.value, team).largest() + side.error, team);
+    solutions.push_back({std::move(found.cycles.above), run.certificate()});
+    solutions.back().certificate.error_bound = found.error;
+  }
+  return solutions;
 }
 
 StateRows deviation_rows(const Mdp& mdp, ConstVector policy, std::span<const Index> states, const Options& options,

@@ -19,6 +19,10 @@ std::vector<Evaluation> evaluate_average(const Mdp& mdp, std::span<const ConstVe
                                          std::span<const ConstVector> rewards, const Options& options,
                                          Monitor& monitor);
 
+/// The bias of each function of the state under a policy, which is an item of a batch.
+std::vector<linear::Solution> biases(const Mdp& mdp, ConstVector policy, std::span<const linear::RightSide> sides,
+                                     Index item, const Options& options, Team& team, Monitor& monitor);
+
 /// As `occupancy`: d is the Cesaro limit from each start; there are no visits.
 std::vector<Occupancy> occupancy_average(const Mdp& mdp, std::span<const ConstVector> policies,
                                          std::span<const ConstVector> initials, const Options& options,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <optional>
 
 #include "rlcore/lanes.hpp"
 #include "rlcore/parallel.hpp"
@@ -22,15 +23,15 @@ constexpr Index kFewestStates = 512;
 constexpr Index kTogether = 16;
 
 /// Bounds the error of sums of products that are formed in twofold arithmetic, relative to those of the magnitudes: of
-/// at most all stored entries, twice where the diagonal is mended, and then rounded.
-double twofold_error(const Mdp& mdp) { return 4.0 * dot_error(mdp.num_entries() + 64) + 4.0 * kUnitRoundoff; }
+/// at most all stored entries, twice where the diagonal is mended.
+double twofold_error(const Mdp& mdp) { return 4.0 * dot_error(mdp.num_entries() + 64); }
 
 /// Sums over y, as far as they are formed.
 struct Sums {
   Twofold l1, mass, carried;
 
   void include(Twofold y) {
-    l1 = l1 + (y.hi < 0.0 ? -y : y);
+    l1 = l1 + magnitude(y);
     mass = mass + y;
   }
   void include(const Sums& other) {
@@ -39,6 +40,9 @@ struct Sums {
     carried = carried + other.carried;
   }
 };
+
+/// f of a candidate, if there is one.
+using Function = std::optional<TwofoldView>;
 
 /// Finds the y of one candidate after the other, always in the same memory.
 class Shift {
@@ -57,7 +61,7 @@ class Shift {
   /// Whether more than one thread can work at one candidate.
   bool is_shared() const { return num_parts_ > 1; }
 
-  StepShift find(Index candidate, const double* f, Team& team) {
+  StepShift find(Index candidate, const Function& f, Team& team) {
     const Index size = base_.mdp.num_states();
     team.for_blocks(num_parts_, 1, [&](Index part, Index, Index) {
       ended_[at(part)] = {};
@@ -71,14 +75,16 @@ class Shift {
     sums.include(ended);
     double moved = 0.0;
     for (const double part : moved_) moved += part;
-    return {sums.l1.hi, sums.mass.hi, sums.carried.hi, twofold_error(base_.mdp) * moved};
+    const double rounding = base_.is_sharp() ? 0.0 : 4.0 * kUnitRoundoff;
+    return {sums.l1.hi, sums.mass.hi,   sums.carried.hi, (twofold_error(base_.mdp) + rounding) * moved,
+            sums.l1.lo, sums.carried.lo};
   }
 
  private:
   void add_row(Index state, const double* row, Index part) {
     const Mdp& mdp = base_.mdp;
-    const double weight = base_.weight[at(state)];
-    if (weight == 0.0) return;
+    const Twofold weight = base_.twofold_weight()[at(state)];
+    if (weight.hi == 0.0) return;
     const Index first = mdp.first_pair(state);
     for (Index pair = first; pair < mdp.first_pair(state + 1); ++pair) {
       const Twofold change = two_sum(row[pair - first], -base_.policy[at(pair)]);
@@ -118,21 +124,21 @@ class Shift {
     return y;
   }
 
-  void include(std::size_t state, const double* f, Sums& sums) {
+  void include(std::size_t state, const Function& f, Sums& sums) {
     const Twofold y = taken(state);
     if (y.hi == 0.0) return;
     sums.include(y);
-    if (f != nullptr) sums.carried = sums.carried + y * f[state];
+    if (f) sums.carried = sums.carried + y * (*f)[state];
   }
 
-  Sums sums_where_touched(const double* f) {
+  Sums sums_where_touched(const Function& f) {
     Sums sums;
     for (const Column state : touched_) include(at(state), f, sums);
     touched_.clear();
     return sums;
   }
 
-  Sums sums_over_all(const double* f, Team& team) {
+  Sums sums_over_all(const Function& f, Team& team) {
     const Index size = base_.mdp.num_states();
     std::vector<Sums> blocks(at(num_blocks(size)));
     team.for_blocks(size, kBlock, [&](Index first, Index last, Index block) {
@@ -287,15 +293,18 @@ void find_shared_shifts(const Base& base, const Candidates& candidates, ConstVec
 
 }  // namespace
 
-std::vector<StepShift> step_shifts(const Base& base, const Candidates& candidates, ConstVector functions,
+std::vector<StepShift> step_shifts(const Base& base, const Candidates& candidates, TwofoldView functions,
                                    bool undiscounted, Team& team, Monitor& monitor) {
   const Index count = candidates.size();
   std::vector<StepShift> found(at(count));
-  const auto function_of = [&](Index candidate) {
-    return functions.empty() ? nullptr : functions.data() + candidate * base.mdp.num_states();
+  const auto function_of = [&](Index candidate) -> Function {
+    if (functions.high.empty()) return std::nullopt;
+    const std::size_t size = at(base.mdp.num_states());
+    const auto part = [&](ConstVector x) { return x.empty() ? x : x.subspan(at(candidate) * size, size); };
+    return TwofoldView{part(functions.high), part(functions.low)};
   };
   if (!undiscounted && !candidates.are_changes() && base.mdp.num_states() >= kFewestStates) {
-    find_shared_shifts(base, candidates, functions, team, monitor, found);
+    find_shared_shifts(base, candidates, functions.high, team, monitor, found);
     return found;
   }
   std::vector<Shift> shifts;

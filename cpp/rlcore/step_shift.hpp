@@ -14,12 +14,15 @@ struct StepShift {
   double mass = 0.0;     // sum y, and what ends: 0 but for rounding in the model and the policies
   double carried = 0.0;  // y^T f, if there is an f
   double error = 0.0;    // bounds the L1 error of y, and the errors of the others relative to max |f|
+
+  // What rounding left over of l1 and y^T f, where the base is sharp; the error is then that of the sums.
+  double l1_low = 0.0, carried_low = 0.0;
 };
 
-/// The shift of every candidate; `functions` holds an f for each, (candidates, num_states), or nothing. Whole
-/// candidates of a discounted process share passes over the transitions, in doubles; others are dealt with one by one
-/// in twofold arithmetic.
-std::vector<StepShift> step_shifts(const Base& base, const Candidates& candidates, ConstVector functions,
+/// The shift of every candidate; `functions` holds an f for each, (candidates, num_states), or nothing; where the base
+/// is sharp with what rounding left over of them. Whole candidates of a discounted process share passes over the
+/// transitions, in doubles; others are dealt with one by one in twofold arithmetic.
+std::vector<StepShift> step_shifts(const Base& base, const Candidates& candidates, TwofoldView functions,
                                    bool undiscounted, Team& team, Monitor& monitor);
 
 }  // namespace rlcore

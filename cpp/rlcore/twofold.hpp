@@ -85,6 +85,8 @@ struct TwofoldOf {
 
 using Twofold = TwofoldOf<double>;
 
+inline Twofold magnitude(Twofold x) { return x.hi < 0.0 ? -x : x; }
+
 /// Twofold numbers whose parts stand apart; without low parts they are doubles.
 struct TwofoldView {
   ConstVector high;

@@ -25,6 +25,7 @@ __all__: list[str] = [
     "OccupancyFields",
     "OldPolicy",
     "PlanFields",
+    "ReturnGaps",
     "StateRowsFields",
     "StepShifts",
     "TransposedProductFields",
@@ -53,6 +54,9 @@ __all__: list[str] = [
     "occupancy_average",
     "occupancy_episodic",
     "occupancy_finite_horizon",
+    "return_gaps",
+    "return_gaps_average",
+    "return_gaps_episodic",
     "rows_are_canonical",
     "simulate",
     "solve_average",
@@ -250,6 +254,8 @@ class Base:
         value: numpy.typing.NDArray[numpy.float64],
         advantage: numpy.typing.NDArray[numpy.float64],
         weight: numpy.typing.NDArray[numpy.float64],
+        advantage_low: numpy.typing.NDArray[numpy.float64] | None = None,
+        weight_low: numpy.typing.NDArray[numpy.float64] | None = None,
     ) -> None: ...
 
 class Candidates:
@@ -270,13 +276,19 @@ class Comparisons:
     @property
     def abar_max(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
+    def abar_max_low(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
     def abar_min(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def abar_min_low(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
     def abar_scale(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
     def abar_visited(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
     def alpha(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def alpha_low(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
     def drift(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
@@ -285,6 +297,8 @@ class Comparisons:
     def drift_max(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
     def gain(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def gain_low(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
     def gain_scale(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
@@ -304,6 +318,8 @@ class Comparisons:
     @property
     def tv(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
+    def tv_low(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
     def tv_visited(self) -> numpy.typing.NDArray[numpy.float64]: ...
 
 class StepShifts:
@@ -318,6 +334,35 @@ class StepShifts:
     def l1(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
     def mass(self) -> numpy.typing.NDArray[numpy.float64]: ...
+
+class ReturnGaps:
+    """
+    eta' - L of each candidate, (candidates,) each.
+    """
+    @property
+    def l1(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def l1_error(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def l1_low(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def largest(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def mass(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def of_abar(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def of_abar_error(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def of_abar_low(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def of_stored(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def of_stored_error(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def of_stored_low(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def spread(self) -> numpy.typing.NDArray[numpy.float64]: ...
 
 class DiscountedSumsFields:
     """
@@ -710,6 +755,48 @@ def occupancy_finite_horizon(
 ) -> FiniteHorizonOccupancyFields:
     """
     The distributions and visits of one policy for every step, or one for all.
+    """
+
+def return_gaps(
+    mdp: Mdp,
+    base: Base,
+    errors: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"],
+    candidates: Candidates,
+    discount: typing.SupportsFloat | typing.SupportsIndex,
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> ReturnGaps:
+    """
+    The gaps of whole candidates, to the last digit.
+    """
+
+def return_gaps_average(
+    mdp: Mdp,
+    base: Base,
+    errors: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"],
+    candidates: Candidates,
+    discount: typing.SupportsFloat | typing.SupportsIndex,
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> ReturnGaps:
+    """
+    The gaps of whole candidates, to the last digit.
+    """
+
+def return_gaps_episodic(
+    mdp: Mdp,
+    base: Base,
+    errors: typing.Annotated[collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex], "FixedSize(3)"],
+    candidates: Candidates,
+    discount: typing.SupportsFloat | typing.SupportsIndex,
+    tolerance: typing.SupportsFloat | typing.SupportsIndex,
+    num_threads: typing.SupportsInt | typing.SupportsIndex,
+    progress: typing.Any,
+) -> ReturnGaps:
+    """
+    The gaps of whole candidates, to the last digit.
     """
 
 def rows_are_canonical(column: numpy.typing.NDArray[numpy.int32], row_start: numpy.ndarray) -> bool:

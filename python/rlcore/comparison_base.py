@@ -19,6 +19,7 @@ from rlcore.mdp import MDP, start_or_even
 from rlcore.occupancy import occupancy
 from rlcore.results import Evaluation, FloatArray, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic
+from rlcore.twofold import TWOFOLD_ULP, Twofold, twofold_field
 
 # The base is solved so much more precisely than is asked for: its errors enter every candidate's.
 SHARPER = 1e-3
@@ -29,6 +30,9 @@ ENOUGH = 1e-10
 # Models with more states than this are not solved again to the last digit, but so much more precisely.
 FEW_STATES = 4096
 SHARPER_AGAIN = 1e-3
+
+# Up to so many states, comparisons are made in twofold arithmetic.
+FEWEST_STATES = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +58,9 @@ class ComparisonBase:
         Bounds by how much a row of the model and its termination miss the sum 1.
     undefined, undefined_pairs
         The states where V does not exist, and the pairs where A does not: Episodic, where the policy may stay for ever.
+    full_advantage, full_weight
+        A and w once more, with what rounding to doubles left over of them where models are so small that all is
+        compared in twofold arithmetic.
     """
 
     mdp: MDP
@@ -71,6 +78,8 @@ class ComparisonBase:
     undefined: NDArray[np.bool_]
     undefined_pairs: NDArray[np.bool_]
     solving: dict[str, Any]
+    full_advantage: Twofold
+    full_weight: Twofold
 
     @property
     def gamma(self) -> float:
@@ -85,7 +94,20 @@ class ComparisonBase:
     @property
     def core(self) -> _core.Base:
         """The same as the core takes it."""
-        return _core.Base(self.policy, self.worth, self.advantage, self.weight)
+        known = (self.policy, self.worth, self.advantage, self.weight)
+        return (
+            _core.Base(*known, self.full_advantage.low, self.full_weight.low) if self.is_sharp else _core.Base(*known)
+        )
+
+    @property
+    def is_sharp(self) -> bool:
+        """Whether A and w have more digits than doubles."""
+        return self.full_advantage.low.size > 0
+
+    @property
+    def unit(self) -> float:
+        """Bounds the relative error of an operation on A and w."""
+        return TWOFOLD_ULP if self.is_sharp else ULP
 
     def where_defined(self, candidate: FloatArray) -> ComparisonBase:
         """Return the base for one candidate: without the states where Abar does not exist.
@@ -98,10 +120,12 @@ class ComparisonBase:
         taken = self.undefined_pairs & (candidate > 0.0)
         lost = np.logical_or.reduceat(taken, self.mdp.pair_start[:-1])[self.mdp.pair_state]
         meets = (self.reached_by(candidate) & self.undefined).any()
+        advantage, error = np.where(lost, 0.0, self.advantage), float("inf") if meets else self.advantage_error
         return replace(
             self,
-            advantage=np.where(lost, 0.0, self.advantage),
-            advantage_error=float("inf") if meets else self.advantage_error,
+            advantage=advantage,
+            advantage_error=error,
+            full_advantage=Twofold.of(advantage, error, None),
         )
 
     def reached_by(self, candidate: FloatArray) -> NDArray[np.bool_]:
@@ -174,6 +198,8 @@ def comparison_base_of(
         is_discounted = isinstance(setting, Discounted)
         worth = ev.value if is_discounted else np.zeros(mdp.num_states)
         worth_error = bounds["value"] if is_discounted else 0.0
+    weight = _nowhere_lost(mdp, policy, setting, initial, weight)
+    full_advantage, full_weight = _in_full(mdp, ev, found, name, weight)
     return ComparisonBase(
         mdp,
         policy,
@@ -182,15 +208,29 @@ def comparison_base_of(
         np.ascontiguousarray(advantage),
         advantage_error,
         abs(Enclosure.around(float(np.abs(advantage).max()), advantage_error)),
-        _nowhere_lost(mdp, policy, setting, initial, weight),
-        float(found.certificate.bounds[name]) + mdp.num_states * 5e-324,
+        weight,
+        full_weight.rounded_error,
         np.ascontiguousarray(worth),
         float(worth_error),
         _row_defect(mdp),
         np.isnan(ev.value),
         undefined_pairs,
         {"num_threads": num_threads, "progress": progress},
+        full_advantage,
+        full_weight,
     )
+
+
+def _in_full(mdp: MDP, ev: Evaluation, found: Occupancy, name: str, weight: FloatArray) -> tuple[Twofold, Twofold]:
+    """Return A and w with all their digits if both have them, and all advantages exist; else as doubles."""
+    of_a, of_w = twofold_field(ev, "advantage"), twofold_field(found, name)
+    least = mdp.num_states * 5e-324
+    low = np.where(weight == of_w.high, of_w.low, 0.0) if of_w.low.size else of_w.low
+    of_w = Twofold(weight, of_w.rounded_error + least, low, of_w.error + least)
+    few = mdp.num_states <= FEWEST_STATES and not np.isnan(of_a.high).any()
+    if few and of_a.has_digits and of_w.has_digits:
+        return of_a, of_w
+    return replace(of_a.rounded(), high=np.where(np.isnan(of_a.high), 0.0, of_a.high)), of_w.rounded()
 
 
 def ensure_advantage(ev: Evaluation, name: str) -> None:

@@ -141,7 +141,9 @@ def critic_of(base: GradientBase, tol: float) -> CompatibleCritic:
     missed = float(np.abs(gradient - exact).max())
     natural = base.visits_per_share * fit.weights
     mse, mse_error = _mean_squared_error(base, q_w)
-    weights_error = fit.error if fit.error is not None else _error_of_weights(base, fit, missed + exact_error + rounding)
+    weights_error = (
+        fit.error if fit.error is not None else _error_of_weights(base, fit, missed + exact_error + rounding)
+    )
     bounds = {
         "weights": weights_error,
         "mean_squared_error": mse_error,

@@ -63,11 +63,15 @@ class Enclosure:
         error = np.asarray(error, dtype=float)
         error = np.where(np.isnan(error), np.inf, error)  # an error that is not known bounds nothing
         widened = error * (1.0 + 4 * ULP)
-        with np.errstate(invalid="ignore"):  # inf - inf: an infinite number that is known to be so
-            lower, upper = value - widened, value + widened
-        rounding = np.where((error == 0.0) | ~np.isfinite(value), 0.0, ULP * np.abs(value))
-        unknown = np.isnan(lower) | np.isnan(upper)
-        return cls(np.where(unknown, value, lower - rounding), np.where(unknown, value, upper + rounding))
+        lower, upper = _sum_below(value, -widened), _sum_above(value, widened)
+        unknown = np.isnan(lower) | np.isnan(upper)  # inf - inf: an infinite number that is known to be so
+        return cls(np.where(unknown, value, lower), np.where(unknown, value, upper))
+
+    @classmethod
+    def of_twofold(cls, high: Any, low: Any, error: Any) -> Enclosure:
+        """Return high + low +- error, rounded outwards."""
+        rest = cls.around(low, error)
+        return cls(_sum_below(high, rest.lower), _sum_above(high, rest.upper))
 
     @property
     def value(self) -> Any:
@@ -78,10 +82,11 @@ class Enclosure:
 
     @property
     def error(self) -> Any:
-        """How far the number can be from the middle."""
-        with np.errstate(invalid="ignore"):
-            half = 0.5 * (np.asarray(self.upper) - self.lower) * (1.0 + 2 * ULP)
-        return _number(np.where(np.asarray(self.lower) == self.upper, 0.0, half))
+        """How far the number can be from the middle, which is rounded."""
+        middle = self.value
+        farthest = np.maximum(_sum_above(self.upper, -middle), _sum_above(middle, -np.asarray(self.lower)))
+        endless = np.isinf(self.lower) | np.isinf(self.upper)
+        return _number(np.where(np.asarray(self.lower) == self.upper, 0.0, np.where(endless, np.inf, farthest)))
 
     def __abs__(self) -> Enclosure:
         """Enclose the magnitude."""
@@ -94,9 +99,8 @@ class Enclosure:
 
     def __add__(self, other: Enclosure) -> Enclosure:
         """Enclose a sum."""
-        with np.errstate(invalid="ignore"):
-            lower, upper = np.add(self.lower, other.lower), np.add(self.upper, other.upper)
-        return _outwards(np.where(np.isnan(lower), -np.inf, lower), np.where(np.isnan(upper), np.inf, upper))
+        lower, upper = _sum_below(self.lower, other.lower), _sum_above(self.upper, other.upper)
+        return Enclosure(np.where(np.isnan(lower), -np.inf, lower), np.where(np.isnan(upper), np.inf, upper))
 
     def __sub__(self, other: Enclosure) -> Enclosure:
         """Enclose a difference."""
@@ -144,6 +148,26 @@ def as_verdicts(names: Any) -> NDArray[Any]:
     verdicts = np.empty(len(flat), dtype=object)
     verdicts[:] = flat
     return verdicts.reshape(np.shape(names))
+
+
+def _sum_below(x: Any, y: Any) -> Any:
+    """Return the largest double that is not above x + y."""
+    total, rest = _two_sum(x, y)
+    return np.where(rest < 0.0, np.nextafter(total, -np.inf), total)
+
+
+def _sum_above(x: Any, y: Any) -> Any:
+    """Return the least double that is not below x + y."""
+    total, rest = _two_sum(x, y)
+    return np.where(rest > 0.0, np.nextafter(total, np.inf), total)
+
+
+def _two_sum(x: Any, y: Any) -> tuple[Any, Any]:
+    """Return x + y, rounded, and what that loses (Knuth); the rest of an infinite sum is no number."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = np.add(x, y)
+        of_y = total - x
+        return total, (x - (total - of_y)) + (y - of_y)
 
 
 def _outwards(lower: Any, upper: Any) -> Enclosure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,19 +86,22 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
     found = _core.compare(mdp._core, base.core, core_candidates(chunk), *base.threads_and_callback)
     num_actions = int(np.diff(mdp.pair_start).max())
     relative = _core.kl_error(num_actions) + _core.COMPARISON_ERROR
-    rounding = (num_actions + 4) * ULP + _core.COMPARISON_ERROR
+    outward = 1.0 + (num_actions + 4) * ULP + _core.COMPARISON_ERROR
+    of_row = (num_actions + 4) * base.unit
+    rounding = of_row + (mdp.num_states * base.unit if base.is_sharp else _core.COMPARISON_ERROR)
+    advantage_error, weight_error = base.full_advantage.error, base.full_weight.error
     lost = np.where(found.alpha > 0.0, UNDERFLOW, 0.0)
     lost_visited = np.where(found.tv_visited > 0.0, UNDERFLOW, 0.0)
-    alpha = Enclosure.around(found.alpha, (num_actions + 4) * ULP * found.alpha + lost)
+    alpha = Enclosure.of_twofold(found.alpha, found.alpha_low, of_row * found.alpha + lost)
     most_tv = np.asarray(alpha.upper)
     with np.errstate(invalid="ignore", over="ignore"):
         abar_error = np.where(
             most_tv == 0.0,
             0.0,
-            2.0 * most_tv * base.advantage_error + (num_actions + 4) * ULP * found.abar_scale + lost,
+            2.0 * most_tv * advantage_error + of_row * found.abar_scale * outward + lost,
         )
-        tv_error = rounding * found.tv + base.weight_error * found.tv_visited * (1.0 + rounding) + lost_visited
-        tv = Enclosure.around(found.tv, tv_error)
+        tv_error = rounding * found.tv + weight_error * found.tv_visited * outward + lost_visited
+        tv = Enclosure.of_twofold(found.tv, found.tv_low, tv_error)
         root_kl_error = (
             np.sqrt(lost_visited)
             + relative * found.root_kl
@@ -108,18 +112,20 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
             found.kl, lost_visited + relative * found.kl + product_or_zero(base.weight_error, found.kl_visited)
         )
         can_end = mdp.can_end
-        low = np.minimum(found.abar_min, 0.0) if can_end else found.abar_min
-        high = np.maximum(found.abar_max, 0.0) if can_end else found.abar_max
-        abar_min, abar_max = Enclosure.around(low, abar_error), Enclosure.around(high, abar_error)
+        abar_min = Enclosure.of_twofold(found.abar_min, found.abar_min_low, abar_error)
+        abar_max = Enclosure.of_twofold(found.abar_max, found.abar_max_low, abar_error)
+        if can_end:
+            abar_min = Enclosure(np.minimum(abar_min.lower, 0.0), np.minimum(abar_min.upper, 0.0))
+            abar_max = Enclosure(np.maximum(abar_max.lower, 0.0), np.maximum(abar_max.upper, 0.0))
         span = Enclosure(
             np.maximum(abar_max.lower - abar_min.upper, 0.0), np.maximum(abar_max.upper - abar_min.lower, 0.0)
         )
-        largest = abs(Enclosure.around(np.maximum(-low, high), abar_error))
+        largest = abs(longer(-abar_min, abar_max))
         gain_error = (
             lost_visited
-            + product_or_zero(2.0 * tv.upper, base.advantage_error)
-            + rounding * found.gain_scale
-            + base.weight_error * np.where(found.tv_visited == 0.0, 0.0, found.abar_visited + abar_error)
+            + product_or_zero(2.0 * tv.upper, advantage_error)
+            + rounding * found.gain_scale * outward
+            + weight_error * np.where(found.tv_visited == 0.0, 0.0, largest.upper)
         )
         drift_error = found.drift_error + base.worth_error * found.sum_change
         drift_error += base.weight_error * found.drift_max
@@ -138,17 +144,17 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
     }
     return Compared(
         measures,
-        Enclosure.around(found.gain, gain_error),
+        Enclosure.of_twofold(found.gain, found.gain_low, gain_error),
         abar_min,
         abar_max,
         abar_error,
         Enclosure(tv.lower * share.lower * (1.0 - ULP), tv.upper * share.upper * (1.0 + ULP)),
         Enclosure(kl.lower * share.lower * (1.0 - ULP), kl.upper * share.upper * (1.0 + ULP)),
         tv,
-        found.tv_visited * (1.0 + rounding),
+        found.tv_visited * outward,
         Enclosure.around(found.drift, drift_error),
         found.drift_max + product_or_zero(base.worth_error, found.sum_change),
-        found.sum_change * (1.0 + rounding),
+        found.sum_change * outward,
         np.maximum(found.largest_row_sum, 1.0),
     )
 
@@ -375,8 +381,13 @@ def _balanced(moved: csr_array, ending: FloatArray) -> csr_array:
 
 def _share(base: ComparisonBase) -> Enclosure:
     """Enclose what turns the weights into d."""
+    one = Enclosure(1.0, 1.0)
     if isinstance(base.setting, Discounted):
-        return Enclosure.around(1.0 - base.gamma, ULP)
-    total = float(base.weight.sum())
-    error = base.weight_error + base.mdp.num_states * ULP * total
-    return Enclosure((1.0 - 4 * ULP) / (total + error), (1.0 + 4 * ULP) / max(total - error, 5e-324))
+        return one - Enclosure(base.gamma, base.gamma)
+    weight = base.full_weight
+    if base.is_sharp:
+        sum_of_weights, rounding = math.fsum([*weight.high, *weight.low]), ULP
+    else:
+        sum_of_weights, rounding = float(weight.high.sum()), base.mdp.num_states * ULP
+    total = Enclosure.around(sum_of_weights, weight.error + rounding * sum_of_weights)
+    return Enclosure((1.0 - ULP) / total.upper, (1.0 + ULP) / max(total.lower, 5e-324))

@@ -16,7 +16,7 @@ from rlcore.enclosure import ULP, Enclosure
 from rlcore.evaluation import evaluate
 from rlcore.measures import Compared, StepShifts, core_candidates, one_each_step, step_shifts
 from rlcore.results import Evaluation, FloatArray
-from rlcore.settings import Average, Discounted
+from rlcore.settings import Average, Discounted, Episodic
 
 MOST_SOLVED = 64  # states whose visits are solved for at a time, for candidates that change few states
 
@@ -42,6 +42,10 @@ class ReturnGap:
 
 def exact_gap(base: ComparisonBase, chunk: Chunk, seen: Compared, horizon: Enclosure | None, tol: float) -> ReturnGap:
     """Solve for W of every candidate; of those that change few states, by way of the base's own resolvent."""
+    if base.is_sharp and chunk.start is None:
+        gap_in_full = _gap_in_full(base, chunk, seen, tol)
+        if gap_in_full is not None:
+            return gap_in_full
     few = chunk.largest_change is not None and chunk.largest_change <= MOST_CHANGED
     reach: Any
     step_shift = None
@@ -59,6 +63,30 @@ def exact_gap(base: ComparisonBase, chunk: Chunk, seen: Compared, horizon: Enclo
         moved = np.where(seen.drift_max == 0.0, 0.0, reach * seen.drift_max)
     drift = Enclosure(seen.drift.lower - moved, seen.drift.upper + moved)
     return ReturnGap(gap, gap + drift, step_shift)
+
+
+def _gap_in_full(base: ComparisonBase, chunk: Chunk, seen: Compared, tol: float) -> ReturnGap | None:
+    """Form the gaps in twofold arithmetic; nothing, if W does not exist everywhere.
+
+    That of the policies as they are stored has what excesses in the sums of rows add. The theory means rows that sum to
+    the same: with the W of Abar, sum y is 0 then, so that constants in W do not count; rows of (I - gamma P')^-1 have
+    the same sum, so that constants in Abar do not; and a step has the length that it is said to have.
+    """
+    function = {Discounted: _core.return_gaps, Episodic: _core.return_gaps_episodic, Average: _core.return_gaps_average}
+    errors = (base.full_advantage.error, base.full_weight.error, base.worth_error)
+    found = function[type(base.setting)](
+        base.mdp._core, base.core, errors, core_candidates(chunk), base.gamma, tol, *base.threads_and_callback
+    )
+    if not (np.isfinite(found.of_abar_error).all() and np.isfinite(found.of_stored_error).all()):
+        return None
+    of_constants = found.mass * found.largest
+    of_constants += base.gamma * found.l1 * found.spread * np.asarray(seen.measures["epsilon_bar"].upper)
+    of_constants += 4.0 * (base.row_defect + np.abs(seen.most_sum - 1.0)) * np.abs(found.of_abar)
+    return ReturnGap(
+        Enclosure.of_twofold(found.of_abar, found.of_abar_low, found.of_abar_error + of_constants),
+        Enclosure.of_twofold(found.of_stored, found.of_stored_low, found.of_stored_error),
+        abs(Enclosure.of_twofold(found.l1, found.l1_low, found.l1_error)),
+    )
 
 
 def _gap_by_solving(

@@ -77,7 +77,7 @@ double gap_of(const Evaluated& one, const std::vector<double>& candidate, double
   const Doubles abar = mean_advantages(one.base(), candidates, team, monitor);
   const std::vector<ConstVector> policies{candidate};
   const auto sums = discounted_sums(one.mdp, one.policy, policies, abar, gamma, {1e-12, num_threads}, monitor);
-  const auto shifts = step_shifts(one.base(), candidates, sums.front().value, false, team, monitor);
+  const auto shifts = step_shifts(one.base(), candidates, {sums.front().value, {}}, false, team, monitor);
   return gamma * shifts.front().carried;
 }
 
