@@ -37,6 +37,7 @@ class Adding {
       : base_(base),
         errors_(errors),
         roundings_(static_cast<double>(base.mdp.max_num_actions() + 4) * kTwofold),
+        outward_(kOutward + static_cast<double>(base.mdp.max_num_actions()) * kUnitRoundoff),
         found_{{twofold_vector(base.mdp.num_states())}, {twofold_vector(base.mdp.num_states())}, {}, 0.0} {}
 
   Added of(ConstVector policy) && {
@@ -68,20 +69,21 @@ class Adding {
     const double worth_error = most_excess * errors_.value + roundings_ * distance * std::fabs(value);
     const double error = distance * errors_.advantage + roundings_ * scale + underflow_error(mdp.max_num_actions());
     found_.abar.value[at(state)] = abar;
-    found_.abar.error = std::max(found_.abar.error, error * kOutward);
+    found_.abar.error = std::max(found_.abar.error, error * outward_);
     found_.stored.value[at(state)] = abar + worth;
     const double rounding = kTwofold * (std::fabs(abar.hi) + std::fabs(worth.hi));
-    found_.stored.error = std::max(found_.stored.error, (error + worth_error + rounding) * kOutward);
+    found_.stored.error = std::max(found_.stored.error, (error + worth_error + rounding) * outward_);
     const Twofold weight = base_.twofold_weight()[at(state)];
     found_.drift = found_.drift + weight * worth;
-    found_.drift_error += weight.hi * worth_error;
+    found_.drift_error += weight.hi * worth_error * outward_;
     drift_scale_ += weight.hi * std::fabs(worth.hi);
-    most_drift_ = std::max(most_drift_, std::fabs(worth.hi) + worth_error);
+    most_drift_ = std::max(most_drift_, (std::fabs(worth.hi) + worth_error) * outward_);
   }
 
   const Base& base_;
   const BaseErrors& errors_;
-  double roundings_;  // of a sum over the actions, relative to its magnitudes
+  double roundings_;  // of a twofold sum over the actions, relative to its magnitudes
+  double outward_;    // covers the roundings of such sums in doubles
   double drift_scale_ = 0.0, most_drift_ = 0.0;
   Added found_;
 };
@@ -152,7 +154,7 @@ class Gaps {
     const bool undiscounted = task_ != Task::kDiscounted;
     const StepShift shift = step_shifts(base_, one, {parts->high, parts->low}, undiscounted, team_, monitor_).front();
     // A unit of w moves at most sum |pi' - pi|, and twice that where the diagonal is one minus the rest.
-    const double of_shift = (2.0 * errors_.weight * most_moved(policy) + shift.error) * kOutward;
+    const double of_shift = (2.0 * errors_.weight * most_moved(policy) + shift.error_with_low) * kOutward;
     gap.l1 = {shift.l1, shift.l1_low};
     gap.l1_error = of_shift;
     gap.mass = (std::fabs(shift.mass) + of_shift) * discount_ * kOutward;

@@ -75,9 +75,9 @@ class Shift {
     sums.include(ended);
     double moved = 0.0;
     for (const double part : moved_) moved += part;
-    const double rounding = base_.is_sharp() ? 0.0 : 4.0 * kUnitRoundoff;
-    return {sums.l1.hi, sums.mass.hi,   sums.carried.hi, (twofold_error(base_.mdp) + rounding) * moved,
-            sums.l1.lo, sums.carried.lo};
+    const double error = twofold_error(base_.mdp) * moved;
+    const double rounded = error + 4.0 * kUnitRoundoff * moved;
+    return {sums.l1.hi, sums.mass.hi, sums.carried.hi, rounded, sums.l1.lo, sums.carried.lo, error};
   }
 
  private:

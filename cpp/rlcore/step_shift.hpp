@@ -15,8 +15,9 @@ struct StepShift {
   double carried = 0.0;  // y^T f, if there is an f
   double error = 0.0;    // bounds the L1 error of y, and the errors of the others relative to max |f|
 
-  // What rounding left over of l1 and y^T f, where the base is sharp; the error is then that of the sums.
+  // What rounding left over of l1 and y^T f, where they were formed in twofold arithmetic; and the error with it.
   double l1_low = 0.0, carried_low = 0.0;
+  double error_with_low = 0.0;
 };
 
 /// The shift of every candidate; `functions` holds an f for each, (candidates, num_states), or nothing; where the base

@@ -19,7 +19,6 @@ from rlcore.evaluation import evaluate
 from rlcore.improvement_report import BoundReport, ImprovementReport
 from rlcore.mdp import MDP, as_mdp
 from rlcore.measures import (
-    UNDERFLOW,
     Compared,
     compared,
     coupled,
@@ -228,10 +227,9 @@ class _Plan:
     def _exact_gap(self, base: ComparisonBase, chunk: Chunk, seen: Compared, horizon: Enclosure | None) -> ReturnGap:
         """Solve for eta' - L."""
         gap = exact_gap(base, chunk, seen, horizon, self.tol)
-        step_shift = gap.step_shift
         if isinstance(base.setting, Episodic):
             gap = _evaluated_where_loose(base, chunk, seen, gap, self.tol)
-        return ReturnGap(_widened(gap.normalised, seen), _widened(gap.stored, seen), step_shift)
+        return gap
 
     @property
     def _one_step(self) -> dict[str, Bound]:
@@ -331,7 +329,7 @@ class _Plan:
         for bound in joined.enclosed.values():
             widest = np.minimum(widest, bound.upper)
         drift = _drift_bound(self.base, seen)
-        found = seen.gain + Enclosure(-widest - drift, widest + drift)
+        found = seen.gain + Enclosure(-widest, widest) + Enclosure(-drift, drift)
         for side in joined.sides.values():
             own = side - _alike(self.base.eta, seen.gain) + Enclosure(-drift, drift)
             found = Enclosure(np.maximum(found.lower, own.lower), np.minimum(found.upper, own.upper))
@@ -344,12 +342,13 @@ class _Plan:
             return _not_evaluated(bound, joined.reasons[bound.name], seen, Verdict.NOT_APPLICABLE)
         enclosed = joined.enclosed[bound.name]
         drift = _drift_bound(self.base, seen)
-        most = enclosed.upper + drift
-        lower = np.asarray(surrogate.lower) - most
-        upper = np.asarray(surrogate.upper) + most
+        drifting = Enclosure(-drift, drift)
+        within = surrogate + Enclosure(-np.asarray(enclosed.upper), enclosed.upper) + drifting
+        lower, upper = within.lower, within.upper
         side = joined.sides.get(bound.name)
         if side is not None:
-            lower, upper = np.maximum(lower, side.lower - drift), np.minimum(upper, side.upper + drift)
+            own = side + drifting
+            lower, upper = np.maximum(lower, own.lower), np.minimum(upper, own.upper)
         if gap is None:
             verdict = as_verdicts(np.full(np.shape(lower), Verdict.NOT_EVALUATED))
             return BoundReport(bound.name, bound.formula, bound.source, enclosed, lower, upper, None, verdict)
@@ -428,12 +427,6 @@ def _not_evaluated(bound: Bound, reason: str, seen: Compared, verdict: Verdict) 
     return BoundReport(bound.name, bound.formula, bound.source, None, None, None, None, verdicts, reason)
 
 
-def _widened(gap: Enclosure, seen: Compared) -> Enclosure:
-    """Allow for products that underflow; nothing does for a candidate that is the base policy."""
-    lost = np.where(np.asarray(seen.measures["alpha"].upper) > 0.0, UNDERFLOW, 0.0)
-    return Enclosure(np.asarray(gap.lower) - lost, np.asarray(gap.upper) + lost)
-
-
 def _evaluated_where_loose(base: ComparisonBase, chunk: Chunk, seen: Compared, gap: ReturnGap, tol: float) -> ReturnGap:
     """Sharpen the gaps of episodes by returns: where episodes last long, these may be known better than W and e."""
     policies = chunk.policies(base.mdp, base.policy)
@@ -449,7 +442,7 @@ def _evaluated_where_loose(base: ComparisonBase, chunk: Chunk, seen: Compared, g
         if not np.isnan([direct.lower, direct.upper]).any():
             lower[item], upper[item] = max(lower[item], direct.lower), min(upper[item], direct.upper)
     sharper = Enclosure(lower, upper)
-    return ReturnGap(sharper, sharper)
+    return ReturnGap(sharper, sharper, gap.step_shift)
 
 
 def _one_by_one(base: ComparisonBase, chunks: Iterator[Chunk]) -> Iterator[Chunk]:

@@ -43,7 +43,7 @@ class Compared:
     abar_min, abar_max
         The extremes of Abar, and 0 where the process can end.
     abar_error
-        Bounds the error of every Abar(s).
+        Bounds the error of every Abar(s) that is formed in doubles.
     tv_mean, kl_mean
         sum d TV and sum d KL.
     tv
@@ -95,11 +95,13 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
     alpha = Enclosure.of_twofold(found.alpha, found.alpha_low, of_row * found.alpha + lost)
     most_tv = np.asarray(alpha.upper)
     with np.errstate(invalid="ignore", over="ignore"):
-        abar_error = np.where(
-            most_tv == 0.0,
-            0.0,
-            2.0 * most_tv * advantage_error + of_row * found.abar_scale * outward + lost,
-        )
+
+        def abar_error_of(error: float, roundings: float) -> FloatArray:
+            size = 2.0 * most_tv * error + roundings * found.abar_scale * outward + lost
+            return np.where(most_tv == 0.0, 0.0, size)
+
+        abar_error = abar_error_of(base.advantage_error, (num_actions + 4) * ULP)
+        fine_error = abar_error_of(advantage_error, of_row)
         tv_error = rounding * found.tv + weight_error * found.tv_visited * outward + lost_visited
         tv = Enclosure.of_twofold(found.tv, found.tv_low, tv_error)
         root_kl_error = (
@@ -112,20 +114,19 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
             found.kl, lost_visited + relative * found.kl + product_or_zero(base.weight_error, found.kl_visited)
         )
         can_end = mdp.can_end
-        abar_min = Enclosure.of_twofold(found.abar_min, found.abar_min_low, abar_error)
-        abar_max = Enclosure.of_twofold(found.abar_max, found.abar_max_low, abar_error)
+        abar_min = Enclosure.of_twofold(found.abar_min, found.abar_min_low, fine_error)
+        abar_max = Enclosure.of_twofold(found.abar_max, found.abar_max_low, fine_error)
         if can_end:
             abar_min = Enclosure(np.minimum(abar_min.lower, 0.0), np.minimum(abar_min.upper, 0.0))
             abar_max = Enclosure(np.maximum(abar_max.lower, 0.0), np.maximum(abar_max.upper, 0.0))
-        span = Enclosure(
-            np.maximum(abar_max.lower - abar_min.upper, 0.0), np.maximum(abar_max.upper - abar_min.lower, 0.0)
-        )
+        apart = abar_max - abar_min
+        span = Enclosure(np.maximum(apart.lower, 0.0), np.maximum(apart.upper, 0.0))
         largest = abs(longer(-abar_min, abar_max))
         gain_error = (
             lost_visited
             + product_or_zero(2.0 * tv.upper, advantage_error)
             + rounding * found.gain_scale * outward
-            + weight_error * np.where(found.tv_visited == 0.0, 0.0, largest.upper)
+            + weight_error * np.where(found.tv_visited == 0.0, 0.0, found.abar_visited + abar_error)
         )
         drift_error = found.drift_error + base.worth_error * found.sum_change
         drift_error += base.weight_error * found.drift_max

@@ -14,7 +14,7 @@ from rlcore.candidates import MOST_CHANGED, MOST_NUMBERS, Chunk
 from rlcore.comparison_base import ComparisonBase, reachable_states
 from rlcore.enclosure import ULP, Enclosure
 from rlcore.evaluation import evaluate
-from rlcore.measures import Compared, StepShifts, core_candidates, one_each_step, step_shifts
+from rlcore.measures import UNDERFLOW, Compared, StepShifts, core_candidates, one_each_step, step_shifts
 from rlcore.results import Evaluation, FloatArray
 from rlcore.settings import Average, Discounted, Episodic
 
@@ -61,8 +61,14 @@ def exact_gap(base: ComparisonBase, chunk: Chunk, seen: Compared, horizon: Enclo
     # Excesses in the sums of rows add rho'^T excess, and rho' is not far from rho.
     with np.errstate(invalid="ignore"):
         moved = np.where(seen.drift_max == 0.0, 0.0, reach * seen.drift_max)
-    drift = Enclosure(seen.drift.lower - moved, seen.drift.upper + moved)
-    return ReturnGap(gap, gap + drift, step_shift)
+    lost = _lost(seen)
+    gap = gap + Enclosure(-lost, lost)
+    return ReturnGap(gap, gap + seen.drift + Enclosure(-moved, moved), step_shift)
+
+
+def _lost(seen: Compared) -> FloatArray:
+    """Bound what products that underflow may add; nothing does for a candidate that is the base policy."""
+    return np.where(np.asarray(seen.measures["alpha"].upper) > 0.0, UNDERFLOW, 0.0)
 
 
 def _gap_in_full(base: ComparisonBase, chunk: Chunk, seen: Compared, tol: float) -> ReturnGap | None:
@@ -79,12 +85,13 @@ def _gap_in_full(base: ComparisonBase, chunk: Chunk, seen: Compared, tol: float)
     )
     if not (np.isfinite(found.of_abar_error).all() and np.isfinite(found.of_stored_error).all()):
         return None
+    lost = _lost(seen)
     of_constants = found.mass * found.largest
     of_constants += base.gamma * found.l1 * found.spread * np.asarray(seen.measures["epsilon_bar"].upper)
     of_constants += 4.0 * (base.row_defect + np.abs(seen.most_sum - 1.0)) * np.abs(found.of_abar)
     return ReturnGap(
-        Enclosure.of_twofold(found.of_abar, found.of_abar_low, found.of_abar_error + of_constants),
-        Enclosure.of_twofold(found.of_stored, found.of_stored_low, found.of_stored_error),
+        Enclosure.of_twofold(found.of_abar, found.of_abar_low, found.of_abar_error + of_constants + lost),
+        Enclosure.of_twofold(found.of_stored, found.of_stored_low, found.of_stored_error + lost),
         abs(Enclosure.of_twofold(found.l1, found.l1_low, found.l1_error)),
     )
 
