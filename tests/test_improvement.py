@@ -49,9 +49,20 @@ NUMBERS = {
 """The numbers of a report, and what the reference calls them."""
 
 SHARP = {
-    "discounted": ["eta", "eta_new", "surrogate", "gap", "epsilon", "epsilon_bar", "alpha", "tv_mean"],
-    "episodic": ["eta", "alpha"],
-    "average": ["eta", "eta_new", "surrogate", "epsilon", "epsilon_bar", "alpha", "tv_mean"],
+    "discounted": [
+        "eta",
+        "eta_new",
+        "surrogate",
+        "gap",
+        "epsilon",
+        "epsilon_bar",
+        "alpha",
+        "kl_max",
+        "tv_mean",
+        "kl_mean",
+    ],
+    "episodic": ["eta", "alpha", "kl_max"],
+    "average": ["eta", "eta_new", "surrogate", "epsilon", "epsilon_bar", "alpha", "kl_max", "tv_mean", "kl_mean"],
 }
 """Numbers whose bounds are no more than a digit above their errors, in the median. Half of the episodes take 1e10 steps
 and more, of which sums lose as many digits; and long runs hardly differ where all states are transient but one."""

@@ -6,8 +6,11 @@
 // nothing cancels in that.
 #pragma once
 
+#include <optional>
+
 #include "rlcore/mdp.hpp"
 #include "rlcore/storage.hpp"
+#include "rlcore/twofold.hpp"
 #include "rlcore/types.hpp"
 
 namespace rlcore {
@@ -18,6 +21,16 @@ void divergence_terms(Index count, const double* p, const double* q, double* cha
 
 /// Bounds the relative error of a KL of rows of n actions.
 double kl_error(Index num_actions);
+
+/// A term of KL, and a bound on its error but for a few roundings of twofold arithmetic.
+struct SharpKlTerm {
+  Twofold value;
+  double error = 0.0;
+};
+
+/// One term of KL in twofold arithmetic, but for a small part of it in doubles. Nothing, where quotients of p and q are
+/// too large for that.
+std::optional<SharpKlTerm> sharp_kl_term(double p, double q);
 
 /// What separates two policies in each state, (num_states) each.
 struct Divergences {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "rlcore/divergence.hpp"
 #include "rlcore/parallel.hpp"
@@ -215,6 +216,12 @@ class SharpFindings {
     found.abar_max_low = most_.lo;
     found.gain = gain_.hi;
     found.gain_low = gain_.lo;
+    if (!kl_is_sharp_) return;
+    found.kl_max = kl_max_.hi;
+    found.kl_max_low = kl_max_.lo;
+    found.kl = kl_.hi;
+    found.kl_low = kl_.lo;
+    found.kl_error = kl_error_ * (1.0 + 64.0 * kUnitRoundoff);
   }
 
  private:
@@ -227,6 +234,7 @@ class SharpFindings {
       distance = distance + magnitude(change);
       abar = abar + change * base.twofold_advantage()[at(pair)];
     }
+    include_kl(weight, base.mdp.first_pair(state + 1) - first, base.policy.data() + first, row);
     const Twofold tv = distance * 0.5;
     if (is_less(alpha_, tv)) alpha_ = tv;
     include_extreme(abar);
@@ -239,9 +247,27 @@ class SharpFindings {
     if (is_less(most_, abar)) most_ = abar;
   }
 
+  /// KL of a row; what is not finite or not sharp is left to doubles.
+  void include_kl(Twofold weight, Index num_actions, const double* p, const double* q) {
+    Twofold kl;
+    double error = 0.0;
+    for (Index action = 0; action < num_actions && kl_is_sharp_; ++action) {
+      const std::optional<SharpKlTerm> term = sharp_kl_term(p[action], q[action]);
+      kl_is_sharp_ = term && std::isfinite(term->value.hi);
+      if (!kl_is_sharp_) return;
+      kl = kl + term->value;
+      error += term->error;
+    }
+    if (kl.hi > 0.0) kl_error_ = std::max(kl_error_, error / kl.hi);
+    if (is_less(kl_max_, kl)) kl_max_ = kl;
+    kl_ = kl_ + weight * kl;
+  }
+
   static bool is_less(Twofold a, Twofold b) { return a.hi < b.hi || (a.hi == b.hi && a.lo < b.lo); }
 
-  Twofold alpha_, tv_, gain_;
+  Twofold alpha_, tv_, kl_max_, kl_, gain_;
+  bool kl_is_sharp_ = true;
+  double kl_error_ = 0.0;  // the largest of a row, relative to its KL
   Twofold least_{std::numeric_limits<double>::infinity()}, most_{-std::numeric_limits<double>::infinity()};
 };
 
@@ -287,6 +313,7 @@ std::vector<Comparison> compare(const Base& base, const Candidates& candidates, 
     Findings& all = parts[at(candidate * blocks)];
     for (Index block = 1; block < blocks; ++block) all.include(parts[at(candidate * blocks + block)]);
     found.push_back(all.conclude(base.mdp));
+    found.back().kl_error = kl_error(base.mdp.max_num_actions());
   }
   if (!base.is_sharp()) return found;
   team.for_blocks(candidates.size(), kTogether, [&](Index first, Index last, Index) {

@@ -53,7 +53,9 @@ struct Comparison {
   double drift_max = 0.0;      // bounds max |V| |sum pi' - sum pi|
 
   // What rounding left over of these, where the base is sharp: sums and extremes are then formed in twofold arithmetic.
-  double alpha_low = 0.0, tv_low = 0.0, abar_min_low = 0.0, abar_max_low = 0.0, gain_low = 0.0;
+  double alpha_low = 0.0, tv_low = 0.0, kl_max_low = 0.0, kl_low = 0.0, abar_min_low = 0.0, abar_max_low = 0.0;
+  double gain_low = 0.0;
+  double kl_error = 0.0;  // bounds the relative error of each KL
 };
 
 /// Bounds the relative error of summing over states.

@@ -71,7 +71,8 @@ class Enclosure:
     def of_twofold(cls, high: Any, low: Any, error: Any) -> Enclosure:
         """Return high + low +- error, rounded outwards."""
         rest = cls.around(low, error)
-        return cls(_sum_below(high, rest.lower), _sum_above(high, rest.upper))
+        lower, upper = _sum_below(high, rest.lower), _sum_above(high, rest.upper)
+        return cls(np.where(np.isnan(lower), high, lower), np.where(np.isnan(upper), high, upper))
 
     @property
     def value(self) -> Any:

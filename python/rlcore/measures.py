@@ -90,6 +90,7 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
     of_row = (num_actions + 4) * base.unit
     rounding = of_row + (mdp.num_states * base.unit if base.is_sharp else _core.COMPARISON_ERROR)
     advantage_error, weight_error = base.full_advantage.error, base.full_weight.error
+    of_kl = 8.0 * of_row  # of the terms of KL an eighth may be left
     lost = np.where(found.alpha > 0.0, UNDERFLOW, 0.0)
     lost_visited = np.where(found.tv_visited > 0.0, UNDERFLOW, 0.0)
     alpha = Enclosure.of_twofold(found.alpha, found.alpha_low, of_row * found.alpha + lost)
@@ -110,9 +111,12 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
             + product_or_zero(base.weight_error, np.sqrt(found.kl_visited))
         )
         root_kl = Enclosure.around(found.root_kl, root_kl_error)
-        kl = Enclosure.around(
-            found.kl, lost_visited + relative * found.kl + product_or_zero(base.weight_error, found.kl_visited)
-        )
+        # Where one of the quotients is no ordinary number, all is summed in doubles.
+        sharp = found.kl_error < _core.kl_error(num_actions)
+        of_weights = np.where(sharp, weight_error, base.weight_error)
+        of_sum = found.kl_error + np.where(sharp, of_kl + rounding, _core.COMPARISON_ERROR)
+        kl_error = lost_visited + of_sum * found.kl + product_or_zero(of_weights, found.kl_visited * outward)
+        kl = Enclosure.of_twofold(found.kl, found.kl_low, kl_error)
         can_end = mdp.can_end
         abar_min = Enclosure.of_twofold(found.abar_min, found.abar_min_low, fine_error)
         abar_max = Enclosure.of_twofold(found.abar_max, found.abar_max_low, fine_error)
@@ -132,7 +136,7 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
         drift_error += base.weight_error * found.drift_max
     average = isinstance(base.setting, Average)
     share = Enclosure(1.0, 1.0) if average else _share(base)
-    largest_kl = Enclosure.around(found.kl_max, _core.kl_error(num_actions) * found.kl_max + lost)
+    largest_kl = Enclosure.of_twofold(found.kl_max, found.kl_max_low, (found.kl_error + of_kl) * found.kl_max + lost)
     measures = {
         "gamma": base.gamma,
         "epsilon": base.epsilon,
