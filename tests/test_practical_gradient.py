@@ -37,8 +37,9 @@ def test_wrong_way(gamma: float, theta: float) -> None:
         assert abs(found.gradient[0] - practical) <= found.certificate.bounds["gradient"] + 8 * EPS
         bound = found.certificate.bounds["inner_product"]
         if gamma == 1 - margin:
-            assert abs(found.inner_product) <= bound
-            assert found.cosine is None
+            # There is no angle, unless it is known what the rounding of p makes of the gradient.
+            assert abs(found.inner_product) <= bound + 8 * EPS * abs(true)
+            assert found.cosine is None or abs(found.gradient[0]) <= 8 * EPS
         elif gamma > 1 - margin:
             assert found.inner_product > bound
         else:

@@ -235,7 +235,8 @@ class SharpFindings {
       abar = abar + change * base.twofold_advantage()[at(pair)];
     }
     include_kl(weight, base.mdp.first_pair(state + 1) - first, base.policy.data() + first, row);
-    const Twofold tv = distance * 0.5;
+    const bool vanishes = 0.5 * distance.hi == 0.0;  // if so, of rows that do change, as above
+    const Twofold tv = vanishes ? distance : distance * 0.5;
     if (is_less(alpha_, tv)) alpha_ = tv;
     include_extreme(abar);
     tv_ = tv_ + weight * tv;
