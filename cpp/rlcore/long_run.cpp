@@ -30,7 +30,7 @@ constexpr double kOutward = 1.0 + 64.0 * kUnitRoundoff;
 
 /// What proves a solution in the sup norm proves more where the time that remains is short (theory 10.3).
 double error_at(Column state, const linear::Solution& solution, const linear::Horizon& horizon, Team& team) {
-  const double share = horizon.remaining[at(state)] / horizon.most;
+  const double share = horizon.remaining[at(state)].hi / horizon.most;
   return (solution.certificate.error_bound * share + 0x1p-98 * extent_of(solution.x, team).largest()) * kOutward;
 }
 
