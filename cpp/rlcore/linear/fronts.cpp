@@ -54,12 +54,21 @@ class Neighbours {
     return {column_.data() + start_[at(state)], at(start_[at(state + 1)] - start_[at(state)])};
   }
 
+  /// Eigen's order is a good one only of patterns that have their diagonal.
   Columns minimum_degree_order() const {
     const auto size = static_cast<Column>(start_.size() - 1);
     Eigen::SparseMatrix<float, Eigen::ColMajor, Column> pattern(size, size);
-    pattern.resizeNonZeros(start_.back());
-    std::copy(start_.begin(), start_.end(), pattern.outerIndexPtr());
-    std::copy_n(column_.begin(), start_.back(), pattern.innerIndexPtr());
+    pattern.resizeNonZeros(start_.back() + size);
+    Column* next = pattern.innerIndexPtr();
+    for (Column state = 0; state < size; ++state) {
+      pattern.outerIndexPtr()[state] = start_[at(state)] + state;
+      const std::span<const Column> others = of(state);
+      const auto after = std::lower_bound(others.begin(), others.end(), state);
+      next = std::copy(others.begin(), after, next);
+      *next++ = state;
+      next = std::copy(after, others.end(), next);
+    }
+    pattern.outerIndexPtr()[size] = start_.back() + size;
     Eigen::PermutationMatrix<Eigen::Dynamic, Eigen::Dynamic, Column> order;
     Eigen::AMDOrdering<Column>()(pattern, order);
     return {order.indices().data(), order.indices().data() + size};

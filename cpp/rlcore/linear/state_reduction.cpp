@@ -7,7 +7,7 @@ namespace rlcore::linear {
 namespace {
 
 constexpr double kMostNeighbours = 12.0;  // beyond that a chain is not local, and factors fill
-constexpr double kMostWork = 4e9;         // multiplications: a second or two
+constexpr double kMostWork = 2e9;         // multiplications: a second or two
 
 class StateReduction final : public LaneMethod {
  public:
@@ -54,7 +54,7 @@ Candidate make_state_reduction(Systems& systems, Direction, Monitor& monitor) {
   const double neighbours = static_cast<double>(forward.matrix.num_entries) / static_cast<double>(forward.size());
   if (neighbours > kMostNeighbours) return {nullptr, "its states have too many neighbours"};
   std::optional<Fronts> fronts = Fronts::by_minimum_degree(forward.matrix, kMostWork, monitor);
-  if (!fronts) return {nullptr, "its factors would fill"};
+  if (!fronts) return {nullptr, "its elimination would take too long"};
   const Doubles ending = systems.kernel()->ending(systems.team());
   std::optional<Reduction> reduction = Reduction::of(forward, ending, std::move(*fronts), monitor);
   if (!reduction) return {nullptr, "some states are left too rarely for doubles"};
