@@ -364,6 +364,27 @@ def test_lakes_with_policies_that_nearly_last_for_ever(size: int, seed: int, tol
     np.testing.assert_allclose(own.value, found.value, rtol=0, atol=slack)
 
 
+def test_values_that_hardly_differ_make_no_paid_loop() -> None:
+    """A stair of small costs, and a lift down that pays less. Were its steps one state, the lift could be ridden for
+    ever: so the bound from above must not take them for one, nor the model for one of unbounded values."""
+    steps, cost, lift = 16, 1.6e-5, 1e-4
+    P = np.zeros((2, steps + 1, steps + 1))
+    reward, termination = np.zeros((steps + 1, 2)), np.zeros((steps + 1, 2))
+    for step in range(steps):
+        P[0, step, (step + 1) % steps] = 1.0
+        reward[step] = -cost, 0.0
+        termination[step, 1] = 1.0
+    P[0, steps - 1] = 0.0
+    P[0, steps - 1, steps], reward[steps - 1] = 1.0, (0.0, 1.0)
+    P[:, steps, 0] = 1.0
+    reward[steps] = lift
+    mdp = rl.MDP.from_arrays(P, reward, layout="ASS", termination=termination)
+    top = 1.0 - cost * np.arange(steps - 1, -1, -1)
+    for tol in (0.02, 1e-6):
+        found = rl.solve(mdp, rl.Episodic(), tol=tol)
+        np.testing.assert_allclose(found.value, [*top, top[0] + lift], rtol=0, atol=found.certificate.error_bound + 1e-15)
+
+
 @pytest.mark.parametrize("index", [15, 17])
 def test_blocks_that_end_rarely_come_back(index: int) -> None:
     """No solver finds the time of some policies, which once was tried for ever."""

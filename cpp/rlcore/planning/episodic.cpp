@@ -48,24 +48,25 @@ std::string few_states(std::span<const Column> states) {
                                 few_states(states) + "} the more it earns; use Average() or Discounted(gamma)");
 }
 
-/// The components in which rewards of zero recur for ever. Throws UnboundedValueError if others, and none below zero,
-/// do.
-EndComponents free_components(const Mdp& mdp, const std::vector<char>& usable, Team& team, Monitor& monitor) {
+/// The components in which rewards recur for ever that are not below zero.
+EndComponents costless_components(const Mdp& mdp, const std::vector<char>& usable, Team& team, Monitor& monitor) {
   std::vector<char> marked = usable;
   for (std::size_t pair = 0; pair < marked.size(); ++pair) {
     if (mdp.reward()[pair] < 0.0) marked[pair] = 0;
   }
-  EndComponents components = end_components(mdp, marked, team, monitor);
+  return end_components(mdp, marked, team, monitor);
+}
+
+/// One in which a reward above zero does.
+std::optional<Index> paid_component(const Mdp& mdp, const EndComponents& components) {
   for (Index component = 0; component < components.count(); ++component) {
     for (const Column state : components.states(component)) {
       for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(Index{state} + 1); ++pair) {
-        if (components.stays[at(pair)] != 0 && mdp.reward()[at(pair)] > 0.0) {
-          throw_unbounded(components.states(component));
-        }
+        if (components.stays[at(pair)] != 0 && mdp.reward()[at(pair)] > 0.0) return component;
       }
     }
   }
-  return components;
+  return std::nullopt;
 }
 
 /// The next state, if a state can but step to it, surely and for nothing; else the state itself.
@@ -265,7 +266,8 @@ class ProperPolicyIteration {
     DerivedMdp flattened = collapsed_mdp(mdp_, mdp_.reward(), all, parts, {});
     Choice choice = choice_in(flattened.mdp(), parts, mdp_, choice_);
     const std::vector<char> all_left(at(flattened.mdp().num_pairs()), 1);
-    const EndComponents loops = free_components(flattened.mdp(), all_left, team_, monitor_);
+    const EndComponents loops = costless_components(flattened.mdp(), all_left, team_, monitor_);
+    if (paid_component(flattened.mdp(), loops)) return std::nullopt;
     const DerivedMdp free = collapsed_mdp(flattened.mdp(), flattened.mdp().reward(), all_left, loops, {});
     choice = choice_in(free.mdp(), loops, flattened.mdp(), choice);
     return ProperPolicyIteration(free.mdp(), std::move(choice), options_, monitor_).bound_with(more, tolerance);
@@ -516,7 +518,8 @@ UndiscountedOptimum solve_episodic(const Mdp& mdp, const Options& options, Monit
   const Predecessors predecessors(mdp);
   const ProperPolicy proper = proper_policy(mdp, predecessors, monitor);
   ensure_can_end(mdp, proper.choice);
-  const EndComponents components = free_components(mdp, proper.pairs, team, monitor);
+  const EndComponents components = costless_components(mdp, proper.pairs, team, monitor);
+  if (const auto paid = paid_component(mdp, components)) throw_unbounded(components.states(*paid));
   const bool whole = components.count() == 0 &&
                      std::all_of(proper.pairs.begin(), proper.pairs.end(), [](char usable) { return usable != 0; });
   const DerivedMdp derived = whole ? same_mdp(mdp) : collapsed_mdp(mdp, mdp.reward(), proper.pairs, components, {});
