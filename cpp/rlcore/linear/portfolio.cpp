@@ -21,9 +21,9 @@ Candidate make_value_iteration(Systems&, Direction, Monitor&);
 std::span<const Entry> portfolio() {
   // Small chains exactly; what mixes and is stopped in one state, by sweeps that do not stop; what forms groups that
   // are rarely left, group by group; queues and cycles by a factorisation that does not fill; random graphs by sweeps,
-  // which see at once whether they contract; chains of small components one after the other; what is local
-  // and ends without a subtraction, what is local otherwise by a preconditioned Krylov method; what else hardly fills by a factorisation; the rest by a plain Krylov method; and
-  // what defeats even that by plain sweeps, slow but sure.
+  // which see at once whether they contract; chains of small components one after the other; what is local and ends by
+  // an elimination that subtracts nothing; what else is local by a preconditioned Krylov method; what else hardly fills
+  // by a factorisation; the rest by a plain Krylov method; and what defeats even that by plain sweeps, slow but sure.
   static constexpr std::array<Entry, 13> kMethods{{
       {"dense LU", make_dense_lu},
       {"renewal sweeps", make_renewal_sweeps},
