@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,7 @@ from rlcore.mdp import MDP
 from rlcore.occupancy import occupancy
 from rlcore.results import Certificate, FloatArray, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic, FiniteHorizon, as_discounted
+from rlcore.twofold import TWOFOLD_ULP, Twofold, twofold_field
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -151,7 +153,8 @@ def _weighing(base: GradientBase, gamma: float, weights: str | int, solving: dic
     """Return an occupancy whose visits are the weights."""
     mdp, policy = base.mdp, base.family.policy
     if weights == "stationary":
-        return _stationary(occupancy(mdp, _of_one_class(base), Average(), **solving), gamma)
+        assert mdp.initial is not None
+        return _stationary(occupancy(mdp, _of_one_class(base), Average(), **solving), mdp.initial, gamma)
     if weights == "episodic":
         return occupancy(mdp, policy, Episodic(), **solving)
     found = occupancy(mdp, policy, FiniteHorizon(int(weights)), **solving)
@@ -169,14 +172,27 @@ def _of_one_class(base: GradientBase) -> FloatArray:
     return base.family.policy
 
 
-def _stationary(found: Occupancy, gamma: float) -> Occupancy:
-    """Return the occupancy with visits d / (1 - gamma)."""
-    certificate = found.certificate
+def _single(high: float, low: float) -> Twofold:
+    """Return one twofold number."""
+    return Twofold(np.array([high]), 0.0, np.array([low]), 0.0)
+
+
+def _stationary(found: Occupancy, start: FloatArray, gamma: float) -> Occupancy:
+    """Return the occupancy with visits d / (1 - gamma); the shares that are found sum to what the start does."""
+    certificate, share = found.certificate, twofold_field(found, "state")
+    total, ending = math.fsum(start), 1.0 - gamma
+    visits = found.state / ending
+    mass = float(visits.sum())
+    outward = (1.0 + 8 * ULP) * (1.0 + 2.0 * abs(total - 1.0))
     # 1 - gamma is rounded, and so is the quotient.
-    visits = found.state / (1.0 - gamma)
-    error = certificate.bounds["state"] / (1.0 - gamma) + 2 * ULP * float(visits.sum())
-    bounds = {**certificate.bounds, "visits": error * (1.0 + 4 * ULP)}
-    return replace(found, visits=visits, certificate=replace(certificate, bounds=bounds), _remainders={})
+    error = (certificate.bounds["state"] / ending + (2 * ULP + abs(total - 1.0)) * mass) * outward
+    remainders = {}
+    if share.has_digits:
+        high, low = share / _single(ending, (1.0 - ending) - gamma)
+        visits, low = Twofold(high, 0.0, low, 0.0) / _single(total, math.fsum([*start, -total]))
+        remainders["visits"] = low, (share.error / ending + 16 * TWOFOLD_ULP * mass) * outward
+    bounds = {**certificate.bounds, "visits": error}
+    return replace(found, visits=visits, certificate=replace(certificate, bounds=bounds), _remainders=remainders)
 
 
 def _compared(base: GradientBase, practical: GradientBase, tol: float) -> PracticalGradient:

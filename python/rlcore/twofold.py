@@ -45,9 +45,29 @@ class Twofold:
         """Whether there are more digits than doubles have, in numbers whose products are of ordinary size."""
         return self.low.size > 0 and bool(np.nanmax(np.abs(self.high), initial=0.0) <= MOST)
 
+    def __truediv__(self, divisor: Twofold) -> tuple[FloatArray, FloatArray]:
+        """Return the two parts of the quotient by a single number, right to 2^-100: that of doubles, mended once."""
+        quotient = self.high / divisor.high
+        product, rest = two_product(quotient, divisor.high)
+        left = ((self.high - product) - rest) + (self.low - quotient * divisor.low)
+        return quotient, left / divisor.high
+
     def rounded(self) -> Twofold:
         """Return the same as doubles alone."""
         return Twofold(self.high, self.rounded_error, NONE, self.rounded_error)
+
+
+def two_product(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return x y, rounded, and what that loses (Dekker, Veltkamp), for numbers of ordinary size."""
+    product = x * y
+    (x_high, x_low), (y_high, y_low) = _halves(x), _halves(y)
+    return product, ((x_high * y_high - product) + x_high * y_low + x_low * y_high) + x_low * y_low
+
+
+def _halves(x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    wide = (2.0**27 + 1.0) * x
+    high = wide - (wide - x)
+    return high, x - high
 
 
 def twofold_field(found: Evaluation | Occupancy, name: str) -> Twofold:
