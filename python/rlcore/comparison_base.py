@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,7 +37,7 @@ SHARPER_AGAIN = 1e-3
 FEWEST_STATES = 128
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class ComparisonBase:
     """A base policy and what is proven of it.
 
@@ -98,6 +100,14 @@ class ComparisonBase:
         return (
             _core.Base(*known, self.full_advantage.low, self.full_weight.low) if self.is_sharp else _core.Base(*known)
         )
+
+    @cached_property
+    def start_defect(self) -> float:
+        """Bounds, relative to them, what w misses as the probabilities of the start miss the sum 1.
+
+        `Average`: w is of a start in one state; of the model's start, as it is stored, it is as much more.
+        """
+        return start_defect(self.mdp, self.setting)
 
     @property
     def is_sharp(self) -> bool:
@@ -292,6 +302,13 @@ def _row_defect(mdp: MDP) -> float:
     termination = 0.0 if mdp.termination is None else mdp.termination.ravel()
     rounding = (int(np.diff(mdp.transition.indptr).max()) + 2) * ULP
     return float(np.abs(mdp.transition.sum(axis=1) + termination - 1.0).max()) + rounding
+
+
+def start_defect(mdp: MDP, setting: Discounted | Episodic | Average) -> float:
+    """Bound what the probabilities of the start miss the sum 1 by, where `start_for` returns others."""
+    if mdp.initial is None or not isinstance(setting, Average):
+        return 0.0
+    return abs(math.fsum([*mdp.initial.tolist(), -1.0])) * (1.0 + 4 * ULP)
 
 
 def start_for(mdp: MDP, setting: Discounted | Episodic | Average) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from rlcore import _core
 from rlcore.arguments import as_num_threads, as_tolerance
-from rlcore.comparison_base import reachable_states, start_for
+from rlcore.comparison_base import reachable_states, start_defect, start_for
 from rlcore.enclosure import ULP
 from rlcore.errors import ImproperPolicyError, InputError, ModelError, SettingError
 from rlcore.evaluation import evaluate
@@ -81,15 +80,13 @@ class GradientBase:
         """Bounds the L1 error of the visits as doubles."""
         return self.twofold_visits.rounded_error
 
-    @property
+    @cached_property
     def start_defect(self) -> float:
         """Bounds, relative to them, what the visits miss as the probabilities of the start miss the sum 1.
 
         `Average`: those here are of a start in one state; of the model's start, as it is stored, they are as much more.
         """
-        if self.mdp.initial is None or not isinstance(self.setting, Average):
-            return 0.0
-        return abs(math.fsum([*self.mdp.initial, -1.0])) * (1.0 + 4 * ULP)
+        return start_defect(self.mdp, self.setting)
 
     @cached_property
     def mass(self) -> float:

@@ -103,7 +103,7 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
 
         abar_error = abar_error_of(base.advantage_error, (num_actions + 4) * ULP)
         fine_error = abar_error_of(advantage_error, of_row)
-        tv_error = rounding * found.tv + weight_error * found.tv_visited * outward + lost_visited
+        tv_error = (rounding + base.start_defect) * found.tv + weight_error * found.tv_visited * outward + lost_visited
         tv = Enclosure.of_twofold(found.tv, found.tv_low, tv_error)
         root_kl_error = (
             np.sqrt(lost_visited)
@@ -114,7 +114,7 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
         # Where one of the quotients is no ordinary number, all is summed in doubles.
         sharp = found.kl_error < _core.kl_error(num_actions)
         of_weights = np.where(sharp, weight_error, base.weight_error)
-        of_sum = found.kl_error + np.where(sharp, of_kl + rounding, _core.COMPARISON_ERROR)
+        of_sum = found.kl_error + base.start_defect + np.where(sharp, of_kl + rounding, _core.COMPARISON_ERROR)
         kl_error = lost_visited + of_sum * found.kl + product_or_zero(of_weights, found.kl_visited * outward)
         kl = Enclosure.of_twofold(found.kl, found.kl_low, kl_error)
         can_end = mdp.can_end
@@ -130,6 +130,7 @@ def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
             lost_visited
             + product_or_zero(2.0 * tv.upper, advantage_error)
             + rounding * found.gain_scale * outward
+            + base.start_defect * np.abs(found.gain)
             + weight_error * np.where(found.tv_visited == 0.0, 0.0, found.abar_visited + abar_error)
         )
         drift_error = found.drift_error + base.worth_error * found.sum_change
