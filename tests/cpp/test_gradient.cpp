@@ -9,6 +9,7 @@
 #include "models.hpp"
 #include "rlcore/advantage_weights.hpp"
 #include "rlcore/errors.hpp"
+#include "rlcore/pair_matrix.hpp"
 
 using namespace rlcore;
 using namespace rlcore::tests;
@@ -81,7 +82,31 @@ TEST_CASE("values that do not exist count only where the policy goes") {
   CHECK(found.undefined == -1);
   CHECK(found.weight == Doubles{0.0, 0.0, 0.0, 0.0});
   CHECK(advantage_weights(mdp, {}, {value, {}}, {visits, {}}, team).undefined == 0);
-  CHECK_THROWS_AS(advantage_weights(mdp, never_taken, std::vector<double>{1.0}, visits, team), ModelError);
+  const std::vector<double> too_few{1.0};
+  CHECK_THROWS_AS(advantage_weights(mdp, never_taken, {too_few, {}}, {visits, {}}, team), ModelError);
+}
+
+TEST_CASE("low parts are kept") {
+  const Model model = two_by_two();
+  const Mdp mdp = model.mdp();
+  Team team(1);
+  const std::vector<double> policy{0.25, 0.75, 0.5, 0.5};
+  const std::vector<double> advantage{3.0, -1.0, 2.0, -2.0}, advantage_low{0x1p-60, 0.0, 0.0, 0.0};
+  const std::vector<double> visits{4.0, 0.5}, visits_low{0.0, 0x1p-60};
+  const AdvantageWeights found = advantage_weights(mdp, policy, {advantage, advantage_low}, {visits, visits_low}, team);
+  CHECK(found.weight == Doubles{3.0, -3.0, 0.5, -0.5});
+  // 4/4 (1 - 1/4) of the low part of A, of which the mean is taken out; and the low part of the visits times one.
+  CHECK(found.low == Doubles{0.75 * 0x1p-60, -0.75 * 0x1p-60, 0x1p-60, -0x1p-60});
+  CHECK(found.largest_lost == 0x1p-60);
+}
+
+TEST_CASE("a product whose large terms cancel") {
+  const std::vector<Index> first{0, 2, 3, 4}, column{0, 1, 0, 0};
+  const std::vector<double> entry{1.0, 2.0, 1.0, 1.0}, weight{0x1p60, 1.0, -0x1p60}, low{0x1p-10, 0.0, 0.0};
+  const TransposedProduct found = transposed_product({first, column, entry, 2}, {weight, low});
+  CHECK(found.value == Doubles{1.0 + 0x1p-10, 0x1p61});
+  CHECK(found.bound[0] < 1e-9);
+  CHECK(found.bound[1] >= 0x1p-9);
 }
 
 TEST_CASE("threads do not change a bit") {
@@ -100,8 +125,8 @@ TEST_CASE("threads do not change a bit") {
   }
   const Mdp mdp = model.mdp();
   Team alone(1), pair(2);
-  const AdvantageWeights one = advantage_weights(mdp, policy, value, visits, alone);
-  const AdvantageWeights two = advantage_weights(mdp, policy, value, visits, pair);
+  const AdvantageWeights one = advantage_weights(mdp, policy, {value, {}}, {visits, {}}, alone);
+  const AdvantageWeights two = advantage_weights(mdp, policy, {value, {}}, {visits, {}}, pair);
   CHECK(one.weight == two.weight);
   CHECK(one.size == two.size);
   CHECK(one.mean == two.mean);
