@@ -142,7 +142,9 @@ def gradient_with_error(base: GradientBase) -> tuple[FloatArray, float]:
     else:
         errors = family.largest_scores * found.error + family.largest_centre * found.rounding
         errors = errors + family.centring * found.mean
-    errors = errors + rounding + base.start_defect * np.abs(gradient)
+    errors = errors + rounding
+    if base.start_defect > 0.0:
+        errors = errors + base.start_defect * np.abs(gradient)
     return gradient, float(np.max(errors)) * (1.0 + 8 * ULP)
 
 
