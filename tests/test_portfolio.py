@@ -115,3 +115,15 @@ def test_methods_see_the_residual_where_processes_can_end(setting: rl.Discounted
     found = rl.evaluate(lake, rl.random_policy(lake, 0), setting, explain=True)
     (probe,) = (line for line in found.certificate.story.splitlines() if line.startswith("span iteration"))
     assert re.match(r"span iteration: \d{2} iterations, gave up", probe)
+
+
+def test_local_processes_that_end_are_reduced() -> None:
+    lake = rl.gallery.frozen_lake(40)
+    policy = rl.random_policy(lake, 0)
+    value = rl.evaluate(lake, policy, rl.Episodic())
+    visits = rl.occupancy(lake, policy, rl.Episodic())
+    assert value.certificate.method == visits.certificate.method == "state reduction"
+    by_visits = float((visits.visits[lake.pair_state] * policy.ravel() * lake.reward.ravel()).sum())
+    assert value.start_value is not None
+    slack = value.certificate.bounds["start_value"] + visits.certificate.error_bound + 1e-12
+    assert abs(by_visits - value.start_value) <= slack
