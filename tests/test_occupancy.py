@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import rlcore as rl
 
@@ -172,3 +173,22 @@ def test_bad_input(call: object, error: type[Exception], message: str) -> None:
         call()  # type: ignore[operator]
     assert str(raised.value) == message
     assert type(raised.value) is error
+
+
+def test_visits_that_are_too_few_for_doubles_count_as_none() -> None:
+    """Around a ring visits fall to nothing; what is left is right, and another ring is not visited at all."""
+    S, gamma = 20_000, 0.9
+    ring = np.arange(S) // (S // 2) * (S // 2) + (np.arange(S) + 1) % (S // 2)
+    mdp = rl.MDP(
+        scipy.sparse.csr_array((np.ones(S), ring, np.arange(S + 1)), shape=(S, S)),
+        np.ones(S),
+        pair_start=np.arange(S + 1),
+        initial=np.eye(1, S)[0],
+    )
+    found = rl.occupancy(mdp, np.ones((S, 1)), gamma)
+    exact = np.where(np.arange(S) < S // 2, gamma ** np.arange(S, dtype=float), 0.0)
+    exact[exact < np.finfo(float).tiny] = 0.0
+    np.testing.assert_allclose(found.visits[found.visits > 0], exact[found.visits > 0], rtol=1e-12)
+    assert (found.visits[S // 2 :] == 0).all()
+    assert np.abs(found.visits - exact).sum() <= found.certificate.bounds["visits"] + 1e-14
+    assert found.visits[7000] == 0.0 < found.visits[6000]

@@ -16,13 +16,25 @@ namespace {
 double outward(Index terms) { return 1.0 + (static_cast<double>(terms) + 32.0) * kUnitRoundoff; }
 
 /// Visits are not negative, and states that cannot be reached are not visited: what rounding left there is
-/// set to zero, which brings it nearer. More visits than can be in error are proof that a state is reached.
+/// set to zero, which brings it nearer. More visits than can be in error are proof that a state is reached. And what is
+/// too little for all the digits of a double counts as nothing.
 void tidy(linear::Solution& solution, const Chain& chain, const TwofoldVector& initial, Team& team) {
   TwofoldVector& visits = solution.x;
-  if (extent_of(visits, team).lower > solution.certificate.error_bound) return;
-  const std::vector<char> reached = reachable(chain, initial);
+  const double error = solution.certificate.error_bound;
+  if (extent_of(visits, team).lower > error) return;
+  constexpr double kLeast = std::numeric_limits<double>::min();
+  std::vector<char> doubtful(visits.size());
+  double lost = 0.0;
   for (std::size_t state = 0; state < visits.size(); ++state) {
-    if (visits[state].hi < 0.0 || reached[state] == 0) visits[state] = {};
+    doubtful[state] = visits[state].hi >= kLeast && visits[state].hi <= error ? 1 : 0;
+    if (!(visits[state].hi < kLeast) || visits[state].hi == 0.0) continue;
+    if (visits[state].hi > 0.0) lost += kLeast;
+    visits[state] = {};
+  }
+  if (lost > 0.0) solution.certificate.error_bound = (error + lost) * outward(ssize(visits));
+  const std::vector<char> reached = reachable(chain, initial, doubtful);
+  for (std::size_t state = 0; state < visits.size(); ++state) {
+    if (doubtful[state] != 0 && reached[state] == 0) visits[state] = {};
   }
 }
 
