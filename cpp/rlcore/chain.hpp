@@ -24,6 +24,15 @@ class Chain {
   const Mdp& mdp() const { return mdp_; }
   ConstVector policy() const { return policy_; }
 
+  /// Calls body(pair, weight) for the actions that the policy takes in a state.
+  template <class Body>
+  void for_chosen_pairs(Index state, Body&& body) const {
+    for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
+      const double weight = policy_[at(pair)];
+      if (weight != 0.0) body(pair, weight);
+    }
+  }
+
   /// Whether every row of P_pi sums to one up to the tolerance of the model: nothing ends, and the weights of the
   /// actions, which need not be a policy's (theory 6), sum to one.
   bool conserves() const { return !mdp_.can_end() && policy_sum_.lower >= 1.0 - 2.0 * kRowTolerance; }

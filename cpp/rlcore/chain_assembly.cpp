@@ -65,10 +65,7 @@ class RowMerger {
 /// Calls body(row, weight) for the actions that the policy takes in a state.
 template <class Body>
 void for_chosen_rows(const Chain& chain, Index state, Body&& body) {
-  for (Index pair = chain.mdp().first_pair(state); pair < chain.mdp().first_pair(state + 1); ++pair) {
-    const double weight = chain.policy()[at(pair)];
-    if (weight != 0.0) body(chain.mdp().row(pair), weight);
-  }
+  chain.for_chosen_pairs(state, [&](Index pair, double weight) { body(chain.mdp().row(pair), weight); });
 }
 
 /// Where the blocks of P_pi begin when no rows merge: the sums of the chosen rows' lengths.

@@ -116,10 +116,7 @@ Rates::Rates(const Chain& chain, std::span<const Column> states, Index width, st
   for (std::size_t i = 0; i < states.size(); ++i) number[at(states[i])] = static_cast<Column>(i);
   const Mdp& mdp = chain.mdp();
   for (Index i = 0; i < size(); ++i) {
-    const Column state = states[at(i)];
-    for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
-      const double chosen = chain.policy()[at(pair)];
-      if (chosen == 0.0) continue;
+    chain.for_chosen_pairs(states[at(i)], [&](Index pair, double chosen) {
       const Row row = mdp.row(pair);
       for (Index k = 0; k < row.length; ++k) {
         if (row.probability[k] == 0.0) continue;
@@ -128,7 +125,7 @@ Rates::Rates(const Chain& chain, std::span<const Column> states, Index width, st
         rate = rate + two_product(chosen, row.probability[k]);
       }
       if (!mdp.termination().empty()) elsewhere(i) = elsewhere(i) + two_product(chosen, mdp.termination()[at(pair)]);
-    }
+    });
   }
   for (const Column state : states) number[at(state)] = -1;
 }

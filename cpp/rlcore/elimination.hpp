@@ -11,6 +11,9 @@
 
 namespace rlcore {
 
+/// Up to so many states are reduced wherever they lead: the work grows with the cube of their number.
+inline constexpr Index kFewStates = 200;
+
 /// The probabilities with which some states of a chain lead to each other and elsewhere. They are numbered anew, so
 /// that none leads to another that is more than `width` away.
 class Rates {

@@ -19,9 +19,6 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// Up to here a class is reduced state by state; beyond, its cycle is solved for, unless it is a walk on a line.
-constexpr Index kSmallClass = 200;
-
 /// No two distributions are further apart, in L1: what is said where nothing could be proven.
 constexpr double kNothingKnown = 2.0;
 
@@ -61,7 +58,7 @@ class LongRun {
   /// Whether every class is small enough to be reduced state by state, wherever its states lead.
   bool has_small_classes() const {
     for (Index c = 0; c < structure_.num_classes(); ++c) {
-      if (std::ssize(structure_.states(c)) > kSmallClass) return false;
+      if (std::ssize(structure_.states(c)) > kFewStates) return false;
     }
     return true;
   }
@@ -202,13 +199,15 @@ class LongRun {
 
   /// Whether stationary distributions are found by state reduction: of small classes, and of walks on lines.
   bool is_reduced() {
-    if (!is_reduced_) is_reduced_ = has_small_classes() ? reduce_small_classes() : line_ && reduce_along_lines();
+    if (!is_reduced_) {
+      is_reduced_ = has_small_classes() ? reduce_small_classes() : line_ && reduce_along_lines();
+      if (*is_reduced_ && certificate_.method.empty()) certificate_.method = "state reduction";
+    }
     return *is_reduced_;
   }
 
   bool reduce_small_classes() {
     stationary_ = twofold_vector(size());
-    if (certificate_.method.empty()) certificate_.method = "state reduction";
     for (Index c = 0; c < structure_.num_classes(); ++c) {
       const auto states = structure_.states(c);
       const Index width = std::ssize(states) - 1;
@@ -221,19 +220,17 @@ class LongRun {
   }
 
   bool reduce_along_lines() {
-    constexpr Index kWidth = 2;  // of a ring, gone around both ways
     std::vector<StateOrder::Columns> states(at(structure_.num_classes()));
     for (const Column state : *line_) {
       if (structure_.class_of[at(state)] >= 0) states[at(structure_.class_of[at(state)])].push_back(state);
     }
     stationary_ = twofold_vector(size());
     for (const auto& class_states : states) {
-      if (reduce(class_states, std::min(kWidth, std::ssize(class_states) - 1))) continue;
+      if (reduce(class_states, std::min(linear::kWidthOfLines, std::ssize(class_states) - 1))) continue;
       stationary_.clear();
       return false;
     }
-    if (certificate_.method.empty()) certificate_.method = "state reduction";
-    stationary_error_ = elimination_error(size(), kWidth);
+    stationary_error_ = elimination_error(size(), linear::kWidthOfLines);
     return true;
   }
 
@@ -319,7 +316,6 @@ class LongRun {
   std::optional<linear::Resolvent> resolvent_;
   double stationary_tolerance_;
   std::optional<StateOrder::Columns> line_;  // the states along lines, if the chain consists of such
-  std::vector<Column> place_;                // of a state in its class
   std::vector<Column> number_;               // scratch
   std::vector<Column> anchors_;
   std::optional<bool> is_reduced_;
@@ -347,13 +343,11 @@ struct Cycles {
 linear::Solution time_to_anchor(LongRun& run, const linear::Solution& left) {
   constexpr double kRough = 1e-6;
   const auto anchor = at(run.anchor(0));
-  const linear::RightSide one{TwofoldVector(left.x.size(), Twofold{1.0})};
-  linear::Solution time = run.until_anchor(one, kRough);
-  const double longest = extent_of(time.x, run.team()).largest();
-  const double more = std::fabs(left.x[anchor].hi) / time.x[anchor].hi;
-  const double needed = run.options().tolerance * 0.05 * extent_of(left.x, run.team()).largest() / (more * longest);
-  if (!(needed < kRough)) return time;
-  return run.until_anchor(one, needed);
+  const linear::Horizon& horizon = run.resolvent().horizon();
+  const double more = std::fabs(left.x[anchor].hi) / horizon.remaining[anchor].hi;
+  const double needed =
+      run.options().tolerance * 0.05 * extent_of(left.x, run.team()).largest() / (more * horizon.most);
+  return run.until_anchor({TwofoldVector(left.x.size(), Twofold{1.0})}, needed < kRough ? needed : kRough);
 }
 
 /// One class, in which every process ends up: a guess at the gain is mended by what it leaves over in a cycle. With

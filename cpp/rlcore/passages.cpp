@@ -21,9 +21,6 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Covers the roundings of a few operations on bounds.
 constexpr double kOutward = 1.0 + 64.0 * kUnitRoundoff;
 
-/// Up to here states are reduced one by one where a solve proves too little.
-constexpr Index kFewStates = 200;
-
 /// The passages of one chain.
 class Passages {
  public:
@@ -39,7 +36,7 @@ class Passages {
   void add(Index target, StateRows& out) {
     const std::vector<char> misses = may_miss(target);
     std::optional<linear::Solution> found;
-    if (line_) found = by_elimination(target, misses, *line_, kWidthOfLines);
+    if (line_) found = by_elimination(target, misses, *line_, linear::kWidthOfLines);
     if (!found) found = by_solving(target, misses);
     if (!found->certificate.converged && chain_.size() <= kFewStates) {
       StateOrder::Columns all(misses.size());
@@ -57,21 +54,18 @@ class Passages {
   }
 
  private:
-  static constexpr Index kWidthOfLines = 2;  // a ring is gone around both ways
-
   /// Who leads to each state, and where the process may end: what tells whether a target is hit surely.
   void note_steps(const Mdp& mdp) {
     predecessors_.resize(at(chain_.size()));
     ends_.resize(at(chain_.size()), 0);
     for (Index state = 0; state < chain_.size(); ++state) {
-      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
-        if (chain_.policy()[at(pair)] == 0.0) continue;
+      chain_.for_chosen_pairs(state, [&](Index pair, double) {
         if (!mdp.termination().empty() && mdp.termination()[at(pair)] > 0.0) ends_[at(state)] = 1;
         const Row row = mdp.row(pair);
         for (Index k = 0; k < row.length; ++k) {
           if (row.probability[k] > 0.0) predecessors_[at(row.column[k])].push_back(static_cast<Column>(state));
         }
-      }
+      });
     }
   }
 

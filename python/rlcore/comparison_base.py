@@ -321,7 +321,7 @@ def start_for(mdp: MDP, setting: Discounted | Episodic | Average) -> FloatArray:
         one_state[start_or_even(mdp).argmax()] = 1.0
         return one_state
     if mdp.initial is not None:
-        return start_or_even(mdp)
+        return mdp.initial
     raise ModelError(
         "initial: the return of a policy needs a start distribution, and the model has none; "
         "make it with initial=p or mdp.with_initial(p)"

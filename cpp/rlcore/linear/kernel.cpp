@@ -86,18 +86,16 @@ void Kernel::sum_rows(Team& team) {
       }
       TwofoldSum whole;
       TwofoldSum elsewhere;
-      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
-        const double chosen = chain_.policy()[at(pair)];
-        if (chosen == 0.0) continue;
+      chain_.for_chosen_pairs(state, [&](Index pair, double chosen) {
         const Row row = mdp.row(pair);
         for (Index k = 0; k < row.length; ++k) {
           whole.add_product({chosen}, row.probability[k]);
           if (row.column[k] != state) elsewhere.add_product({chosen}, row.probability[k]);
         }
-        if (mdp.termination().empty()) continue;
+        if (mdp.termination().empty()) return;
         whole.add_product({chosen}, mdp.termination()[at(pair)]);
         elsewhere.add_product({chosen}, mdp.termination()[at(pair)]);
-      }
+      });
       leaving_[at(state)] = whole.total();
       leaving_rounded_[at(state)] = elsewhere.total().rounded();
     }
@@ -228,15 +226,13 @@ Doubles Kernel::ending(Team& team) const {
   team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
     for (Index state = first; state < last; ++state) {
       TwofoldSum sum;
-      for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
-        const double chosen = chain_.policy()[at(pair)];
-        if (chosen == 0.0) continue;
+      chain_.for_chosen_pairs(state, [&](Index pair, double chosen) {
         const Row row = mdp.row(pair);
         for (Index k = 0; k < row.length; ++k) {
           if (stops_at(row.column[k])) sum.add_product({chosen}, row.probability[k]);
         }
         if (!mdp.termination().empty()) sum.add_product({chosen}, mdp.termination()[at(pair)]);
-      }
+      });
       ending[at(state)] = sum.total().rounded() / leaving_rounded_[at(state)];
     }
   });

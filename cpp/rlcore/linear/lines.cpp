@@ -13,10 +13,9 @@ using Columns = StateOrder::Columns;
 constexpr Column kNone = -1;
 
 /// A state among its neighbours, in as many bytes as are fetched at once.
-struct Place {
+struct alignas(16) Place {
   std::array<Column, 2> neighbour{kNone, kNone};
   Column stretch = kNone;  // which it belongs to
-  Column unused = 0;
 
   /// Whether there was room.
   bool add(Column state) {

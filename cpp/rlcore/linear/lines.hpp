@@ -11,8 +11,11 @@
 
 namespace rlcore::linear {
 
+/// How far apart neighbours are in that order: in a ring, which is gone around both ways.
+inline constexpr Index kWidthOfLines = 2;
+
 /// The states line by line, each along its line; a ring goes from one state both ways at once, so that neighbours
-/// remain within two of each other. Nothing if some state has three neighbours.
+/// remain near each other. Nothing if some state has three neighbours.
 std::optional<StateOrder::Columns> order_along_lines(const CsrMatrix& matrix);
 
 }  // namespace rlcore::linear
