@@ -9,7 +9,7 @@
 #include "monitor.hpp"
 #include "results.hpp"
 #include "rlcore/episodic.hpp"
-#include "rlcore/long_run.hpp"
+#include "rlcore/long_run/gain_and_bias.hpp"
 
 namespace rlcore::bindings {
 namespace {

@@ -9,8 +9,10 @@
 #include "monitor.hpp"
 #include "results.hpp"
 #include "rlcore/episodic.hpp"
-#include "rlcore/long_run.hpp"
-#include "rlcore/passages.hpp"
+#include "rlcore/long_run/cesaro_limit.hpp"
+#include "rlcore/long_run/deviation_rows.hpp"
+#include "rlcore/long_run/first_passage_times.hpp"
+#include "rlcore/long_run/kemeny_constant.hpp"
 
 namespace rlcore::bindings {
 namespace {

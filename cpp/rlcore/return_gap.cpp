@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "rlcore/episodic.hpp"
-#include "rlcore/long_run.hpp"
+#include "rlcore/long_run/gain_and_bias.hpp"
 #include "rlcore/policy.hpp"
 #include "rlcore/step_shift.hpp"
 

@@ -12,7 +12,7 @@
 #include "rlcore/errors.hpp"
 #include "rlcore/extent.hpp"
 #include "rlcore/linear/resolvent.hpp"
-#include "rlcore/long_run.hpp"
+#include "rlcore/long_run/gain_and_bias.hpp"
 #include "rlcore/planning/derived_mdp.hpp"
 #include "rlcore/planning/end_components.hpp"
 #include "rlcore/planning/excess.hpp"

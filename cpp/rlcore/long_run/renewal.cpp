@@ -1,4 +1,4 @@
-#include "rlcore/renewal.hpp"
+#include "rlcore/long_run/renewal.hpp"
 
 #include <algorithm>
 #include <cmath>

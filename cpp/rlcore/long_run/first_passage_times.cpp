@@ -1,4 +1,4 @@
-#include "rlcore/passages.hpp"
+#include "rlcore/long_run/first_passage_times.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "rlcore/chain_structure.hpp"
-#include "rlcore/elimination.hpp"
 #include "rlcore/linear/lines.hpp"
+#include "rlcore/long_run/elimination.hpp"
 #include "rlcore/policy.hpp"
 
 namespace rlcore {

@@ -1,4 +1,4 @@
-#include "rlcore/elimination.hpp"
+#include "rlcore/long_run/elimination.hpp"
 
 #include <algorithm>
 #include <cmath>
