@@ -192,3 +192,21 @@ def test_visits_that_are_too_few_for_doubles_count_as_none() -> None:
     assert (found.visits[S // 2 :] == 0).all()
     assert np.abs(found.visits - exact).sum() <= found.certificate.bounds["visits"] + 1e-14
     assert found.visits[7000] == 0.0 < found.visits[6000]
+
+
+@pytest.mark.parametrize("order", ["up", "down", "shuffled"])
+def test_what_is_not_reached_is_zero_however_states_are_numbered(order: str) -> None:
+    """A walk along a line, and states that only lead onto it: rounding leaves something there, structure nothing."""
+    length, above = 5000, 3000
+    along = {"up": np.arange(length), "down": np.arange(length)[::-1]}.get(
+        order, np.random.default_rng(3).permutation(length)
+    )
+    columns = np.column_stack([along, np.append(along[1:], along[-1])])
+    shape = (length, length)
+    transition = scipy.sparse.csr_array((np.full(2 * length, 0.5), (np.repeat(along, 2), columns.ravel())), shape=shape)
+    mdp = rl.MDP(transition, np.zeros(length), initial=np.eye(1, length, along[above])[0])
+    found = rl.occupancy(mdp, np.ones(length), 0.5)
+    assert (found.visits[along[:above]] == 0.0).all()
+    exact = 1.0 / 0.75 * (0.25 / 0.75) ** np.arange(length - above - 1)
+    representable = exact > 1e-300
+    np.testing.assert_allclose(found.visits[along[above:-1]][representable], exact[representable], rtol=1e-9)

@@ -127,3 +127,14 @@ def test_local_processes_that_end_are_reduced() -> None:
     assert value.start_value is not None
     slack = value.certificate.bounds["start_value"] + visits.certificate.error_bound + 1e-12
     assert abs(by_visits - value.start_value) <= slack
+
+
+def test_levels_are_built_only_where_what_is_far_counts() -> None:
+    """Holes everywhere end episodes soon, at any discount; most of a lake without any is another matter."""
+    size = 160
+    soon = rl.gallery.frozen_lake(size)
+    late = rl.gallery.frozen_lake(size, holes=[(row, column) for row in (140, 150) for column in range(0, size, 3)])
+    for lake, method in ((soon, "MILUT-BiCGSTAB"), (late, "multigrid")):
+        policy = rl.uniform_policy(lake)
+        assert rl.evaluate(lake, policy, 0.9999).certificate.method == method
+        assert rl.occupancy(lake, policy, 0.9999).certificate.method == method

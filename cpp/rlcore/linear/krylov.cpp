@@ -1,4 +1,6 @@
 // The Krylov methods of the portfolio: BiCGSTAB plain, and preconditioned by incomplete LU factors.
+#include <algorithm>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -38,12 +40,40 @@ Candidate make_preconditioned(Systems& systems, const char* name, const Incomple
   return {std::make_unique<BicgstabMethod>(systems, name, std::move(factors)), {}};
 }
 
+/// Times that remain up to which rough factors are made before anything else that suits local chains.
+constexpr double kNear = 150.0;
+
+/// How many steps remain, about: in the block of states from where the process hardly ends or is discounted away. One
+/// state alone may be far from every end without those around it being so.
+double remaining_time(Systems& systems, Direction wanted) {
+  if (systems[wanted].conserves) return 1.0 / (1.0 - systems[wanted].discount);
+  const System& system = systems[Direction::kForward];
+  const CsrMatrix& m = system.matrix;
+  Doubles time(at(num_blocks(m.size)));
+  system.team->for_blocks(m.size, kBlock, [&](Index first, Index last, Index block) {
+    double lost = 0.0;  // in one step
+    for (Index row = first; row < last; ++row) {
+      double kept = 0.0;
+      for (Index k = m.first[row]; k < m.first[row] + m.length[row]; ++k) kept += m.value[k];
+      lost += 1.0 - system.discount * kept;
+    }
+    time[at(block)] = static_cast<double>(last - first) / std::max(lost, std::numeric_limits<double>::min());
+  });
+  return *std::max_element(time.begin(), time.end());
+}
+
 }  // namespace
+
+Candidate make_milut_at_once(Systems& systems, Direction wanted, Monitor& monitor) {
+  if (remaining_time(systems, wanted) > kNear) return {nullptr, "what is far away counts"};
+  return make_preconditioned(systems, "MILUT-BiCGSTAB", kRoughFactors, monitor);
+}
 
 Candidate make_milut_bicgstab(Systems& systems, Direction wanted, Monitor& monitor) {
   const System& system = systems[wanted];
   if (system.conserves && system.amplification > kFarthestForRough)
     return {nullptr, "too long a horizon for rough factors"};
+  if (remaining_time(systems, wanted) <= kNear) return {nullptr, "it was tried before"};
   return make_preconditioned(systems, "MILUT-BiCGSTAB", kRoughFactors, monitor);
 }
 

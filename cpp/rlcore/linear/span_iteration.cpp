@@ -22,6 +22,7 @@ constexpr Index kProbe = 12;
 constexpr double kPatience = 300.0;
 
 /// Fewer where states have few neighbours: such chains are often local, and other methods suit them better.
+constexpr Index kProbeIfSparse = 8;
 constexpr double kPatienceIfSparse = 60.0;
 constexpr Index kSparse = 12;
 
@@ -85,17 +86,15 @@ class Course {
 
   /// Extrapolates the contraction of the last few sweeps to the goal.
   bool contracts_in_time() const {
-    if (num_sweeps() < kProbe) return true;
+    if (num_sweeps() < (is_sparse() ? kProbeIfSparse : kProbe)) return true;
     const double rate = std::pow(history_.back() / history_[history_.size() - 5], 0.25);
     if (!(rate < 1.0)) return false;
     const double needed =
         std::max(goal_.tolerance * std::max(answer_, goal_.known) / goal_.amplification, Goal::kFloor * goal_.initial);
-    return std::log(needed / history_.back()) / std::log(rate) < patience();
+    return std::log(needed / history_.back()) / std::log(rate) < (is_sparse() ? kPatienceIfSparse : kPatience);
   }
 
-  double patience() const {
-    return system_.matrix.num_entries < kSparse * system_.size() ? kPatienceIfSparse : kPatience;
-  }
+  bool is_sparse() const { return system_.matrix.num_entries < kSparse * system_.size(); }
 
   /// Plain sweeps go on as long as a thousand of them gain anything above rounding noise.
   bool still_contracts() const {
