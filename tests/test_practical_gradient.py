@@ -122,3 +122,11 @@ def test_threads() -> None:
     assert one.gradient.tobytes() == two.gradient.tobytes()
     assert (one.cosine, one.inner_product, one.relative_error) == (two.cosine, two.inner_product, two.relative_error)
     assert dict(one.certificate.bounds) == dict(two.certificate.bounds)
+
+
+def test_stationary_weights_are_for_processes_that_never_end() -> None:
+    mdp = rl.gallery.short_corridor()
+    family = rl.TabularSoftmax(np.zeros(mdp.pair_shape))
+    told = r'^weights, state .*, action .*: expected a process that never ends .* use "episodic" or a number of steps$'
+    with pytest.raises(rl.SettingError, match=told):
+        rl.practical_gradient(mdp, family, 0.9)

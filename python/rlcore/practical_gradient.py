@@ -154,11 +154,26 @@ def _weighing(base: GradientBase, gamma: float, weights: str | int, solving: dic
     mdp, policy = base.mdp, base.family.policy
     if weights == "stationary":
         assert mdp.initial is not None
-        return _stationary(occupancy(mdp, _of_one_class(base), Average(), **solving), mdp.initial, gamma)
+        return _stationary(_long_run(base, solving), mdp.initial, gamma)
     if weights == "episodic":
         return occupancy(mdp, policy, Episodic(), **solving)
     found = occupancy(mdp, policy, FiniteHorizon(int(weights)), **solving)
     return Occupancy(found.visits, found.state, found.pair, found.certificate)
+
+
+def _long_run(base: GradientBase, solving: dict[str, Any]) -> Occupancy:
+    """Return the occupancy of a process that never ends and has one stationary distribution."""
+    try:
+        return occupancy(base.mdp, _of_one_class(base), Average(), **solving)
+    except SettingError as error:
+        if error.state is None:
+            raise
+        fault = (
+            'expected a process that never ends for "stationary", but this action, which the policy takes, can end '
+            'it; use "episodic" or a number of steps'
+        )
+        place = {"state": error.state, "action": error.action}
+        raise base.mdp.located(SettingError.placed("weights", fault, **place)) from None
 
 
 def _of_one_class(base: GradientBase) -> FloatArray:
