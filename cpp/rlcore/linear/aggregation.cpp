@@ -128,6 +128,21 @@ Aggregation::Aggregation(const LevelMatrix& fine, Team& team) : of_(at(fine.size
       if (of_[at(state)] >= 0) of_[at(state)] += start[at(range)];
     }
   });
+  list_members();
+}
+
+/// By counting, those of each aggregate in increasing order.
+void Aggregation::list_members() {
+  first_member_.assign(at(count() + 1), 0);
+  for (const Column aggregate : of_) {
+    if (aggregate >= 0) ++first_member_[at(aggregate + 1)];
+  }
+  for (std::size_t i = 1; i < first_member_.size(); ++i) first_member_[i] += first_member_[i - 1];
+  member_.resize(at(first_member_.back()));
+  Columns next(first_member_.begin(), first_member_.end() - 1);
+  for (Index state = 0; state < ssize(of_); ++state) {
+    if (of(state) >= 0) member_[at(next[at(of(state))]++)] = static_cast<Column>(state);
+  }
 }
 
 void Aggregation::join(const Aggregation& of_aggregates, Team& team) {
@@ -137,28 +152,16 @@ void Aggregation::join(const Aggregation& of_aggregates, Team& team) {
     }
   });
   count_ = of_aggregates.count();
+  list_members();
 }
 
 LevelMatrix Aggregation::coarse(const LevelMatrix& fine, Team& team) const {
-  // The members of each aggregate, by counting.
-  std::vector<Column, LargeAllocator<Column>> first(at(count() + 1), 0);
-  for (const Column aggregate : of_) {
-    if (aggregate >= 0) ++first[at(aggregate + 1)];
-  }
-  for (std::size_t i = 1; i < first.size(); ++i) first[i] += first[i - 1];
-  Columns member(at(first.back()));
-  Columns next(first.begin(), first.end() - 1);
-  for (Index state = 0; state < fine.size(); ++state) {
-    if (of(state) >= 0) member[at(next[at(of(state))]++)] = static_cast<Column>(state);
-  }
-
   LevelMatrix coarse;
   coarse.fill(count(), team, [&] {
     return [&, place = Columns(at(count()), -1), row_of = Columns(at(count()), -1)](
                Index row, std::vector<LevelMatrix::Entry>& off_diagonal) mutable {
       double diagonal = 0.0;
-      for (Column m = first[at(row)]; m < first[at(row + 1)]; ++m) {
-        const Index state = member[at(m)];
+      for (const Column state : members(row)) {
         diagonal += fine.diagonal(state);
         for (const auto& [column, value] : fine.row(state)) {
           const Column target = of(column);

@@ -32,6 +32,9 @@ class LevelMatrix {
   std::span<const Entry> row(Index row) const { return part(row, 0, start_[at(row + 1)] - start_[at(row)]); }
   std::span<const Entry> left(Index row) const { return part(row, 0, left_[at(row)]); }
   std::span<const Entry> right(Index row) const { return part(row, left_[at(row)], in_block_[at(row)]); }
+  std::span<const Entry> outside(Index row) const {
+    return part(row, in_block_[at(row)], start_[at(row + 1)] - start_[at(row)]);
+  }
   std::span<const Entry> all_but_left(Index row) const {
     return part(row, left_[at(row)], start_[at(row + 1)] - start_[at(row)]);
   }
@@ -69,6 +72,10 @@ class Aggregation {
 
   Index count() const { return count_; }
   Column of(Index state) const { return of_[at(state)]; }
+  std::span<const Column> members(Index aggregate) const {
+    const Column* const all = member_.data();
+    return {all + first_member_[at(aggregate)], all + first_member_[at(aggregate + 1)]};
+  }
 
   /// Joins the aggregates themselves.
   void join(const Aggregation& of_aggregates, Team& team);
@@ -79,9 +86,12 @@ class Aggregation {
  private:
   /// Pairs the states of a range, and numbers the pairs from zero on. Returns how many there are.
   Column match_range(const LevelMatrix& a, Index first, Index last);
+  void list_members();
 
   Columns of_;
   Index count_ = 0;
+  Columns first_member_;
+  Columns member_;
 };
 
 }  // namespace rlcore::linear

@@ -108,8 +108,8 @@ class Hierarchy {
   /// What the lanes of one level need while they are at work.
   template <class Number>
   struct Work {
-    Numbers<Number> residual, correction;  // of this level's smoothing
-    Numbers<Number> coarse_residual;       // of the aggregates
+    Numbers<Number> smoothed;
+    Numbers<Number> coarse_residual;  // of the aggregates
     Numbers<Number> coarse_correction;
     std::optional<Gcr<Number>> gcr;  // that solves this level for the one above
   };
@@ -126,8 +126,7 @@ class Hierarchy {
     while (works.size() < levels_.size()) {
       const std::size_t level = works.size();
       Work<Number>& work = works.emplace_back();
-      work.residual.resize(at(levels_[level].size()));
-      work.correction.resize(at(levels_[level].size()));
+      work.smoothed.resize(at(levels_[level].size()));
       if (!is_coarsest(level)) {
         work.coarse_residual.resize(at(levels_[level + 1].size()));
         work.coarse_correction.resize(at(levels_[level + 1].size()));
@@ -159,32 +158,22 @@ class Hierarchy {
       coarsest_.solve(x);
       return;
     }
-    Work<Number>& here = work<Number>(number);
-    smooth_down<Number>(a, b, x);
-    if (!is_coarsest(number)) {
-      residual_after_smoothing<Number>(a, x, here.residual);
-      add_coarse_correction<Number>(number, x, done);
-    }
-    subtract_product<Number>(a, b, x, here.residual);
-    smooth_up<Number>(a, here.residual, here.correction);
-    for_states(a, [&](Index row) { x[at(row)] += here.correction[at(row)]; });
+    std::span<Number> smoothed = work<Number>(number).smoothed;
+    smooth_down<Number>(a, b, smoothed);
+    if (!is_coarsest(number)) add_coarse_correction<Number>(number, smoothed, done);
+    smooth_up<Number>(a, b, smoothed, x);
   }
 
   /// Solves for the aggregates' residuals on the next level by one or two steps of GCR.
   template <class Number>
   void add_coarse_correction(std::size_t number, std::span<Number> x, const std::vector<char>& done) {
-    const LevelMatrix& a = levels_[number];
     Work<Number>& here = work<Number>(number);
     const Aggregation& aggregation = coarsening_[number];
-    std::span<Number> residual = here.coarse_residual;
     std::span<Number> correction = here.coarse_correction;
-    std::fill(residual.begin(), residual.end(), Number{});
+    restrict_residual<Number>(levels_[number], aggregation, x, here.coarse_residual);
     std::fill(correction.begin(), correction.end(), Number{});
-    for (Index state = 0; state < a.size(); ++state) {
-      if (aggregation.of(state) >= 0) residual[at(aggregation.of(state))] += here.residual[at(state)];
-    }
-    solve_coarse<Number>(number + 1, residual, correction, done);
-    for_states(a, [&](Index state) {
+    solve_coarse<Number>(number + 1, here.coarse_residual, correction, done);
+    for_states(levels_[number].size(), [&](Index state) {
       if (aggregation.of(state) >= 0) x[at(state)] += correction[at(aggregation.of(state))];
     });
   }
@@ -209,60 +198,51 @@ class Hierarchy {
   /// x = (D + L)^-1 b, L the part of A left of the diagonal within blocks.
   template <class Number>
   void smooth_down(const LevelMatrix& a, std::span<const Number> b, std::span<Number> x) {
-    team_.for_blocks(a.size(), kBlock, [&](Index first, Index last, Index) {
-      for (Index row = first; row < last; ++row) {
-        Number sum = b[at(row)];
-        for (const auto& [column, value] : a.left(row)) sum -= value * x[at(column)];
-        x[at(row)] = a.inverse_diagonal(row) * sum;
-      }
+    for_states(a.size(), [&](Index row) {
+      x[at(row)] = a.inverse_diagonal(row) * (b[at(row)] - product<Number>(a.left(row), x));
     });
   }
 
-  /// r = b - A x for the x that was smoothed down from zero: all that is left of A.
+  /// The sums over aggregates of b - A x, for the x that was smoothed down from zero: all that is left of A.
   template <class Number>
-  void residual_after_smoothing(const LevelMatrix& a, std::span<const Number> x, std::span<Number> r) {
-    for_states(a, [&](Index row) {
+  void restrict_residual(const LevelMatrix& a, const Aggregation& aggregation, std::span<const Number> x,
+                         std::span<Number> of_aggregates) {
+    for_states(aggregation.count(), [&](Index aggregate) {
       Number sum{};
-      for (const auto& [column, value] : a.all_but_left(row)) sum -= value * x[at(column)];
-      r[at(row)] = sum;
+      for (const Column row : aggregation.members(aggregate)) sum -= product<Number>(a.all_but_left(row), x);
+      of_aggregates[at(aggregate)] = sum;
     });
   }
 
-  /// x = (D + U)^-1 b, U the part of A right of the diagonal within blocks.
+  /// y = x + (D + U)^-1 (b - A x), U the part of A right of the diagonal within blocks: row by row the y that solves
+  /// its equation, with y where that is known already.
   template <class Number>
-  void smooth_up(const LevelMatrix& a, std::span<const Number> b, std::span<Number> x) {
+  void smooth_up(const LevelMatrix& a, std::span<const Number> b, std::span<const Number> x, std::span<Number> y) {
     team_.for_blocks(a.size(), kBlock, [&](Index first, Index last, Index) {
       for (Index row = last - 1; row >= first; --row) {
-        Number sum = b[at(row)];
-        for (const auto& [column, value] : a.right(row)) sum -= value * x[at(column)];
-        x[at(row)] = a.inverse_diagonal(row) * sum;
+        const Number known = b[at(row)] - product<Number>(a.left(row), x) - product<Number>(a.outside(row), x);
+        y[at(row)] = a.inverse_diagonal(row) * (known - product<Number>(a.right(row), y));
       }
     });
-  }
-
-  /// r = b - A x
-  template <class Number>
-  void subtract_product(const LevelMatrix& a, std::span<const Number> b, std::span<const Number> x,
-                        std::span<Number> r) {
-    for_states(a, [&](Index row) { r[at(row)] = b[at(row)] - product<Number>(a, row, x); });
   }
 
   /// y = A x
   template <class Number>
   void apply(const LevelMatrix& a, std::span<const Number> x, std::span<Number> y) {
-    for_states(a, [&](Index row) { y[at(row)] = product<Number>(a, row, x); });
+    for_states(a.size(),
+               [&](Index row) { y[at(row)] = a.diagonal(row) * x[at(row)] + product<Number>(a.row(row), x); });
   }
 
   template <class Number>
-  static Number product(const LevelMatrix& a, Index row, std::span<const Number> x) {
-    Number sum = a.diagonal(row) * x[at(row)];
-    for (const auto& [column, value] : a.row(row)) sum += value * x[at(column)];
+  static Number product(std::span<const LevelMatrix::Entry> entries, std::span<const Number> x) {
+    Number sum{};
+    for (const auto& [column, value] : entries) sum += value * x[at(column)];
     return sum;
   }
 
   template <class Body>
-  void for_states(const LevelMatrix& a, Body&& body) {
-    team_.for_blocks(a.size(), kBlock, [&](Index first, Index last, Index) {
+  void for_states(Index size, Body&& body) {
+    team_.for_blocks(size, kBlock, [&](Index first, Index last, Index) {
       for (Index state = first; state < last; ++state) body(state);
     });
   }

@@ -238,8 +238,8 @@ void SmoothedAggregation::add_level(SparseRows forward, SparseRows transposed) {
   level.sides[1].matrix = ordered_for_smoothing(transposed, team_);
   const auto size = at(level.size());
   level.inverse_diagonal.resize(size);
+  level.smoothed.resize(size);
   level.residual.resize(size);
-  level.correction.resize(size);
   if (levels_.size() > 1) {
     level.left_over.resize(size);
     level.more.resize(size);
@@ -303,21 +303,17 @@ void SmoothedAggregation::cycle(Direction direction, std::size_t number, ConstVe
   if (number + 1 == levels_.size()) return coarsest_[index(direction)]->solve(b, x);
   Level& level = levels_[number];
   const Side& side = level.sides[index(direction)];
-  smooth_down(level, side, b, x);
+  Vector smoothed = level.smoothed;
+  smooth_down(level, side, b, smoothed);
   // (D + L) x = b: of the residual, what is behind the diagonal is left.
   for_rows(level.size(), [&](Index row) {
-    double sum = 0.0;
-    for (const auto& [column, value] : side.matrix.row(row).subspan(side.left[at(row)] + 1U)) {
-      sum -= value * x[at(column)];
-    }
-    level.residual[at(row)] = sum;
+    level.residual[at(row)] = -SparseRows::product(side.matrix.row(row).subspan(side.left[at(row)] + 1U), smoothed);
   });
   apply(side.restriction, level.residual, level.coarse_residual);
   solve_coarse(direction, number + 1, level.coarse_residual, level.coarse_correction);
-  for_rows(level.size(), [&](Index row) { x[at(row)] += side.prolongation.product(row, level.coarse_correction); });
-  for_rows(level.size(), [&](Index row) { level.residual[at(row)] = b[at(row)] - side.matrix.product(row, x); });
-  smooth_up(level, side, level.residual, level.correction);
-  for_rows(level.size(), [&](Index row) { x[at(row)] += level.correction[at(row)]; });
+  for_rows(level.size(),
+           [&](Index row) { smoothed[at(row)] += side.prolongation.product(row, level.coarse_correction); });
+  smooth_up(level, side, b, smoothed, x);
 }
 
 /// Two cycles: a level costs a ninth of the one above, and its errors would add up.
@@ -334,20 +330,23 @@ void SmoothedAggregation::solve_coarse(Direction direction, std::size_t number, 
 /// x = (D + L)^-1 b, L the part of the matrix left of the diagonal within blocks.
 void SmoothedAggregation::smooth_down(const Level& level, const Side& side, ConstVector b, Vector x) {
   for_rows(level.size(), [&](Index row) {
-    double sum = b[at(row)];
-    for (const auto& [column, value] : side.matrix.row(row).first(side.left[at(row)])) sum -= value * x[at(column)];
+    const double sum = b[at(row)] - SparseRows::product(side.matrix.row(row).first(side.left[at(row)]), x);
     x[at(row)] = sum * level.inverse_diagonal[at(row)];
   });
 }
 
-/// x = (D + U)^-1 b, U the part right of the diagonal within blocks.
-void SmoothedAggregation::smooth_up(const Level& level, const Side& side, ConstVector b, Vector x) {
+/// y = x + (D + U)^-1 (b - A x), U the part right of the diagonal within blocks: row by row the y that solves its
+/// equation, with y where that is known already.
+void SmoothedAggregation::smooth_up(const Level& level, const Side& side, ConstVector b, ConstVector x, Vector y) {
   team_.for_blocks(level.size(), kBlock, [&](Index first, Index last, Index) {
     for (Index row = last - 1; row >= first; --row) {
-      double sum = b[at(row)];
-      const auto in_block = side.matrix.row(row).first(side.in_block[at(row)]);
-      for (const auto& [column, value] : in_block.subspan(side.left[at(row)] + 1U)) sum -= value * x[at(column)];
-      x[at(row)] = sum * level.inverse_diagonal[at(row)];
+      const auto entries = side.matrix.row(row);
+      const auto in_block = entries.first(side.in_block[at(row)]);
+      const auto left = in_block.first(side.left[at(row)]);
+      const auto right = in_block.subspan(left.size() + 1);
+      const double known =
+          b[at(row)] - SparseRows::product(left, x) - SparseRows::product(entries.subspan(in_block.size()), x);
+      y[at(row)] = (known - SparseRows::product(right, y)) * level.inverse_diagonal[at(row)];
     }
   });
 }

@@ -37,9 +37,10 @@ class SparseRows {
   }
 
   /// (M x)(row)
-  double product(Index row, ConstVector x) const {
+  double product(Index row, ConstVector x) const { return product(this->row(row), x); }
+  static double product(std::span<const Entry> entries, ConstVector x) {
     double sum = 0.0;
-    for (const auto& [column, value] : this->row(row)) sum += value * x[at(column)];
+    for (const auto& [column, value] : entries) sum += value * x[at(column)];
     return sum;
   }
 
@@ -74,8 +75,8 @@ class SmoothedAggregation {
   struct Level {
     std::array<Side, 2> sides;
     std::vector<float, LargeAllocator<float>> inverse_diagonal;
-    Doubles residual, correction;  // of smoothing
-    Doubles left_over, more;       // between the two cycles that solve a coarse level
+    Doubles smoothed, residual;
+    Doubles left_over, more;  // between the two cycles that solve a coarse level
     Doubles coarse_residual, coarse_correction;
 
     Index size() const { return sides[0].matrix.rows(); }
@@ -88,7 +89,7 @@ class SmoothedAggregation {
   void cycle(Direction direction, std::size_t number, ConstVector b, Vector x);
   void solve_coarse(Direction direction, std::size_t number, ConstVector b, Vector x);
   void smooth_down(const Level& level, const Side& side, ConstVector b, Vector x);
-  void smooth_up(const Level& level, const Side& side, ConstVector b, Vector x);
+  void smooth_up(const Level& level, const Side& side, ConstVector b, ConstVector x, Vector y);
   void apply(const SparseRows& matrix, ConstVector x, Vector y);
 
   template <class Body>
