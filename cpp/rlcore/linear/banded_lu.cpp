@@ -46,16 +46,17 @@ Band band_of(const CsrMatrix& m) {
 bool looks_narrow(const Moves& moves) {
   std::vector<char> seen(at(moves.size()), 0);
   std::vector<Column> level{0};
+  std::vector<Column> next;
   seen[0] = 1;
   for (Index found = 1; found < kSample && !level.empty(); found += std::ssize(level)) {
     if (std::ssize(level) > 2 * kWidest) return false;
-    std::vector<Column> next;
+    next.clear();
     for (const Column state : level) {
       moves.for_each(state, [&](Column column, double) {
         if (std::exchange(seen[at(column)], 1) == 0) next.push_back(column);
       });
     }
-    level = std::move(next);
+    std::swap(level, next);
   }
   return true;
 }

@@ -1,7 +1,6 @@
 #include "rlcore/linear/groups.hpp"
 
 #include <algorithm>
-#include <unordered_set>
 #include <utility>
 
 namespace rlcore::linear {
@@ -18,15 +17,22 @@ void for_strong_entries(const System& system, double threshold, Index row, Body&
   }
 }
 
-/// Whether more than `most_states` can be reached from a state by strong entries: its group is then as large.
-bool reaches_many(const Moves& moves, double threshold, Index most_states, Column state) {
-  std::vector<Column> found{state};
-  std::unordered_set<Column> seen{state};
+/// Whether more than `most_states` can be reached from a state by strong entries: its group is then as large. `seen` is
+/// 0 for every state, and is left so.
+bool reaches_many(const Moves& moves, double threshold, Index most_states, Column state, std::vector<char>& seen) {
+  std::vector<Column> found;
+  const auto see = [&](Column other) {
+    if (seen[at(other)] != 0) return;
+    seen[at(other)] = 1;
+    found.push_back(other);
+  };
+  see(state);
   for (std::size_t next = 0; next < found.size() && std::ssize(found) <= most_states; ++next) {
     moves.for_each(found[next], [&](Column column, double value) {
-      if (value > threshold && seen.insert(column).second) found.push_back(column);
+      if (value > threshold) see(column);
     });
   }
+  for (const Column other : found) seen[at(other)] = 0;
   return std::ssize(found) > most_states;
 }
 
@@ -67,8 +73,10 @@ class DisjointSets {
 
 bool Groups::hang_together(const Moves& moves, double threshold, Index most_states) {
   constexpr Index kSamples = 8;
+  std::vector<char> seen(at(moves.size()), 0);
   for (Index i = 0; i < kSamples; ++i) {
-    if (reaches_many(moves, threshold, most_states, static_cast<Column>(moves.size() * i / kSamples))) return true;
+    const auto state = static_cast<Column>(moves.size() * i / kSamples);
+    if (reaches_many(moves, threshold, most_states, state, seen)) return true;
   }
   return false;
 }
