@@ -89,6 +89,10 @@ class Enclosure:
         endless = np.isinf(self.lower) | np.isinf(self.upper)
         return _number(np.where(np.asarray(self.lower) == self.upper, 0.0, np.where(endless, np.inf, farthest)))
 
+    def at_least_zero(self) -> Enclosure:
+        """Enclose the larger of the number and 0."""
+        return Enclosure(np.maximum(self.lower, 0.0), np.maximum(self.upper, 0.0))
+
     def __abs__(self) -> Enclosure:
         """Enclose the magnitude."""
         least = np.maximum(np.maximum(self.lower, -np.asarray(self.upper)), 0.0)
@@ -134,6 +138,11 @@ def at_most(left: Enclosure, right: Enclosure) -> Any:
     violated = np.asarray(left.lower) > right.upper
     found: NDArray[Any] = np.where(holds, Verdict.HOLDS, np.where(violated, Verdict.VIOLATED, Verdict.UNDECIDED))
     return Verdict(found.item()) if found.ndim == 0 else as_verdicts(found)
+
+
+def longer(a: Enclosure, b: Enclosure) -> Enclosure:
+    """Enclose the larger of two numbers."""
+    return Enclosure(np.maximum(a.lower, b.lower), np.maximum(a.upper, b.upper))
 
 
 def product_or_zero(x: Any, y: Any) -> Any:

@@ -12,21 +12,19 @@ from numpy.typing import ArrayLike
 from rlcore.arguments import as_num_threads, as_single, as_tolerance
 from rlcore.bounds import Bound, Need, at_lower, at_upper, bounds_in
 from rlcore.candidates import Chunk, PolicyChanges, chunks_of
+from rlcore.compared import Compared, compared
 from rlcore.comparison_base import ComparisonBase, comparison_base
-from rlcore.enclosure import ULP, Enclosure, Verdict, as_verdicts, at_most
+from rlcore.enclosure import ULP, Enclosure, Verdict, as_verdicts, at_most, longer
 from rlcore.errors import ArgumentError, InputError, PolicyError
 from rlcore.evaluation import evaluate
 from rlcore.improvement_report import BoundReport, ImprovementReport
 from rlcore.mdp import MDP, as_mdp
 from rlcore.measures import (
-    Compared,
-    compared,
     coupled,
     discounted_horizon,
     ensure_unichain,
     episodic_horizon,
     ergodicity,
-    longer,
     step_shifts,
     too_large,
 )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array, diags_array
@@ -14,8 +12,9 @@ from rlcore import _core
 from rlcore.bounds import Need
 from rlcore.candidates import Chunk
 from rlcore.chain_structure import chain_structure
+from rlcore.compared import UNDERFLOW, Compared, core_candidates
 from rlcore.comparison_base import ComparisonBase
-from rlcore.enclosure import ULP, Enclosure, product_or_zero
+from rlcore.enclosure import ULP, Enclosure
 from rlcore.errors import ConvergenceError, ImproperPolicyError, SettingError
 from rlcore.evaluation import evaluate
 from rlcore.long_run import deviation_rows
@@ -24,145 +23,7 @@ from rlcore.occupancy import occupancy, successor_representation
 from rlcore.results import CertifiedArray, Evaluation, FloatArray, Occupancy
 from rlcore.settings import Average, Discounted, Episodic
 
-# Bounds what is lost where products of probabilities below 1e-300 are too small for doubles.
-UNDERFLOW = 1e-290
-
 MOST_STATES = 512  # of models whose resolvent is formed whole
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Compared:
-    """What one look at each candidate tells.
-
-    Attributes
-    ----------
-    measures
-        The cheap measures of `rlcore.bounds.Measures`, by name.
-    gain
-        sum w Abar = L - eta.
-    abar_min, abar_max
-        The extremes of Abar, and 0 where the process can end.
-    abar_error
-        Bounds the error of every Abar(s) that is formed in doubles.
-    tv_mean, kl_mean
-        sum d TV and sum d KL.
-    tv
-        sum w TV.
-    tv_visited
-        max TV where w > 0.
-    drift, drift_max
-        What excesses in the sums of the candidate's rows add to the return: to first order, and the most in one step.
-    sum_change
-        Bounds sum w |sum_a pi' - sum_a pi|, the excesses themselves.
-    most_sum
-        Bounds the sums of the candidates' rows.
-    """
-
-    measures: dict[str, Any]
-    gain: Enclosure
-    abar_min: Enclosure
-    abar_max: Enclosure
-    abar_error: FloatArray
-    tv_mean: Enclosure
-    kl_mean: Enclosure
-    tv: Enclosure
-    tv_visited: FloatArray
-    drift: Enclosure
-    drift_max: FloatArray
-    sum_change: FloatArray
-    most_sum: FloatArray
-
-
-def core_candidates(chunk: Chunk) -> _core.Candidates:
-    """Return the candidates as the core takes them."""
-    if chunk.start is None:
-        return _core.Candidates(chunk.rows.reshape(-1))
-    return _core.Candidates(chunk.rows, chunk.start, chunk.states)
-
-
-def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
-    """Look once at every candidate."""
-    mdp = base.mdp
-    found = _core.compare(mdp._core, base.core, core_candidates(chunk), *base.threads_and_callback)
-    num_actions = int(np.diff(mdp.pair_start).max())
-    relative = _core.kl_error(num_actions) + _core.COMPARISON_ERROR
-    outward = 1.0 + (num_actions + 4) * ULP + _core.COMPARISON_ERROR
-    of_row = (num_actions + 4) * base.unit
-    rounding = of_row + (mdp.num_states * base.unit if base.is_sharp else _core.COMPARISON_ERROR)
-    advantage_error, weight_error = base.full_advantage.error, base.full_weight.error
-    of_kl = 8.0 * of_row  # of the terms of KL an eighth may be left
-    lost = np.where(found.alpha > 0.0, UNDERFLOW, 0.0)
-    lost_visited = np.where(found.tv_visited > 0.0, UNDERFLOW, 0.0)
-    alpha = Enclosure.of_twofold(found.alpha, found.alpha_low, of_row * found.alpha + lost)
-    most_tv = np.asarray(alpha.upper)
-    with np.errstate(invalid="ignore", over="ignore"):
-
-        def abar_error_of(error: float, roundings: float) -> FloatArray:
-            size = 2.0 * most_tv * error + roundings * found.abar_scale * outward + lost
-            return np.where(most_tv == 0.0, 0.0, size)
-
-        abar_error = abar_error_of(base.advantage_error, (num_actions + 4) * ULP)
-        fine_error = abar_error_of(advantage_error, of_row)
-        tv_error = (rounding + base.start_defect) * found.tv + weight_error * found.tv_visited * outward + lost_visited
-        tv = Enclosure.of_twofold(found.tv, found.tv_low, tv_error)
-        root_kl_error = (
-            np.sqrt(lost_visited)
-            + relative * found.root_kl
-            + product_or_zero(base.weight_error, np.sqrt(found.kl_visited))
-        )
-        root_kl = Enclosure.around(found.root_kl, root_kl_error)
-        # Where one of the quotients is no ordinary number, all is summed in doubles.
-        sharp = found.kl_error < _core.kl_error(num_actions)
-        of_weights = np.where(sharp, weight_error, base.weight_error)
-        of_sum = found.kl_error + base.start_defect + np.where(sharp, of_kl + rounding, _core.COMPARISON_ERROR)
-        kl_error = lost_visited + of_sum * found.kl + product_or_zero(of_weights, found.kl_visited * outward)
-        kl = Enclosure.of_twofold(found.kl, found.kl_low, kl_error)
-        can_end = mdp.can_end
-        abar_min = Enclosure.of_twofold(found.abar_min, found.abar_min_low, fine_error)
-        abar_max = Enclosure.of_twofold(found.abar_max, found.abar_max_low, fine_error)
-        if can_end:
-            abar_min = Enclosure(np.minimum(abar_min.lower, 0.0), np.minimum(abar_min.upper, 0.0))
-            abar_max = Enclosure(np.maximum(abar_max.lower, 0.0), np.maximum(abar_max.upper, 0.0))
-        apart = abar_max - abar_min
-        span = Enclosure(np.maximum(apart.lower, 0.0), np.maximum(apart.upper, 0.0))
-        largest = abs(longer(-abar_min, abar_max))
-        gain_error = (
-            lost_visited
-            + product_or_zero(2.0 * tv.upper, advantage_error)
-            + rounding * found.gain_scale * outward
-            + base.start_defect * np.abs(found.gain)
-            + weight_error * np.where(found.tv_visited == 0.0, 0.0, found.abar_visited + abar_error)
-        )
-        drift_error = found.drift_error + base.worth_error * found.sum_change
-        drift_error += base.weight_error * found.drift_max
-    average = isinstance(base.setting, Average)
-    share = Enclosure(1.0, 1.0) if average else _share(base)
-    largest_kl = Enclosure.of_twofold(found.kl_max, found.kl_max_low, (found.kl_error + of_kl) * found.kl_max + lost)
-    measures = {
-        "gamma": base.gamma,
-        "epsilon": base.epsilon,
-        "epsilon_bar": largest,
-        "span": span,
-        "alpha": alpha,
-        "kl_max": largest_kl,
-        "visited_tv": tv,
-        "visited_root_kl": root_kl,
-    }
-    return Compared(
-        measures,
-        Enclosure.of_twofold(found.gain, found.gain_low, gain_error),
-        abar_min,
-        abar_max,
-        abar_error,
-        Enclosure(tv.lower * share.lower * (1.0 - ULP), tv.upper * share.upper * (1.0 + ULP)),
-        Enclosure(kl.lower * share.lower * (1.0 - ULP), kl.upper * share.upper * (1.0 + ULP)),
-        tv,
-        found.tv_visited * outward,
-        Enclosure.around(found.drift, drift_error),
-        found.drift_max + product_or_zero(base.worth_error, found.sum_change),
-        found.sum_change * outward,
-        np.maximum(found.largest_row_sum, 1.0),
-    )
 
 
 def ensure_unichain(base: ComparisonBase, chunk: Chunk) -> None:
@@ -218,11 +79,6 @@ def episodic_horizon(base: ComparisonBase, policies: FloatArray) -> Enclosure:
         error = found.certificate.bounds["value"] + 8 * ULP * longest
         lower[item], upper[item] = max(longest - error, 0.0), longest + error
     return Enclosure(lower, upper)
-
-
-def longer(a: Enclosure, b: Enclosure) -> Enclosure:
-    """Enclose the larger of two numbers."""
-    return Enclosure(np.maximum(a.lower, b.lower), np.maximum(a.upper, b.upper))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -383,17 +239,3 @@ def _balanced(moved: csr_array, ending: FloatArray) -> csr_array:
     """Return P' - P with what remains of each row on the diagonal, as it does without a discount."""
     elsewhere = moved - diags_array(moved.diagonal())
     return elsewhere - diags_array(elsewhere.sum(axis=1) + ending)
-
-
-def _share(base: ComparisonBase) -> Enclosure:
-    """Enclose what turns the weights into d."""
-    one = Enclosure(1.0, 1.0)
-    if isinstance(base.setting, Discounted):
-        return one - Enclosure(base.gamma, base.gamma)
-    weight = base.full_weight
-    if base.is_sharp:
-        sum_of_weights, rounding = math.fsum([*weight.high, *weight.low]), ULP
-    else:
-        sum_of_weights, rounding = float(weight.high.sum()), base.mdp.num_states * ULP
-    total = Enclosure.around(sum_of_weights, weight.error + rounding * sum_of_weights)
-    return Enclosure((1.0 - ULP) / total.upper, (1.0 + ULP) / max(total.lower, 5e-324))

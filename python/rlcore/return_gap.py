@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from rlcore import _core
 from rlcore.candidates import MOST_CHANGED, MOST_NUMBERS, Chunk
+from rlcore.compared import UNDERFLOW, Compared, core_candidates
 from rlcore.comparison_base import ComparisonBase, reachable_states
 from rlcore.enclosure import ULP, Enclosure
 from rlcore.evaluation import evaluate
-from rlcore.measures import UNDERFLOW, Compared, StepShifts, core_candidates, one_each_step, step_shifts
+from rlcore.measures import StepShifts, one_each_step, step_shifts
 from rlcore.results import Evaluation, FloatArray
 from rlcore.settings import Average, Discounted, Episodic
 

@@ -13,13 +13,13 @@ from rlcore import _core
 from rlcore.arguments import as_num_threads, as_single, as_tolerance
 from rlcore.candidates import chunks_of
 from rlcore.certified_sums import weighted_sum
+from rlcore.compared import Compared, compared
 from rlcore.comparison_base import SHARPER, ComparisonBase, comparison_base_of, solved_base
 from rlcore.enclosure import ULP, Enclosure
 from rlcore.errors import ArgumentError, InputError, PolicyError
 from rlcore.evaluation import evaluate
 from rlcore.families import Family
 from rlcore.mdp import MDP, as_mdp
-from rlcore.measures import Compared, compared
 from rlcore.results import Certificate, Evaluation, FloatArray, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic, Setting, as_setting
 
