@@ -16,6 +16,7 @@ from rlcore.improvement_report import BoundReport, ImprovementReport
 from rlcore.lemmas import lemmas
 from rlcore.mdp import MDP
 from rlcore.occupancy import state_distribution
+from rlcore.over_actions import sum_over_actions
 from rlcore.policy import mixture_policy
 from rlcore.policy_facts import PolicyFacts, product
 from rlcore.results import FloatArray
@@ -84,13 +85,12 @@ class ImprovementAudit:
     @classmethod
     def of(cls, old: PolicyFacts, new: PolicyFacts, report: ImprovementReport, steps: int) -> ImprovementAudit:
         """Form the mean advantages of the candidate."""
-        first = old.mdp.pair_start[:-1]
         change = new.policy - old.policy
         with np.errstate(invalid="ignore"):
             carried = np.where(change == 0.0, 0.0, np.abs(change) * old.advantage_error)
-        abar = np.add.reduceat(change * old.advantage, first)
-        size = np.add.reduceat(np.abs(change * old.advantage), first)
-        error = np.add.reduceat(carried, first) + old.terms * ULP * size
+        abar = sum_over_actions(old.mdp, change * old.advantage)
+        size = sum_over_actions(old.mdp, np.abs(change * old.advantage))
+        error = sum_over_actions(old.mdp, carried) + old.terms * ULP * size
         return cls(old.mdp, old.setting, old, new, report, abar, error, size, steps)
 
     @property
@@ -201,7 +201,7 @@ def gap(audit: ImprovementAudit) -> Finding:
 def disagreement_of_the_coupling(audit: ImprovementAudit) -> Finding:
     """Sum what the candidate does more often."""
     change = np.maximum(audit.new.policy - audit.old.policy, 0.0)
-    parts = np.add.reduceat(change, audit.mdp.pair_start[:-1])
+    parts = sum_over_actions(audit.mdp, change)
     error = audit.old.excess + audit.new.excess + audit.old.terms * ULP * parts
     right = Enclosure(float(np.maximum(parts - error, 0.0).max()), float((parts + error).max()))
     alpha = Enclosure.around(audit.report.alpha, audit.report.certificate.bounds["alpha"])

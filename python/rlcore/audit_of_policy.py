@@ -14,6 +14,7 @@ from rlcore.evaluation import evaluate
 from rlcore.finite_horizon import FiniteHorizonEvaluation
 from rlcore.long_run import episode_length
 from rlcore.occupancy import occupancy, state_distribution, successor_representation
+from rlcore.over_actions import sum_over_actions
 from rlcore.policy_facts import PolicyFacts, product
 from rlcore.results import Evaluation, FloatArray, Occupancy
 from rlcore.settings import Average, Discounted, Episodic, FiniteHorizon
@@ -90,12 +91,11 @@ def action_values(audit: PolicyAudit) -> Finding:
 def mean_advantage(audit: PolicyAudit) -> Finding:
     """Average the advantages under the policy."""
     f = audit.facts
-    first = f.mdp.pair_start[:-1]
     taken = f.policy > 0.0
-    mean = np.add.reduceat(f.policy * f.advantage, first)
+    mean = sum_over_actions(f.mdp, f.policy * f.advantage)
     with np.errstate(invalid="ignore"):
-        carried = np.add.reduceat(np.where(taken, f.policy * f.advantage_error, 0.0), first)
-    error = carried + f.terms * ULP * np.add.reduceat(f.policy * np.abs(f.advantage), first)
+        carried = sum_over_actions(f.mdp, np.where(taken, f.policy * f.advantage_error, 0.0))
+    error = carried + f.terms * ULP * sum_over_actions(f.mdp, f.policy * np.abs(f.advantage))
     error = error + (f.excess + f.undiscounted_defect) * (f.largest + np.abs(f.gain))
     scale = max(float(np.abs(f.action_value).max()), f.largest)
     return equal_everywhere(mean[f.known], error[f.known], scale)

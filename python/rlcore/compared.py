@@ -13,6 +13,7 @@ from rlcore import _core
 from rlcore.candidates import Chunk
 from rlcore.comparison_base import ComparisonBase
 from rlcore.enclosure import ULP, Enclosure, longer, product_or_zero
+from rlcore.over_actions import most_actions
 from rlcore.results import FloatArray
 from rlcore.settings import Average, Discounted
 
@@ -82,7 +83,7 @@ class _Look:
 
     def __init__(self, base: ComparisonBase, found: _core.Comparisons) -> None:
         self.base, self.found = base, found
-        self.num_actions = int(np.diff(base.mdp.pair_start).max())
+        self.num_actions = most_actions(base.mdp)
         self.outward = 1.0 + (self.num_actions + 4) * ULP + _core.COMPARISON_ERROR
         self.of_row = (self.num_actions + 4) * base.unit
         self.of_kl_row = 8.0 * self.of_row  # of the terms of KL an eighth may be left

@@ -17,6 +17,7 @@ from rlcore.family_on_model import ROW_TOLERANCE, DirectOnModel, FamilyOnModel, 
 from rlcore.gradient import certificate_of_both, gradient_with_error
 from rlcore.gradient_base import GradientBase, gradient_base
 from rlcore.mdp import MDP
+from rlcore.over_actions import sum_over_actions
 from rlcore.results import Certificate, FloatArray, Progress
 from rlcore.settings import Average, Discounted, Episodic
 
@@ -198,11 +199,11 @@ def _fit(base: GradientBase) -> _Fit:
 
 def _fit_of_preferences(base: GradientBase) -> _Fit:
     """Tabular softmax: A, minus its mean over the actions that the policy takes, fits exactly."""
-    policy, first = base.family.policy, base.mdp.pair_start[:-1]
+    policy = base.family.policy
     a, a_error = _known(base.evaluation.advantage), float(base.bounds["advantage"])
     taken = (policy > 0.0) & base.over_pairs(base.visited)
-    actions = np.maximum(np.add.reduceat(taken, first, dtype=np.int64), 1)
-    mean = np.add.reduceat(np.where(taken, a, 0.0), first) / actions
+    actions = np.maximum(sum_over_actions(base.mdp, taken.astype(np.int64)), 1)
+    mean = sum_over_actions(base.mdp, np.where(taken, a, 0.0)) / actions
     weights = np.where(taken, a - base.over_pairs(mean), 0.0)
     rounding = (int(actions.max()) + 4) * ULP * float(np.abs(a[taken]).max(initial=0.0))
     rank = int((actions - 1).sum())

@@ -10,6 +10,7 @@ from rlcore.checked_step import CheckedStep, checked_step
 from rlcore.comparison_base import ComparisonBase
 from rlcore.improvement import compared_with
 from rlcore.mixture_bound import mixture_of
+from rlcore.over_actions import max_over_actions, over_pairs, sum_over_actions
 from rlcore.results import FloatArray
 from rlcore.settings import as_discounted
 from rlcore.trust_region import StepBase
@@ -46,20 +47,19 @@ class Conservative:
 def greedy_where_better(base: StepBase) -> FloatArray:
     """Return the greedy policy, but the policy itself in states where it is as good up to what rounding can tell."""
     mdp, advantage = base.mdp, base.known.advantage
-    first, actions = mdp.pair_start[:-1], np.diff(mdp.pair_start)
     tolerance = 2.0 * base.tie
-    best = np.maximum.reduceat(advantage, first)
-    good = np.flatnonzero(advantage >= np.repeat(best - tolerance, actions))
+    best = max_over_actions(mdp, advantage)
+    good = np.flatnonzero(advantage >= over_pairs(mdp, best - tolerance))
     _, lowest = np.unique(mdp.pair_state[good], return_index=True)
     greedy = np.zeros(mdp.num_pairs)
     greedy[good[lowest]] = 1.0
     better = best > tolerance  # the mean of the policy's own advantages is 0
-    return np.where(np.repeat(better, actions), greedy, base.policy)
+    return np.where(over_pairs(mdp, better), greedy, base.policy)
 
 
 def mixed(base: ComparisonBase, target: FloatArray, share: float) -> FloatArray:
     """Return (1 - a) pi + a pi'; rows sum to 1 however often this is done."""
     mdp = base.mdp
     mixture = (1.0 - share) * base.policy + share * target
-    sums = np.repeat(np.add.reduceat(mixture, mdp.pair_start[:-1]), np.diff(mdp.pair_start))
+    sums = over_pairs(mdp, sum_over_actions(mdp, mixture))
     return np.where(target == base.policy, base.policy, mixture / sums)

@@ -9,6 +9,7 @@ from rlcore.arguments import as_floats, as_single
 from rlcore.enclosure import ULP, Enclosure
 from rlcore.errors import ArgumentError, PolicyError
 from rlcore.mdp import MDP, as_mdp
+from rlcore.over_actions import max_over_actions, most_actions, sum_over_actions
 from rlcore.settings import Discounted, as_setting
 
 
@@ -113,10 +114,9 @@ def direct_parameter_bound(
     if (best[d == 0.0] > 0.0).any():
         return Enclosure(np.inf, np.inf)
     ratio = np.divide(best, d, out=np.zeros_like(best), where=best > 0.0)
-    first = mdp.pair_start[:-1]
-    most = np.maximum.reduceat(slope, first)
-    promised = most - np.add.reduceat(pi * slope, first)
-    scale = np.abs(most) + np.add.reduceat(np.abs(pi * slope), first)
+    most = max_over_actions(mdp, slope)
+    promised = most - sum_over_actions(mdp, pi * slope)
+    scale = np.abs(most) + sum_over_actions(mdp, np.abs(pi * slope))
     rounding = (mdp.num_pairs + 8) * ULP * float(scale.sum())
     bound = float(ratio.max()) * float(promised.sum())
     return Enclosure.around(bound, float(ratio.max()) * rounding * (1.0 + 4 * ULP) + 4 * ULP * abs(bound))
@@ -168,12 +168,11 @@ def simulation_bound(mdp: MDP, policy: ArrayLike, setting: Discounted | float, v
     assert isinstance(found, Discounted)
     pi = as_single(policy, mdp.pair_shape, "policy", PolicyError).ravel()
     guess = _per_state(value, "value", mdp)
-    first = mdp.pair_start[:-1]
     reward = np.ravel(mdp.reward)
     after = mdp.transition @ guess
-    residual = np.abs(np.add.reduceat(pi * (reward + found.gamma * after), first) - guess)
-    scale = np.add.reduceat(pi * (np.abs(reward) + mdp.transition @ np.abs(guess)), first) + np.abs(guess)
-    terms = int(np.diff(mdp.transition.indptr).max()) + int(np.diff(mdp.pair_start).max()) + 6
+    residual = np.abs(sum_over_actions(mdp, pi * (reward + found.gamma * after)) - guess)
+    scale = sum_over_actions(mdp, pi * (np.abs(reward) + mdp.transition @ np.abs(guess))) + np.abs(guess)
+    terms = int(np.diff(mdp.transition.indptr).max()) + most_actions(mdp) + 6
     error = terms * ULP * scale
     horizon = 1.0 / (1.0 - found.gamma)
     low = max(float((residual - error).max()), 0.0) * horizon

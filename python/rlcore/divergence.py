@@ -13,6 +13,7 @@ from rlcore.arguments import as_floats, as_single
 from rlcore.enclosure import ULP
 from rlcore.errors import ArgumentError, InputError, PolicyError
 from rlcore.mdp import MDP, as_mdp
+from rlcore.over_actions import most_actions
 from rlcore.results import FloatArray
 
 Direction = Literal["old||new", "new||old"]
@@ -112,7 +113,7 @@ def policy_divergences(
     except InputError as error:
         raise mdp.located(error) from None
     tv, kl = found.tv, found.kl
-    relative_error = _core.kl_error(int(np.diff(mdp.pair_start).max()))
+    relative_error = _core.kl_error(most_actions(mdp))
     tv_mean = kl_mean = None
     if weights is not None:
         weight = _as_weights(weights, mdp.num_states)

@@ -152,13 +152,7 @@ def evaluate(
     except InputError as error:
         raise mdp.located(error) from None
 
-    bounds = {"value": found.value_bound}
-    if found.action_value is not None:
-        bounds |= {"action_value": found.action_value_bound, "advantage": found.advantage_bound}
-    if found.start_value is not None:
-        bounds["start_value"] = found.start_value_bound
-    if found.gain is not None:
-        bounds["gain"] = found.gain_bound
+    bounds = _bounds(found)
     value, gain = found.value, found.gain
 
     def find_objective() -> tuple[Any, Any]:
@@ -188,6 +182,18 @@ def _function_for(setting: Setting) -> tuple[Callable[..., _core.EvaluationField
         return _core.evaluate, (setting.gamma,)
     functions = {Episodic: _core.evaluate_episodic, Average: _core.evaluate_average}
     return functions[type(setting)], ()
+
+
+def _bounds(found: _core.EvaluationFields) -> dict[str, Any]:
+    """Name the bounds of what there is."""
+    bounds = {"value": found.value_bound}
+    if found.action_value is not None:
+        bounds |= {"action_value": found.action_value_bound, "advantage": found.advantage_bound}
+    if found.start_value is not None:
+        bounds["start_value"] = found.start_value_bound
+    if found.gain is not None:
+        bounds["gain"] = found.gain_bound
+    return bounds
 
 
 def _mean_gain(mdp: MDP, gain: Any, gain_bound: Any) -> tuple[Any, Any]:

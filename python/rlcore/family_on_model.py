@@ -20,6 +20,7 @@ from rlcore.arguments import as_floats, as_pair_array
 from rlcore.enclosure import ULP
 from rlcore.errors import ArgumentError, InputError, PolicyError
 from rlcore.mdp import MDP
+from rlcore.over_actions import most_actions, over_pairs, sum_over_actions
 from rlcore.pair_matrix import PairMatrix, first_beyond
 from rlcore.results import FloatArray
 
@@ -93,10 +94,10 @@ class FamilyOnModel(ABC):
 
     def mean_derivative(self, x: ArrayLike) -> FloatArray:
         """Return the derivative of sum_p pi(p) x(p) for numbers x of pairs, of the shape of the parameters."""
-        given = self._over_pairs(x)
-        return self.scores_transposed(self.policy * (given - self._spread(self._means(given))))
+        given = self._by_pair(x)
+        return self.scores_transposed(self.policy * (given - over_pairs(self.mdp, self._means(given))))
 
-    def _over_pairs(self, x: ArrayLike) -> FloatArray:
+    def _by_pair(self, x: ArrayLike) -> FloatArray:
         return as_pair_array(x, self.mdp.pair_shape, "x", ArgumentError)
 
     def _over_parameters(self, v: ArrayLike) -> FloatArray:
@@ -108,21 +109,14 @@ class FamilyOnModel(ABC):
             )
         return found.reshape(size)
 
-    def _sums(self, x: FloatArray) -> Any:
-        """Sum over the actions of each state."""
-        return np.add.reduceat(x, self.mdp.pair_start[:-1])
+    def _centred(self, weight: FloatArray) -> FloatArray:
+        """Form w - pi sum_a w."""
+        centred: FloatArray = weight - self.policy * over_pairs(self.mdp, sum_over_actions(self.mdp, weight))
+        return centred
 
     def _means(self, x: FloatArray) -> Any:
         """Form sum_a pi x in each state."""
-        return self._sums(self.policy * x)
-
-    def _spread(self, per_state: FloatArray) -> FloatArray:
-        """Give every pair the number of its state."""
-        return np.repeat(per_state, np.diff(self.mdp.pair_start))
-
-    @cached_property
-    def _most_actions(self) -> int:
-        return int(np.diff(self.mdp.pair_start).max())
+        return sum_over_actions(self.mdp, self.policy * x)
 
     @cached_property
     def _averaging(self) -> csr_array:
@@ -139,12 +133,14 @@ class TabularOnModel(FamilyOnModel):
     def scores_product(self, v: ArrayLike) -> FloatArray:
         """Return psi v."""
         preferences = self._over_parameters(v)
-        return preferences - self._spread(self._means(preferences))
+        return preferences - over_pairs(self.mdp, self._means(preferences))
 
     def scores_transposed(self, w: ArrayLike) -> FloatArray:
         """Return psi^T w."""
-        weight = self._over_pairs(w)
-        return (weight - self.policy * self._spread(self._sums(weight))).reshape(self.parameter_shape)
+        weight = self._by_pair(w)
+        return (weight - self.policy * over_pairs(self.mdp, sum_over_actions(self.mdp, weight))).reshape(
+            self.parameter_shape
+        )
 
     def centred_product(self, w: FloatArray, low: FloatArray) -> tuple[FloatArray, float]:
         """Return w: there is no mean to take out."""
@@ -163,7 +159,7 @@ class TabularOnModel(FamilyOnModel):
     @property
     def rounding_per_weight(self) -> FloatArray:
         """Bounds the rounding of psi^T w."""
-        return np.full(self.parameter_shape, (self._most_actions + 2) * ULP)
+        return np.full(self.parameter_shape, (most_actions(self.mdp) + 2) * ULP)
 
     @property
     def largest_centre(self) -> float:
@@ -172,7 +168,7 @@ class TabularOnModel(FamilyOnModel):
 
     def product_rounding(self, v: FloatArray) -> float:
         """Bounds the rounding of psi v."""
-        return (self._most_actions + 4) * ULP * float(np.abs(v).max())
+        return (most_actions(self.mdp) + 4) * ULP * float(np.abs(v).max())
 
 
 class DirectOnModel(FamilyOnModel):
@@ -186,7 +182,7 @@ class DirectOnModel(FamilyOnModel):
 
     def scores_transposed(self, w: ArrayLike) -> FloatArray:
         """Return psi^T w."""
-        return (self._over_pairs(w) * self._own_scores).reshape(self.parameter_shape)
+        return (self._by_pair(w) * self._own_scores).reshape(self.parameter_shape)
 
     def score_matrix(self) -> csr_array:
         """Return psi."""
@@ -198,7 +194,7 @@ class DirectOnModel(FamilyOnModel):
 
     def mean_derivative(self, x: ArrayLike) -> FloatArray:
         """Return x, the derivatives of sum_p pi(p) x(p) for the probabilities themselves."""
-        return self._over_pairs(x).reshape(self.parameter_shape)
+        return self._by_pair(x).reshape(self.parameter_shape)
 
     @property
     def largest_scores(self) -> FloatArray:
@@ -233,12 +229,14 @@ class LinearOnModel(FamilyOnModel):
     def scores_product(self, v: ArrayLike) -> FloatArray:
         """Return psi v."""
         preferences = self.features.product(self._over_parameters(v))
-        return preferences - self._spread(self._means(preferences))
+        return preferences - over_pairs(self.mdp, self._means(preferences))
 
     def scores_transposed(self, w: ArrayLike) -> FloatArray:
         """Return psi^T w."""
-        weight = self._over_pairs(w)
-        return self.features.transposed_product(weight - self.policy * self._spread(self._sums(weight)))
+        weight = self._by_pair(w)
+        return self.features.transposed_product(
+            weight - self.policy * over_pairs(self.mdp, sum_over_actions(self.mdp, weight))
+        )
 
     def centred_product(self, w: FloatArray, low: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return f^T w: there is no mean to take out."""
@@ -254,7 +252,7 @@ class LinearOnModel(FamilyOnModel):
         features = self.features.rows
         mean = self._averaging @ features
         if not self.features.is_sparse:
-            centred: FloatArray = features - np.repeat(mean, np.diff(self.mdp.pair_start), axis=0)
+            centred: FloatArray = features - over_pairs(self.mdp, mean)
             return centred
         own = (np.ones(self.mdp.num_pairs), self.mdp.pair_state, np.arange(self.mdp.num_pairs + 1))
         return csr_array(features - csr_array(own, shape=(self.mdp.num_pairs, self.mdp.num_states)) @ mean)
@@ -264,22 +262,22 @@ class LinearOnModel(FamilyOnModel):
         """Upper bounds on max |psi|."""
         # A mean lies between the features of its state, and stored probabilities sum to 1 up to rounding.
         lowest, highest = self.features.extremes
-        return (highest - lowest) * (1.0 + 4 * ULP) + (self._most_actions + 4) * ULP * self.features.largest
+        return (highest - lowest) * (1.0 + 4 * ULP) + (most_actions(self.mdp) + 4) * ULP * self.features.largest
 
     @property
     def rounding_per_weight(self) -> FloatArray:
         """Bounds the rounding of psi^T w."""
         # Weights that are centred are at most twice as large.
-        return 2.0 * (self.features.roundings + self._most_actions + 4) * ULP * self.features.largest
+        return 2.0 * (self.features.roundings + most_actions(self.mdp) + 4) * ULP * self.features.largest
 
     @property
     def largest_centre(self) -> FloatArray:
         """The mean of features is no larger than the largest."""
-        return self.features.largest * (1.0 + (self._most_actions + 4) * ULP)
+        return self.features.largest * (1.0 + (most_actions(self.mdp) + 4) * ULP)
 
     def product_rounding(self, v: FloatArray) -> float:
         """Bounds the rounding of psi v."""
-        roundings = self.features.width + self._most_actions + 4
+        roundings = self.features.width + most_actions(self.mdp) + 4
         return 2.0 * roundings * ULP * self.features.largest_product(v.ravel())
 
 
@@ -295,7 +293,7 @@ class ScoresOnModel(FamilyOnModel):
 
     def scores_transposed(self, w: ArrayLike) -> FloatArray:
         """Return psi^T w."""
-        return self.scores.transposed_product(self._over_pairs(w))
+        return self.scores.transposed_product(self._by_pair(w))
 
     def centred_product(self, w: FloatArray, low: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return psi^T w."""
@@ -328,7 +326,7 @@ class ScoresOnModel(FamilyOnModel):
     @property
     def _largest_means(self) -> FloatArray:
         largest = self.largest_scores
-        return ROW_TOLERANCE * largest + (self._most_actions + 2) * ULP * float(largest.max(initial=0.0))
+        return ROW_TOLERANCE * largest + (most_actions(self.mdp) + 2) * ULP * float(largest.max(initial=0.0))
 
     def check_means(self) -> None:
         """Check sum_a pi psi = 0, up to what pi and psi may be off.

@@ -20,6 +20,7 @@ from rlcore.families import Family, as_family
 from rlcore.family_on_model import ROW_TOLERANCE, DirectOnModel, FamilyOnModel
 from rlcore.mdp import MDP, as_mdp, start_or_even
 from rlcore.occupancy import occupancy
+from rlcore.over_actions import most_actions, over_pairs
 from rlcore.results import Certificate, Evaluation, FloatArray, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic, as_setting
 from rlcore.twofold import TWOFOLD_ULP, Twofold, twofold_field
@@ -127,7 +128,7 @@ class GradientBase:
 
     def over_pairs(self, per_state: Any) -> Any:
         """Give every pair the number of its state."""
-        return np.repeat(per_state, np.diff(self.mdp.pair_start))
+        return over_pairs(self.mdp, per_state)
 
     @cached_property
     def advantages(self) -> AdvantageWeights:
@@ -291,7 +292,7 @@ def _weights(base: GradientBase, policy: FloatArray | None, y: Twofold) -> Advan
     found = _core.advantage_weights(base.mdp._core, policy, y.high, y.low, visits.high, visits.low, threads)
     if found.undefined >= 0:
         raise _undefined(base.mdp, found.undefined)
-    actions = int(np.diff(base.mdp.pair_start).max())
+    actions = most_actions(base.mdp)
     width = actions if policy is None else 1.0 + ROW_TOLERANCE  # sum_a m
     rounding = (actions + 8) * unit
     outward = 1.0 + (actions + 4) * ULP

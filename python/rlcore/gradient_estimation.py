@@ -25,6 +25,7 @@ from rlcore.families import Family, as_family
 from rlcore.family_on_model import DirectOnModel, FamilyOnModel
 from rlcore.gradient import policy_gradient
 from rlcore.mdp import MDP, as_mdp
+from rlcore.over_actions import over_pairs
 from rlcore.results import Certificate, Evaluation, FloatArray, Progress
 from rlcore.settings import Discounted, Episodic, as_setting
 from rlcore.simulation import Trajectories
@@ -310,7 +311,7 @@ def _as_baseline(family: FamilyOnModel, values: Evaluation, baseline: ArrayLike 
                 f"baseline: expected {family.mdp.num_states} numbers, one for each state, got shape {per_state.shape}"
             )
         _check_finite(per_state, "baseline")
-    return np.repeat(per_state, np.diff(family.mdp.pair_start))
+    return over_pairs(family.mdp, per_state)
 
 
 def _as_critic(family: FamilyOnModel, values: Evaluation, critic: ArrayLike | None) -> FloatArray:

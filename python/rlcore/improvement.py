@@ -28,6 +28,7 @@ from rlcore.measures import (
     step_shifts,
     too_large,
 )
+from rlcore.over_actions import sum_over_actions
 from rlcore.results import Certificate, Evaluation, FloatArray, Progress
 from rlcore.return_gap import ReturnGap, exact_gap
 from rlcore.settings import Average, Discounted, Episodic, Setting, as_setting
@@ -375,7 +376,7 @@ def _propagated(
         error = k.visits_error * float(k.parting.max()) + float(k.visits @ k.parting_error)
         error += (k.relative_error + arithmetic) * mean
         low[item], high[item] = max(mean - error, 0.0), mean + error
-        abar = np.add.reduceat((policy - base.policy) * base.advantage, base.mdp.pair_start[:-1])
+        abar = sum_over_actions(base.mdp, (policy - base.policy) * base.advantage)
         largest = float(np.abs(abar).max())
         carried[item] = k.visits @ abar
         carried_error[item] = k.visits_error * largest + (k.relative_error + arithmetic) * mass * largest

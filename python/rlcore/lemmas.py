@@ -35,6 +35,7 @@ from rlcore.errors import ArgumentError, ImproperPolicyError, ModelError, Settin
 from rlcore.evaluation import evaluate
 from rlcore.mdp import MDP, as_mdp
 from rlcore.occupancy import occupancy
+from rlcore.over_actions import max_over_actions, min_over_actions, most_actions, sum_over_actions
 from rlcore.policy import as_policy
 from rlcore.results import Evaluation, FloatArray, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic, FiniteHorizon, as_setting
@@ -261,7 +262,7 @@ class _Pair:
         self.change = new - old
         self.evaluation: Evaluation = evaluate(mdp, old, setting, **solving)
         self.advantage, self.advantage_error = self._advantage()
-        self.longest_row = int(np.diff(mdp.pair_start).max())
+        self.longest_row = most_actions(mdp)
         self.rounding = (self.longest_row + 8) * ULP  # of a sum over actions
         apart = policy_divergences(mdp, old, new)
         underflow = np.where(self.over_actions(np.abs(self.change)) > 0.0, TINY, 0.0)
@@ -294,7 +295,7 @@ class _Pair:
 
     def over_actions(self, pairs: FloatArray) -> FloatArray:
         """Sum over the actions of each state."""
-        sums: FloatArray = np.add.reduceat(pairs, self.mdp.pair_start[:-1])
+        sums: FloatArray = sum_over_actions(self.mdp, pairs)
         return sums
 
     def of_state(self, states: FloatArray) -> FloatArray:
@@ -446,8 +447,7 @@ def _stacked(numbers: Any) -> Enclosure:
 def _lemma_2_3(pair: _Pair) -> list[Statement]:
     """|sum_a (pi' - pi) A| <= sum_a |pi' - pi| |A|, whatever rows sum to; with A - its middle the sums matter."""
     left = abs(Enclosure.around(pair.abar.value, pair.abar.error))
-    starts = pair.mdp.pair_start[:-1]
-    highest, lowest = np.maximum.reduceat(pair.advantage, starts), np.minimum.reduceat(pair.advantage, starts)
+    highest, lowest = max_over_actions(pair.mdp, pair.advantage), min_over_actions(pair.mdp, pair.advantage)
     several = np.diff(pair.mdp.pair_start) > 1
     width = highest - lowest
     span = Enclosure.around(width, np.where(several, 2.0 * pair.advantage_error + ULP * width, 0.0))

@@ -20,6 +20,7 @@ from rlcore.evaluation import evaluate
 from rlcore.long_run import deviation_rows
 from rlcore.mdp import MDP
 from rlcore.occupancy import occupancy, successor_representation
+from rlcore.over_actions import most_actions, sum_over_actions
 from rlcore.results import CertifiedArray, Evaluation, FloatArray, Occupancy
 from rlcore.settings import Average, Discounted, Episodic
 
@@ -143,8 +144,8 @@ def coupled(base: ComparisonBase, policy: FloatArray, need: Need, horizon: float
     found = occupancy(chain, alone, base.setting, tol=1e-12, raise_on_failure=False, **base.solving)
     assert isinstance(found, Occupancy)
     assert found.visits is not None
-    entries = int(np.diff(mdp.pair_start).max()) + int(np.diff(mdp.transition.indptr).max()) + 4
-    distance = np.add.reduceat(np.abs(policy - base.policy), mdp.pair_start[:-1])
+    entries = most_actions(mdp) + int(np.diff(mdp.transition.indptr).max()) + 4
+    distance = sum_over_actions(mdp, np.abs(policy - base.policy))
     return Coupled(
         found.visits,
         float(found.certificate.bounds["visits"]),
@@ -190,7 +191,7 @@ def _deviation_rows(base: ComparisonBase, policy: FloatArray) -> CertifiedArray:
 
 def one_each_step(mdp: MDP, policy: FloatArray) -> FloatArray:
     """Return the reward of each pair that makes 1 of every step, also where a row of the policy sums to nearly 1."""
-    return (1.0 / np.add.reduceat(policy, mdp.pair_start[:-1]))[mdp.pair_state]
+    return (1.0 / sum_over_actions(mdp, policy))[mdp.pair_state]
 
 
 def too_large(base: ComparisonBase, need: Need) -> str | None:
@@ -213,7 +214,7 @@ def _coupled_chain(
         return csr_array((weights, (mdp.pair_state, pairs)), shape=(mdp.num_states, mdp.num_pairs)) @ mdp.transition
 
     def summed(weights: FloatArray) -> FloatArray:
-        return np.asarray(np.add.reduceat(weights, mdp.pair_start[:-1]))
+        return np.asarray(sum_over_actions(mdp, weights))
 
     if need == "action overlap":
         kernel = mixed(np.minimum(policy, candidate))

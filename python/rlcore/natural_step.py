@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from rlcore.arguments import as_positive
 from rlcore.checked_step import CheckedStep, checked_step
 from rlcore.comparison_base import ComparisonBase
+from rlcore.mdp import MDP
 from rlcore.natural_direction import moved_by, natural_direction
+from rlcore.over_actions import max_over_actions, over_pairs, sum_over_actions
 from rlcore.results import FloatArray
 from rlcore.trust_region import StepBase
 
@@ -71,20 +73,18 @@ def exponentiated(base: ComparisonBase, step: float) -> FloatArray:
     What the policy does it goes on doing: a probability too small for doubles becomes the least normal one.
     """
     mdp, policy = base.mdp, base.policy
-    first, actions = mdp.pair_start[:-1], np.diff(mdp.pair_start)
     possible = policy > 0.0
     # Exponents count from that of the action that becomes likeliest, so that nothing but small shares is lost.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        likeliest = _first_largest(np.where(possible, np.log(policy) + step * base.advantage, -np.inf), first)
-        half = 0.5 * step * (base.advantage - np.repeat(base.advantage[likeliest], actions))
+        likeliest = _first_largest(mdp, np.where(possible, np.log(policy) + step * base.advantage, -np.inf))
+        half = 0.5 * step * (base.advantage - over_pairs(mdp, base.advantage[likeliest]))
         weight = np.where(possible, policy * np.exp(half) * np.exp(half), 0.0)
-    weight /= np.repeat(np.add.reduceat(weight, first), actions)
+    weight /= over_pairs(mdp, sum_over_actions(mdp, weight))
     weight = np.where(possible, np.maximum(weight, np.minimum(policy, LEAST)), 0.0)
-    return np.where(np.repeat(base.weight > 0.0, actions), weight, policy)
+    return np.where(over_pairs(mdp, base.weight > 0.0), weight, policy)
 
 
-def _first_largest(x: FloatArray, first: NDArray[np.int64]) -> NDArray[np.int64]:
+def _first_largest(mdp: MDP, x: FloatArray) -> NDArray[np.int64]:
     """Return the pair with the largest number in each state, the first of several."""
-    actions = np.diff(np.append(first, x.size))
-    largest = np.flatnonzero(x == np.repeat(np.maximum.reduceat(x, first), actions))
-    return largest[np.searchsorted(largest, first)]
+    largest = np.flatnonzero(x == over_pairs(mdp, max_over_actions(mdp, x)))
+    return largest[np.searchsorted(largest, mdp.pair_start[:-1])]

@@ -9,6 +9,7 @@ from rlcore import _core
 from rlcore.arguments import as_floats, as_pair_array
 from rlcore.errors import ArgumentError, InputError, PolicyError
 from rlcore.mdp import MDP, as_mdp
+from rlcore.over_actions import max_over_actions, over_pairs, sum_over_actions
 from rlcore.results import Evaluation, FloatArray
 
 
@@ -42,7 +43,7 @@ def uniform_policy(mdp: MDP) -> FloatArray:
     array([0.5, 0.5])
     """
     mdp = as_mdp(mdp)
-    return _spread(1.0 / np.diff(mdp.pair_start), mdp).reshape(mdp.pair_shape)
+    return over_pairs(mdp, 1.0 / np.diff(mdp.pair_start)).reshape(mdp.pair_shape)
 
 
 def deterministic_policy(mdp: MDP, actions: ArrayLike) -> FloatArray:
@@ -87,7 +88,7 @@ def deterministic_policy(mdp: MDP, actions: ArrayLike) -> FloatArray:
             f"got dtype {chosen.dtype}, shape {chosen.shape}"
         )
     policy: FloatArray = (mdp.pair_action == chosen[mdp.pair_state]).astype(np.float64)
-    missing = np.flatnonzero(np.add.reduceat(policy, mdp.pair_start[:-1]) == 0.0)
+    missing = np.flatnonzero(sum_over_actions(mdp, policy) == 0.0)
     if missing.size:
         state = int(missing[0])
         fault = f"expected an admissible action, got {chosen[state]}"
@@ -133,8 +134,8 @@ def greedy_policy(mdp: MDP, q: ArrayLike | Evaluation, tolerance: float = 0.0) -
         tolerance = max(tolerance, 2.0 * float(np.max(q.certificate.bounds["action_value"])))
         q = q.action_value
     values = _pair_values(mdp, q, "q")
-    best = np.maximum.reduceat(values, mdp.pair_start[:-1])
-    good = np.flatnonzero(values >= _spread(best, mdp) - tolerance)
+    best = max_over_actions(mdp, values)
+    good = np.flatnonzero(values >= over_pairs(mdp, best) - tolerance)
     _, first = np.unique(mdp.pair_state[good], return_index=True)
     policy = np.zeros(mdp.num_pairs)
     policy[good[first]] = 1.0
@@ -204,10 +205,9 @@ def softmax_policy(mdp: MDP, theta: ArrayLike) -> FloatArray:
     """
     mdp = as_mdp(mdp)
     preferences = _pair_values(mdp, theta, "theta")
-    first = mdp.pair_start[:-1]
     with np.errstate(over="ignore"):  # a difference of -inf is a probability of 0
-        weight = np.exp(preferences - _spread(np.maximum.reduceat(preferences, first), mdp))
-    return (weight / _spread(np.add.reduceat(weight, first), mdp)).reshape(mdp.pair_shape)
+        weight = np.exp(preferences - over_pairs(mdp, max_over_actions(mdp, preferences)))
+    return (weight / over_pairs(mdp, sum_over_actions(mdp, weight))).reshape(mdp.pair_shape)
 
 
 def mixture_policy(p: ArrayLike, q: ArrayLike, a: float) -> FloatArray:
@@ -279,16 +279,11 @@ def random_policy(mdp: MDP, seed: int | np.random.Generator | None = None) -> Fl
             f"seed: expected a whole number from 0 on, a numpy.random.Generator or None, got {seed!r}"
         ) from None
     weight = rng.standard_exponential(mdp.num_pairs)
-    return (weight / _spread(np.add.reduceat(weight, mdp.pair_start[:-1]), mdp)).reshape(mdp.pair_shape)
+    return (weight / over_pairs(mdp, sum_over_actions(mdp, weight))).reshape(mdp.pair_shape)
 
 
 def _is_weight(a: object) -> bool:
     return isinstance(a, float | int | np.floating | np.integer) and bool(0.0 <= a <= 1.0)
-
-
-def _spread(per_state: FloatArray, mdp: MDP) -> FloatArray:
-    """Give every pair the number of its state."""
-    return np.repeat(per_state, np.diff(mdp.pair_start))
 
 
 def _pair_values(mdp: MDP, array: ArrayLike, argument: str) -> FloatArray:

@@ -14,6 +14,7 @@ from rlcore.enclosure import ULP, Enclosure
 from rlcore.evaluation import evaluate
 from rlcore.mdp import MDP, start_or_even
 from rlcore.occupancy import occupancy
+from rlcore.over_actions import most_actions, sum_over_actions
 from rlcore.results import Evaluation, FloatArray, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic
 
@@ -214,15 +215,14 @@ def _of_visits(mdp: MDP, occ: Occupancy, setting: Discounted | Episodic | Averag
 
 
 def _of_chain(mdp: MDP, policy: FloatArray, setting: Discounted | Episodic | Average) -> dict[str, Any]:
-    first = mdp.pair_start[:-1]
-    actions = int(np.diff(mdp.pair_start).max())
+    actions = most_actions(mdp)
     successors = int(np.diff(mdp.transition.indptr).max())
     P, r = mdp.to_scipy(policy.reshape(mdp.pair_shape))
     terms = actions * (1 + successors) + 8
     termination = np.zeros(mdp.num_pairs) if mdp.termination is None else mdp.termination.ravel()
-    excess = np.abs(np.add.reduceat(policy, first) - 1.0) + (actions + 2) * ULP
+    excess = np.abs(sum_over_actions(mdp, policy) - 1.0) + (actions + 2) * ULP
     misses = np.abs(mdp.transition.sum(axis=1) + termination - 1.0) + (successors + 4) * ULP
-    size = np.add.reduceat(policy * np.abs(mdp.reward.ravel()), first)
+    size = sum_over_actions(mdp, policy * np.abs(mdp.reward.ravel()))
     r_error = (actions + 4) * ULP * size
     if not isinstance(setting, Discounted):
         r_error = r_error + excess * size
@@ -232,7 +232,7 @@ def _of_chain(mdp: MDP, policy: FloatArray, setting: Discounted | Episodic | Ave
         "r_error": r_error,
         "r_size": size,
         "excess": excess,
-        "defect": (np.add.reduceat(policy * misses, first) + excess) * (1.0 + 1e-12),
-        "ending": np.add.reduceat(policy * termination, first),
+        "defect": (sum_over_actions(mdp, policy * misses) + excess) * (1.0 + 1e-12),
+        "ending": sum_over_actions(mdp, policy * termination),
         "terms": terms,
     }

@@ -14,6 +14,7 @@ from rlcore.errors import ArgumentError
 from rlcore.families import Family, TabularSoftmax
 from rlcore.improvement import compared_with
 from rlcore.natural_direction import moved_by, natural_direction
+from rlcore.over_actions import over_pairs
 from rlcore.results import FloatArray
 from rlcore.trust_region import StepBase
 
@@ -84,7 +85,7 @@ def _shorter_and_shorter(
 ) -> Iterator[tuple[float, Family]]:
     """Yield the family after shorter and shorter steps, the first as long as the quadratic model of KL allows."""
     slope = family.on(base.mdp).scores_product(direction)
-    w = np.repeat(base.known.weight, np.diff(base.mdp.pair_start))
+    w = over_pairs(base.mdp, base.known.weight)
     curvature = base.share * float(np.sum(w * base.policy * slope**2))
     length = float(np.sqrt(2.0 * region.delta / curvature)) if curvature > 0.0 else 0.0
     while 0.0 < length < np.inf:

@@ -13,6 +13,7 @@ from rlcore.cli.policy_argument import NamedPolicy, read_policy
 from rlcore.errors import ArgumentError, PolicyError
 from rlcore.evaluation import evaluate
 from rlcore.mdp import MDP
+from rlcore.over_actions import max_over_actions, over_pairs, sum_over_actions
 from rlcore.policy import greedy_policy, random_policy
 from rlcore.results import Evaluation, FloatArray
 from rlcore.settings import Setting
@@ -56,10 +57,9 @@ def _softmax_step(mdp: MDP, base: NamedPolicy, setting: Setting, step: float | N
         raise ArgumentError(f"step: expected a finite number, got {step!r}")
     if step is None:
         step = 1.0 / largest if largest > 0.0 else 1.0
-    first, lengths = mdp.pair_start[:-1], np.diff(mdp.pair_start)
     power = step * advantage
-    weight = base.array.ravel() * np.exp(power - np.repeat(np.maximum.reduceat(power, first), lengths))
-    total = np.repeat(np.add.reduceat(weight, first), lengths)
+    weight = base.array.ravel() * np.exp(power - over_pairs(mdp, max_over_actions(mdp, power)))
+    total = over_pairs(mdp, sum_over_actions(mdp, weight))
     if not (np.isfinite(weight).all() and (total > 0.0).all()):
         raise ArgumentError(f"step: expected a step that leaves every state a probability above 0, got {step!r}")
     better = (weight / total).reshape(mdp.pair_shape)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rlcore.cli.terminal import Glyphs
 from rlcore.mdp import MDP
+from rlcore.over_actions import max_over_actions, min_over_actions, over_pairs, sum_over_actions
 from rlcore.policy import greedy_policy
 from rlcore.results import Evaluation, FloatArray
 
@@ -33,9 +34,8 @@ def best_pairs(mdp: MDP, evaluation: Evaluation) -> PairNumbers:
 
 def indifferent(mdp: MDP, evaluation: Evaluation) -> NDArray[np.bool_]:
     """Return for each state whether its actions cannot be told apart by their values."""
-    first = mdp.pair_start[:-1]
     q = evaluation.action_value.ravel()
-    spread = np.maximum.reduceat(q, first) - np.minimum.reduceat(q, first)
+    spread = max_over_actions(mdp, q) - min_over_actions(mdp, q)
     same: NDArray[np.bool_] = spread <= 2.0 * float(evaluation.certificate.bounds["action_value"])
     return same
 
@@ -63,10 +63,9 @@ def arrows(mdp: MDP, glyphs: Glyphs) -> dict[int, str]:
 
 
 def _single_best(mdp: MDP, x: FloatArray, tolerance: float) -> PairNumbers:
-    first = mdp.pair_start[:-1]
-    best = np.repeat(np.maximum.reduceat(x, first), np.diff(mdp.pair_start))
+    best = over_pairs(mdp, max_over_actions(mdp, x))
     near = x >= best - tolerance
     found = np.full(mdp.num_states, -1)
     found[mdp.pair_state[near]] = np.flatnonzero(near)
-    found[np.add.reduceat(near.astype(np.int64), first) > 1] = -1
+    found[sum_over_actions(mdp, near.astype(np.int64)) > 1] = -1
     return found

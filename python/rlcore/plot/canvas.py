@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from rlcore.arguments import as_floats, as_pair_array
 from rlcore.errors import ArgumentError, MissingPackageError, PolicyError
 from rlcore.mdp import MDP
+from rlcore.over_actions import min_over_actions, sum_over_actions
 from rlcore.results import FloatArray
 
 if TYPE_CHECKING:
@@ -136,8 +137,8 @@ def as_amounts(mdp: MDP, x: ArrayLike, argument: str) -> FloatArray:
 def as_policy(mdp: MDP, policy: ArrayLike) -> FloatArray:
     """Return the probability of each pair, shape (num_pairs,)."""
     found = as_pair_array(policy, mdp.pair_shape, "policy", PolicyError)
-    total = np.add.reduceat(found, mdp.pair_start[:-1])
-    least = np.minimum.reduceat(found, mdp.pair_start[:-1])
+    total = sum_over_actions(mdp, found)
+    least = min_over_actions(mdp, found)
     right = (np.abs(total - 1.0) <= ROW_TOLERANCE) & (least >= 0.0)
     if not right.all():
         state = int(right.argmin())

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rlcore.grids import Grid, directions, ended_states
 from rlcore.mdp import MDP
+from rlcore.over_actions import sum_over_actions
 from rlcore.plot.canvas import INK, PALE, WALL, colour_bar, ink_on
 from rlcore.results import FloatArray
 
@@ -229,7 +230,7 @@ def _mean_directions(
         if action < len(steps):
             steps[action] = step
     moving = np.where(ended_states(mdp)[mdp.pair_state], 0.0, policy)[:, None] * steps[mdp.pair_action]
-    mean = np.add.reduceat(moving, mdp.pair_start[:-1])
+    mean = sum_over_actions(mdp, moving)
     parts, which = np.unique(grid.places() // block, axis=0, return_inverse=True)
     which = which.ravel()
     count = np.bincount(which)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rlcore.grids import ended_states, grid_of
 from rlcore.mdp import MDP, as_mdp
+from rlcore.over_actions import sum_over_actions
 from rlcore.plot.canvas import AMOUNT_COLOURS, INK, PALE, as_policy, axes_for, colour_bar, name_states, names_of
 from rlcore.results import FloatArray
 
@@ -78,7 +79,7 @@ def chain(mdp: MDP, policy: ArrayLike, ax: Axes | None = None) -> Axes:
     P_pi = _transition_of(mdp, probability)
     if mdp.num_states > MOST_STATES or P_pi.nnz > MOST_ARROWS:
         return _draw_matrix(mdp, P_pi, ax)
-    ends = np.add.reduceat(probability * mdp.termination.ravel(), mdp.pair_start[:-1])
+    ends = sum_over_actions(mdp, probability * mdp.termination.ravel())
     ends[ended_states(mdp)] = 0.0
     return _draw_graph(mdp, _Layout.of(mdp, P_pi), P_pi, ends, ax)
 

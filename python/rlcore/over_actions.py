@@ -1,0 +1,39 @@
+"""From pairs to states and back: sums and extremes over the actions of each state, and numbers of states for pairs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rlcore.mdp import MDP
+from rlcore.results import FloatArray
+
+
+def sum_over_actions(mdp: MDP, x: Any) -> FloatArray:
+    """Return sum_a x(s,a) in each state."""
+    found: FloatArray = np.add.reduceat(x, mdp.pair_start[:-1])
+    return found
+
+
+def max_over_actions(mdp: MDP, x: Any) -> FloatArray:
+    """Return max_a x(s,a) in each state."""
+    found: FloatArray = np.maximum.reduceat(x, mdp.pair_start[:-1])
+    return found
+
+
+def min_over_actions(mdp: MDP, x: Any) -> FloatArray:
+    """Return min_a x(s,a) in each state."""
+    found: FloatArray = np.minimum.reduceat(x, mdp.pair_start[:-1])
+    return found
+
+
+def over_pairs(mdp: MDP, x: Any) -> FloatArray:
+    """Give every pair the number of its state."""
+    found: FloatArray = np.repeat(x, np.diff(mdp.pair_start), axis=0)
+    return found
+
+
+def most_actions(mdp: MDP) -> int:
+    """Return how many actions there are at most in a state."""
+    return int(np.diff(mdp.pair_start).max())
