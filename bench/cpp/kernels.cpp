@@ -44,7 +44,7 @@ tests::Model square(Index num_states) {
   return model;
 }
 
-/// Four actions of five successors each, a walk on a square, and a ring that is left slowly.
+/// Four actions of five successors each, a walk on a square, and a ring each of whose states is left half the time.
 enum class Kind { kGarnet, kSquare, kRing };
 
 tests::Model model_of(Kind kind, Index num_states) {

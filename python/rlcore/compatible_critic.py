@@ -17,7 +17,7 @@ from rlcore.family_on_model import ROW_TOLERANCE, DirectOnModel, FamilyOnModel, 
 from rlcore.gradient import certificate_of_both, gradient_with_error
 from rlcore.gradient_base import GradientBase, gradient_base
 from rlcore.mdp import MDP
-from rlcore.over_actions import sum_over_actions
+from rlcore.over_actions import over_pairs, sum_over_actions
 from rlcore.results import Certificate, FloatArray, Progress
 from rlcore.settings import Average, Discounted, Episodic
 
@@ -201,10 +201,10 @@ def _fit_of_preferences(base: GradientBase) -> _Fit:
     """Tabular softmax: A, minus its mean over the actions that the policy takes, fits exactly."""
     policy = base.family.policy
     a, a_error = _known(base.evaluation.advantage), float(base.bounds["advantage"])
-    taken = (policy > 0.0) & base.over_pairs(base.visited)
+    taken = (policy > 0.0) & over_pairs(base.mdp, base.visited)
     actions = np.maximum(sum_over_actions(base.mdp, taken.astype(np.int64)), 1)
     mean = sum_over_actions(base.mdp, np.where(taken, a, 0.0)) / actions
-    weights = np.where(taken, a - base.over_pairs(mean), 0.0)
+    weights = np.where(taken, a - over_pairs(base.mdp, mean), 0.0)
     rounding = (int(actions.max()) + 4) * ULP * float(np.abs(a[taken]).max(initial=0.0))
     rank = int((actions - 1).sum())
     return _Fit(weights, rank, 0.0, 2.0 * a_error + rounding)
@@ -212,7 +212,7 @@ def _fit_of_preferences(base: GradientBase) -> _Fit:
 
 def _fit_of_probabilities(base: GradientBase) -> _Fit:
     """Direct parameters: w / pi = Q."""
-    visited = base.over_pairs(base.visited)
+    visited = over_pairs(base.mdp, base.visited)
     q = _known(base.evaluation.action_value)
     base.family.scores_product(q)  # an error where pi = 0
     weights = np.where(visited, base.family.policy * q, 0.0)
@@ -269,7 +269,7 @@ def _fit_by_products(base: GradientBase) -> _Fit:
 def _gradient_with(base: GradientBase, weights: FloatArray, q_w: FloatArray) -> tuple[FloatArray, float]:
     """Form psi^T rho pi Q_w, and bound how far it is from that of the weights, exactly."""
     family = base.family
-    weighted = base.over_pairs(base.visits) * family.policy * q_w
+    weighted = over_pairs(base.mdp, base.visits) * family.policy * q_w
     size = float(np.abs(weighted).sum()) * (1.0 + weighted.size * ULP)
     of_weights = base.visits_error * float(np.abs(q_w).max(initial=0.0)) + base.mass * family.product_rounding(weights)
     errors = family.largest_scores * (of_weights + 4 * ULP * size) + family.rounding_per_weight * size

@@ -114,7 +114,7 @@ class FamilyOnModel(ABC):
         centred: FloatArray = weight - self.policy * over_pairs(self.mdp, sum_over_actions(self.mdp, weight))
         return centred
 
-    def _means(self, x: FloatArray) -> Any:
+    def _means(self, x: FloatArray) -> FloatArray:
         """Form sum_a pi x in each state."""
         return sum_over_actions(self.mdp, self.policy * x)
 

@@ -20,7 +20,7 @@ from rlcore.families import Family, as_family
 from rlcore.family_on_model import ROW_TOLERANCE, DirectOnModel, FamilyOnModel
 from rlcore.mdp import MDP, as_mdp, start_or_even
 from rlcore.occupancy import occupancy
-from rlcore.over_actions import most_actions, over_pairs
+from rlcore.over_actions import most_actions
 from rlcore.results import Certificate, Evaluation, FloatArray, Occupancy, Progress
 from rlcore.settings import Average, Discounted, Episodic, as_setting
 from rlcore.twofold import TWOFOLD_ULP, Twofold, twofold_field
@@ -125,10 +125,6 @@ class GradientBase:
             assert self.mdp.initial is not None
             visited |= reachable_states(self.mdp, self.family.policy, self.mdp.initial)
         return visited
-
-    def over_pairs(self, per_state: Any) -> Any:
-        """Give every pair the number of its state."""
-        return over_pairs(self.mdp, per_state)
 
     @cached_property
     def advantages(self) -> AdvantageWeights:

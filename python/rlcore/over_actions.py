@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rlcore.mdp import MDP
 from rlcore.results import FloatArray
+
+Number = TypeVar("Number", bound=np.generic)
 
 
 def sum_over_actions(mdp: MDP, x: Any) -> FloatArray:
@@ -28,10 +31,9 @@ def min_over_actions(mdp: MDP, x: Any) -> FloatArray:
     return found
 
 
-def over_pairs(mdp: MDP, x: Any) -> FloatArray:
+def over_pairs(mdp: MDP, x: NDArray[Number]) -> NDArray[Number]:
     """Give every pair the number of its state."""
-    found: FloatArray = np.repeat(x, np.diff(mdp.pair_start), axis=0)
-    return found
+    return np.repeat(x, np.diff(mdp.pair_start), axis=0)
 
 
 def most_actions(mdp: MDP) -> int:
