@@ -25,23 +25,30 @@ struct CsrMatrix {
 
   /// (M x)(row), of every lane of x.
   template <class Number>
-  Number row_product(Index row, const Number* x) const {
-    const Index begin = first[row];
-    const Index end = begin + length[row];
-    const Column* columns = column.data();
-    const double* values = value.data();
-    prefetch_stream(columns + begin, columns + end);
-    prefetch_stream(values + begin, values + end);
-    // Two sums: the additions of one need not wait for each other.
-    Number even{};
-    Number odd{};
-    Index entry = begin;
-    for (; entry + 1 < end; entry += 2) {
-      even += values[entry] * x[columns[entry]];
-      odd += values[entry + 1] * x[columns[entry + 1]];
+  RLCORE_INLINE Number row_product(Index row, const Number* x) const {
+    const Column* columns = column.data() + first[row];
+    const double* values = value.data() + first[row];
+    const Index count = length[row];
+    prefetch_stream(columns, columns + count);
+    prefetch_stream(values, values + count);
+    if constexpr (kLanesOf<Number> == 1) {
+      // Short rows without a loop: neighbours mostly have as many entries, and branches are foreseen.
+      switch (count) {
+        case 1:
+          return product<1>(columns, values, x);
+        case 2:
+          return product<2>(columns, values, x);
+        case 3:
+          return product<3>(columns, values, x);
+        case 4:
+          return product<4>(columns, values, x);
+        case 5:
+          return product<5>(columns, values, x);
+        default:
+          break;
+      }
     }
-    if (entry < end) even += values[entry] * x[columns[entry]];
-    return even + odd;
+    return product(columns, values, count, x);
   }
 
   /// Asks for the lanes of x that products will need some rows later, in a loop over rows before `row_end` of one
@@ -54,6 +61,26 @@ struct CsrMatrix {
         prefetch(x + column[std::min(entry + kLookahead, last)]);
       }
     }
+  }
+
+ private:
+  /// Two sums: the additions of one need not wait for each other.
+  template <class Number>
+  RLCORE_INLINE static Number product(const Column* columns, const double* values, Index count, const Number* x) {
+    Number even{};
+    Number odd{};
+    Index k = 0;
+    for (; k + 1 < count; k += 2) {
+      even += values[k] * x[columns[k]];
+      odd += values[k + 1] * x[columns[k + 1]];
+    }
+    if (k < count) even += values[k] * x[columns[k]];
+    return even + odd;
+  }
+
+  template <Index kCount, class Number>
+  RLCORE_INLINE static Number product(const Column* columns, const double* values, const Number* x) {
+    return product(columns, values, kCount, x);
   }
 };
 

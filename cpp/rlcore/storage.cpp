@@ -16,7 +16,7 @@ constexpr std::size_t kUnit = std::size_t{1} << 16;
 constexpr std::size_t kHugePage = std::size_t{1} << 21;
 
 /// What may wait for its next use at any time, all arrays together.
-constexpr std::size_t kMostIdle = std::size_t{1} << 29;
+constexpr std::size_t kMostIdle = std::size_t{1} << 30;
 
 /// Whole huge pages, or, for an array that is smaller than one, whole units.
 std::size_t rounded_up(std::size_t bytes) {
@@ -55,7 +55,7 @@ class IdleBlocks {
     return nullptr;
   }
 
-  /// Puts a block in the next slot in turn. What was there before, the oldest block, is freed.
+  /// Puts a block in the next free slot in turn. If there is none, the block whose turn it is is freed.
   void put(void* memory, std::size_t bytes) noexcept {
     if (bytes > kMostIdle) {
       std::free(memory);
@@ -63,7 +63,8 @@ class IdleBlocks {
     }
     offer_to_system(memory, bytes);
     total_.fetch_add(bytes, std::memory_order_relaxed);
-    replace(reinterpret_cast<Word>(memory) + bytes / kUnit);
+    const Word word = reinterpret_cast<Word>(memory) + bytes / kUnit;
+    if (!put_in_free_slot(word)) replace(word);
     for (std::size_t tries = 1; total() > kMostIdle && tries < kSlots; ++tries) replace(0);
   }
 
@@ -75,14 +76,28 @@ class IdleBlocks {
 
  private:
   using Word = std::uintptr_t;
-  static constexpr std::size_t kSlots = 64;
+  static constexpr std::size_t kSlots = 256;
   static_assert(kMostIdle / kUnit < kUnit);
 
   static std::size_t size_of(Word word) { return word % kUnit * kUnit; }
   static void* memory_of(Word word) { return reinterpret_cast<void*>(word / kUnit * kUnit); }
 
+  std::atomic<Word>& next_slot() noexcept { return slots_[turn_.fetch_add(1, std::memory_order_relaxed) % kSlots]; }
+
+  bool put_in_free_slot(Word word) noexcept {
+    for (std::size_t tries = 0; tries < kSlots; ++tries) {
+      std::atomic<Word>& slot = next_slot();
+      Word free = 0;
+      if (slot.load(std::memory_order_relaxed) == 0 &&
+          slot.compare_exchange_strong(free, word, std::memory_order_release, std::memory_order_relaxed)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   void replace(Word word) noexcept {
-    std::atomic<Word>& slot = slots_[turn_.fetch_add(1, std::memory_order_relaxed) % kSlots];
+    std::atomic<Word>& slot = next_slot();
     const Word old = slot.exchange(word, std::memory_order_acq_rel);
     if (old == 0) return;
     total_.fetch_sub(size_of(old), std::memory_order_relaxed);

@@ -25,16 +25,24 @@ RLCORE_INLINE void prefetch(const void* address) {
 /// How many entries ahead of the one at work to prefetch.
 inline constexpr Index kLookahead = 40;
 
-/// Asks for what a loop that reads an array from front to back will need 512 entries later, as it comes to those from
-/// `begin` to `end`: the machine's own prefetching starts anew with every page, and keeps no pace with loops that also
-/// read at random. Addresses beyond the array do no harm, and are formed as numbers.
+/// How many entries ahead of the one at work to prefetch of what is read in order.
+inline constexpr std::ptrdiff_t kStreamAhead = 512;
+
+/// Asks for the entry that is so many places further. Addresses beyond the array do no harm, and are formed as numbers.
 template <class T>
-void prefetch_stream(const T* begin, const T* end) {
+RLCORE_INLINE void prefetch_at(const T* entry, std::ptrdiff_t places) {
+  const auto offset = static_cast<std::uintptr_t>(places * static_cast<std::ptrdiff_t>(sizeof(T)));
+  prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(entry) + offset));
+}
+
+/// Asks for what a loop that reads an array from front to back will need later, as it comes to the entries from `begin`
+/// to `end`: the machine's own prefetching starts anew with every page, and keeps no pace with loops that also read at
+/// random. Most rows are within one cache line, and are not to pay for a loop.
+template <class T>
+RLCORE_INLINE void prefetch_stream(const T* begin, const T* end) {
   constexpr std::ptrdiff_t kCacheLine = 64 / sizeof(T);
-  constexpr std::uintptr_t kAhead = 512 * sizeof(T);
-  for (std::ptrdiff_t i = 0; i < end - begin; i += kCacheLine) {
-    prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(begin + i) + kAhead));
-  }
+  prefetch_at(begin, kStreamAhead);
+  for (std::ptrdiff_t i = kCacheLine; i < end - begin; i += kCacheLine) prefetch_at(begin + i, kStreamAhead);
 }
 
 /// Arrays from so many bytes on have memory of their own kind.

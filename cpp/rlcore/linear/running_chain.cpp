@@ -87,19 +87,20 @@ bool RunningChain::sum_powers(Direction direction, ConstVector b, double enough,
   return true;
 }
 
-bool RunningChain::build_multigrid() {
-  if (multigrid_) return true;
-  const CsrMatrix& matrix = system(Direction::kForward).matrix;
-  if (static_cast<double>(matrix.num_entries) > kMostNeighbours * static_cast<double>(matrix.size)) return false;
+bool RunningChain::build_multigrid(Direction direction) {
+  std::optional<Hierarchy>& hierarchy = of(direction);
+  if (hierarchy) return true;
+  const System& p = system(direction);
+  if (static_cast<double>(p.matrix.num_entries) > kMostNeighbours * static_cast<double>(p.size())) return false;
   std::string reason;
-  multigrid_.emplace(matrix, system(Direction::kTransposed).matrix, team_, monitor_, reason);
-  if (!reason.empty()) multigrid_.reset();
-  return multigrid_.has_value();
+  hierarchy.emplace(p, coarsening_, reason, monitor_);
+  if (!reason.empty()) hierarchy.reset();
+  return hierarchy.has_value();
 }
 
 /// Forwards, the gain is a part of every residual: residuals and images are taken without their mean.
 bool RunningChain::solve_by_multigrid(Direction direction, ConstVector b, double enough, Vector x) {
-  if (!build_multigrid()) return false;
+  if (!build_multigrid(direction)) return false;
   const System& p = system(direction);
   Gcr<double> gcr(ssize(b), kDirections, team_);
   Doubles residual(b.begin(), b.end());
@@ -111,7 +112,7 @@ bool RunningChain::solve_by_multigrid(Direction direction, ConstVector b, double
   std::vector<double> history{std::sqrt(dot(residual, residual, team_))};
   while (left > enough && left > kMostGain * initial) {
     if (is_slow(history, 2 * kWindow, kWindow, kSlowestStep)) break;
-    multigrid_->cycle(direction, residual, gcr.direction());
+    of(direction)->cycle<double>(residual, gcr.direction());
     p.apply<double>(gcr.direction(), gcr.image());
     p.remove_free_part<double>(gcr.image());
     history.push_back(gcr.take(residual, not_done));

@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "rlcore/chain.hpp"
-#include "rlcore/linear/smoothed_aggregation.hpp"
+#include "rlcore/linear/hierarchy.hpp"
 
 namespace rlcore::linear {
 
@@ -34,13 +34,15 @@ class RunningChain {
  private:
   bool sum_powers(Direction direction, ConstVector b, double enough, Vector x);
   bool solve_by_multigrid(Direction direction, ConstVector b, double enough, Vector x);
-  bool build_multigrid();
+  bool build_multigrid(Direction direction);
+  std::optional<Hierarchy>& of(Direction direction) { return hierarchies_[direction == Direction::kForward ? 0 : 1]; }
 
   const Chain& chain_;
   Team& team_;
   Monitor& monitor_;
   std::array<std::optional<System>, 2> systems_;
-  std::optional<SmoothedAggregation> multigrid_;
+  Coarsening coarsening_;
+  std::array<std::optional<Hierarchy>, 2> hierarchies_;
   bool mixes_ = true;  // until a solve has shown that it does not
   Index iterations_ = 0;
 };

@@ -1,0 +1,118 @@
+// The levels of multigrid: sums of rows, and what one cycle leaves of a residual.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "models.hpp"
+#include "rlcore/chain.hpp"
+#include "rlcore/linear/hierarchy.hpp"
+#include "rlcore/policy.hpp"
+
+using namespace rlcore;
+using namespace rlcore::tests;
+using linear::Direction;
+using linear::SparseRows;
+
+namespace {
+
+struct Setup {
+  Mdp mdp;
+  std::vector<double> policy;
+  Chain chain;
+  Team team{2};
+  Monitor monitor;
+
+  explicit Setup(const Model& model)
+      : mdp(model.mdp()), policy(model.uniform_policy()), chain(mdp, policy, check_policy(mdp, policy)) {}
+
+  linear::System system(Direction direction, double discount) {
+    return {.matrix = direction == Direction::kForward ? chain.transition(team) : chain.transposed_transition(team),
+            .discount = discount,
+            .direction = direction,
+            .conserves = true,
+            .team = &team};
+  }
+};
+
+/// Sums to zero, so that singular systems have answers.
+Doubles balanced_vector(Index size) {
+  std::mt19937_64 random(3);
+  std::normal_distribution<double> normal;
+  Doubles x(at(size));
+  double mean = 0.0;
+  for (double& number : x) mean += (number = normal(random)) / static_cast<double>(size);
+  for (double& number : x) number -= mean;
+  return x;
+}
+
+double length(const Doubles& x) {
+  double squares = 0.0;
+  for (const double number : x) squares += number * number;
+  return std::sqrt(squares);
+}
+
+}  // namespace
+
+TEST_CASE("rows are summed by column, each on its own") {
+  std::mt19937_64 random(1);
+  linear::RowSums sums(50);
+  for (Index row = 0; row < 200; ++row) {
+    sums.begin(row);
+    std::map<Column, float> expected;
+    for (Index k = 0; k < row % 23; ++k) {
+      std::vector<SparseRows::Entry> other;
+      for (Index j = 0; j < k % 5; ++j) other.push_back({static_cast<Column>(random() % 50), 1.0F});
+      sums.add(2.0F, other);
+      for (const auto& [column, value] : other) expected[column] += 2.0F * value;
+      const auto column = static_cast<Column>(random() % 50);
+      sums.add(column, 0.5F);
+      expected[column] += 0.5F;
+    }
+    std::map<Column, float> found;
+    for (const auto& [column, value] : sums.row()) CHECK(found.emplace(column, value).second);
+    CHECK(found == expected);
+  }
+}
+
+TEST_CASE("a cycle takes most of a residual away, at any discount and in both directions") {
+  const Model model = torus(150);
+  Setup setup(model);
+  const Doubles b = balanced_vector(setup.chain.size());
+  for (const double discount : {0.9, 0.999, 0.9999999, 1.0}) {
+    linear::Coarsening coarsening;
+    for (const Direction direction : {Direction::kForward, Direction::kTransposed}) {
+      const linear::System system = setup.system(direction, discount);
+      std::string reason;
+      linear::Hierarchy hierarchy(system, coarsening, reason, setup.monitor);
+      REQUIRE(reason.empty());
+      Doubles x(b.size());
+      Doubles left(b.size());
+      hierarchy.cycle<double>(b, x);
+      system.residual(b, x, left);
+      system.remove_free_part<double>(left);
+      CHECK(length(left) <= 0.4 * length(b));
+    }
+    CHECK(coarsening.size() >= 2);
+  }
+}
+
+TEST_CASE("the lanes of a cycle are those that go alone, to the last bit") {
+  const Model model = torus(70);
+  Setup setup(model);
+  const linear::System system = setup.system(Direction::kForward, 0.99);
+  linear::Coarsening coarsening;
+  std::string reason;
+  linear::Hierarchy hierarchy(system, coarsening, reason, setup.monitor);
+  const Doubles b = balanced_vector(system.size());
+  Doubles alone(b.size());
+  hierarchy.cycle<double>(b, alone);
+  Numbers<LaneArray<2>> both(b.size());
+  Numbers<LaneArray<2>> together(b.size());
+  for (std::size_t i = 0; i < b.size(); ++i) both[i].lane = {3.0, b[i]};
+  hierarchy.cycle<LaneArray<2>>(both, together);
+  for (std::size_t i = 0; i < b.size(); ++i) REQUIRE(together[i].lane[1] == alone[i]);
+}
