@@ -26,6 +26,7 @@ SOLVED_BY = [
     ("banded LU", QUEUE, rl.uniform_policy(QUEUE), 0.9999),
     ("banded LU", CYCLE, rl.uniform_policy(CYCLE), 0.9999),
     ("block triangular", LAYERED, rl.uniform_policy(LAYERED), 0.99999),
+    ("Chebyshev iteration", GRID, rl.uniform_policy(GRID), 0.9),
     ("multigrid", GRID, rl.uniform_policy(GRID), 0.9999),
     ("multigrid", SHUFFLED, rl.uniform_policy(SHUFFLED), 0.9999),
     ("MILUT-BiCGSTAB", GRID, greedy(GRID), 0.99),

@@ -1,11 +1,10 @@
 // The Krylov methods of the portfolio: BiCGSTAB plain, and preconditioned by incomplete LU factors.
-#include <algorithm>
-#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "rlcore/linear/bicgstab.hpp"
+#include "rlcore/linear/local_traits.hpp"
 
 namespace rlcore::linear {
 namespace {
@@ -38,28 +37,6 @@ Candidate make_preconditioned(Systems& systems, const char* name, const Incomple
   std::optional<IncompleteLu> factors = IncompleteLu::factorise(systems[Direction::kForward], thresholds, monitor);
   if (!factors) return {nullptr, "its factors would fill"};
   return {std::make_unique<BicgstabMethod>(systems, name, std::move(factors)), {}};
-}
-
-/// Times that remain up to which rough factors are made before anything else that suits local chains.
-constexpr double kNear = 150.0;
-
-/// How many steps remain, about: in the block of states from where the process hardly ends or is discounted away. One
-/// state alone may be far from every end without those around it being so.
-double remaining_time(Systems& systems, Direction wanted) {
-  if (systems[wanted].conserves) return 1.0 / (1.0 - systems[wanted].discount);
-  const System& system = systems[Direction::kForward];
-  const CsrMatrix& m = system.matrix;
-  Doubles time(at(num_blocks(m.size)));
-  system.team->for_blocks(m.size, kBlock, [&](Index first, Index last, Index block) {
-    double lost = 0.0;  // in one step
-    for (Index row = first; row < last; ++row) {
-      double kept = 0.0;
-      for (Index k = m.first[row]; k < m.first[row] + m.length[row]; ++k) kept += m.value[k];
-      lost += 1.0 - system.discount * kept;
-    }
-    time[at(block)] = static_cast<double>(last - first) / std::max(lost, std::numeric_limits<double>::min());
-  });
-  return *std::max_element(time.begin(), time.end());
 }
 
 }  // namespace

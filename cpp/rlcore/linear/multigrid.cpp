@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "rlcore/linear/hierarchy.hpp"
+#include "rlcore/linear/local_traits.hpp"
 #include "rlcore/linear/method.hpp"
 
 namespace rlcore::linear {
@@ -16,30 +17,8 @@ constexpr Index kDirections = 6;          // GCR starts again after so many
 constexpr Index kMostIterations = 200;
 constexpr double kSlowest = 0.6;  // the reduction a step, or multigrid gives up
 
-/// Rows that are looked at to see whether moves go both ways, and the share that must.
-constexpr Index kSample = 2000;
+/// The share of moves both ways that multigrid needs: where chains drift, what is smooth is no longer what is slow.
 constexpr double kBothWays = 0.6;
-
-/// The share of the probability of moving from state to state that is matched by moves back. Where chains drift,
-/// constants over aggregates are no longer what is slow.
-double share_both_ways(const CsrMatrix& m) {
-  const auto entry = [&](Index row, Index column) {
-    for (Index k = m.first[row]; k < m.first[row] + m.length[row]; ++k) {
-      if (m.column[k] == column) return m.value[k];
-    }
-    return 0.0;
-  };
-  double there = 0.0;
-  double and_back = 0.0;
-  for (Index row = 0; row < m.size; row += std::max<Index>(1, m.size / kSample)) {
-    for (Index k = m.first[row]; k < m.first[row] + m.length[row]; ++k) {
-      if (m.column[k] == row) continue;
-      there += m.value[k];
-      and_back += std::min(m.value[k], entry(m.column[k], row));
-    }
-  }
-  return there > 0.0 ? and_back / there : 0.0;
-}
 
 class Multigrid final : public LaneMethod {
  public:

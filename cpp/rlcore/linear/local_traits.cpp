@@ -1,0 +1,49 @@
+#include "rlcore/linear/local_traits.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace rlcore::linear {
+namespace {
+
+constexpr Index kSample = 2000;  // rows that are looked at
+
+}  // namespace
+
+double share_both_ways(const CsrMatrix& m) {
+  const auto entry = [&](Index row, Index column) {
+    for (Index k = m.first[row]; k < m.first[row] + m.length[row]; ++k) {
+      if (m.column[k] == column) return m.value[k];
+    }
+    return 0.0;
+  };
+  double there = 0.0;
+  double and_back = 0.0;
+  for (Index row = 0; row < m.size; row += std::max<Index>(1, m.size / kSample)) {
+    for (Index k = m.first[row]; k < m.first[row] + m.length[row]; ++k) {
+      if (m.column[k] == row) continue;
+      there += m.value[k];
+      and_back += std::min(m.value[k], entry(m.column[k], row));
+    }
+  }
+  return there > 0.0 ? and_back / there : 0.0;
+}
+
+double remaining_time(Systems& systems, Direction wanted) {
+  if (systems[wanted].conserves) return 1.0 / (1.0 - systems[wanted].discount);
+  const System& system = systems[Direction::kForward];
+  const CsrMatrix& m = system.matrix;
+  Doubles time(at(num_blocks(m.size)));
+  system.team->for_blocks(m.size, kBlock, [&](Index first, Index last, Index block) {
+    double lost = 0.0;  // in one step
+    for (Index row = first; row < last; ++row) {
+      double kept = 0.0;
+      for (Index k = m.first[row]; k < m.first[row] + m.length[row]; ++k) kept += m.value[k];
+      lost += 1.0 - system.discount * kept;
+    }
+    time[at(block)] = static_cast<double>(last - first) / std::max(lost, std::numeric_limits<double>::min());
+  });
+  return *std::max_element(time.begin(), time.end());
+}
+
+}  // namespace rlcore::linear
