@@ -105,7 +105,7 @@ def test_an_impossible_tolerance_is_not_claimed() -> None:
 
 @pytest.mark.parametrize(("drift", "method"), [(0.0, "Chebyshev"), (0.02, "Chebyshev"), (0.2, "MILUT-BiCGSTAB")])
 def test_eigenvalues_need_not_be_quite_real(drift: float, method: str) -> None:
-    """A walk on a torus that drifts round it: Chebyshev iteration bears a little of that, and is not tried with more."""
+    """Chebyshev iteration bears a walk that drifts a little round a torus, and is not tried on one that drifts more."""
     side, gamma = 120, 0.95
     state = np.arange(side * side)
     row, column = np.divmod(state, side)
