@@ -29,9 +29,9 @@ struct CsrMatrix {
     const Column* columns = column.data() + first[row];
     const double* values = value.data() + first[row];
     const Index count = length[row];
+    prefetch_stream(columns, columns + count);
+    prefetch_stream(values, values + count);
     if constexpr (kLanesOf<Number> == 1) {
-      prefetch_at(columns, kStreamAhead);
-      prefetch_at(values, kStreamAhead);
       // Short rows without a loop: neighbours mostly have as many entries, and branches are foreseen.
       switch (count) {
         case 1:
