@@ -13,6 +13,7 @@
 #include "rlcore/linear/fronts.hpp"
 #include "rlcore/linear/reduction.hpp"
 #include "rlcore/linear/resolvent.hpp"
+#include "rlcore/linear/shared_fronts.hpp"
 #include "rlcore/policy.hpp"
 
 using namespace rlcore;
@@ -73,17 +74,17 @@ struct Solver {
         forward(kernel.assemble(Direction::kForward, team)),
         ending(kernel.ending(team)) {}
 
-  std::optional<Fronts> fronts(double most_work = 1e9) {
+  std::shared_ptr<const Fronts> fronts(double most_work = 1e9) {
     return Fronts::by_minimum_degree(forward.matrix, most_work, monitor);
   }
 
   /// (I - J)^-1 b or its transpose, by one solve.
   TwofoldVector solve(Direction direction, const Doubles& b) {
-    const std::optional<Reduction> reduction = Reduction::of(forward, ending, *fronts(), monitor);
+    const std::optional<Reduction> reduction = Reduction::of(forward, ending, fronts(), monitor);
     REQUIRE(reduction);
     TwofoldVector x(b.size());
     for (std::size_t s = 0; s < b.size(); ++s) x[at(reduction->fronts().place(static_cast<Index>(s)))] = {b[s]};
-    reduction->solve<double>(direction, x);
+    reduction->solve<double>(direction, x, team);
     TwofoldVector found(b.size());
     for (std::size_t s = 0; s < b.size(); ++s) found[s] = x[at(reduction->fronts().place(static_cast<Index>(s)))];
     return found;
@@ -95,7 +96,7 @@ struct Solver {
 TEST_CASE("fronts take every state once, and know wherever it leads when it is taken") {
   for (const Model& model : {walk_on_grid(2, 0.5), walk_on_grid(20, 0.1), ladder(9), tests::ring(50, 0.5)}) {
     Solver solver(model);
-    const std::optional<Fronts> fronts = solver.fronts();
+    const std::shared_ptr<const Fronts> fronts = solver.fronts();
     REQUIRE(fronts);
     std::vector<Index> front_of;
     for (Index front = 0; front < fronts->count(); ++front) {
@@ -118,6 +119,57 @@ TEST_CASE("fronts take every state once, and know wherever it leads when it is t
   }
 }
 
+TEST_CASE("branches hold all that leads to them, and most fronts are on one") {
+  Solver solver(walk_on_grid(80, 0.1));
+  const std::shared_ptr<const Fronts> fronts = solver.fronts();
+  REQUIRE(fronts);
+  REQUIRE(fronts->branches().size() > 3);
+  constexpr std::size_t kTrunk = std::size_t(-1);
+  std::vector<std::size_t> branch_of;  // of each place
+  const auto add_places = [&](Index first, Index last, std::size_t branch) {
+    REQUIRE(std::ssize(branch_of) == fronts->first(first));
+    branch_of.resize(at(fronts->first(last)), branch);
+  };
+  fronts->ascend([&](std::size_t k) { add_places(fronts->branches()[k].first, fronts->branches()[k].last, k); },
+                 [&](Index front) { add_places(front, front + 1, kTrunk); });
+  REQUIRE(std::ssize(branch_of) == fronts->size());
+  CHECK(std::count(branch_of.begin(), branch_of.end(), kTrunk) < fronts->size() / 4);
+  for (Index front = 0; front < fronts->count(); ++front) {
+    const std::size_t branch = branch_of[at(fronts->first(front))];
+    for (const Column place : fronts->places(front)) {
+      CHECK((branch_of[at(place)] == branch || branch_of[at(place)] == kTrunk));
+    }
+  }
+}
+
+TEST_CASE("fronts of all policies suit every one of them") {
+  Model model;  // two actions on a circle: a step ahead or one back
+  constexpr Index kStates = 40;
+  for (Index state = 0; state < kStates; ++state) {
+    for (const Index step : {Index{1}, kStates - 1}) {
+      model.add_entry((state + step) % kStates, 1.0 - 0x1p-10);
+      model.end_pair(1.0);
+      model.termination.push_back(0x1p-10);
+    }
+    model.end_state();
+  }
+  Solver solver(model);
+  std::vector<double> ahead(solver.policy.size(), 0.0);
+  for (std::size_t pair = 0; pair < ahead.size(); pair += 2) ahead[pair] = 1.0;
+  const Chain chain(solver.mdp, ahead, check_policy(solver.mdp, ahead));
+  SharedFronts shared(solver.mdp, solver.team);
+  const Kernel kernel(chain, {}, solver.team, &shared);
+  const System forward = kernel.assemble(Direction::kForward, solver.team);
+  const std::shared_ptr<const Fronts> fronts = shared.of(forward.matrix, 1e9, solver.monitor);
+  REQUIRE(fronts);
+  CHECK(shared.of(solver.forward.matrix, 1e9, solver.monitor) == fronts);
+  const std::optional<Reduction> reduction = Reduction::of(forward, kernel.ending(solver.team), fronts, solver.monitor);
+  REQUIRE(reduction);
+  TwofoldVector time(at(kStates), {1.0});
+  reduction->solve<double>(Direction::kForward, time, solver.team);
+  for (const Twofold t : time) CHECK(std::fabs(t.hi - 0x1p10) <= 0x1p-38);
+}
+
 TEST_CASE("what would take too long is declined") {
   Solver grid(walk_on_grid(30, 0.1));
   CHECK(grid.fronts(1e9));
@@ -125,8 +177,8 @@ TEST_CASE("what would take too long is declined") {
 }
 
 TEST_CASE("the factors solve both directions") {
-  for (const double ends : {0.5, 1e-9}) {
-    Solver solver(walk_on_grid(25, ends));
+  for (const auto& [size, ends] : {std::pair{25, 0.5}, {25, 1e-9}, {80, 1e-9}}) {
+    Solver solver(walk_on_grid(size, ends));
     Doubles b(at(solver.chain.size()));
     for (std::size_t i = 0; i < b.size(); ++i) b[i] = i % 7 == 0 ? 1.0 : 0.25;
     const TwofoldVector v = solver.solve(Direction::kForward, b);
@@ -184,5 +236,22 @@ TEST_CASE("threads change no bit") {
     CHECK(found[1][s].lo == found[0][s].lo);
     CHECK(found[2][s].hi == found[0][s].hi);
     CHECK(found[2][s].lo == found[0][s].lo);
+  }
+}
+
+TEST_CASE("threads change no bit of visits") {
+  Solver solver(walk_on_grid(80, 1e-6));
+  const std::optional<Reduction> reduction =
+      Reduction::of(solver.forward, solver.ending, solver.fronts(), solver.monitor);
+  REQUIRE(reduction);
+  std::vector<TwofoldVector> found;
+  for (const int threads : {1, 3}) {
+    Team team(threads);
+    TwofoldVector& visits = found.emplace_back(at(solver.chain.size()), Twofold{1.0});
+    reduction->solve<double>(Direction::kTransposed, visits, team);
+  }
+  for (std::size_t s = 0; s < found[0].size(); ++s) {
+    CHECK(found[1][s].hi == found[0][s].hi);
+    CHECK(found[1][s].lo == found[0][s].lo);
   }
 }

@@ -20,6 +20,10 @@ constexpr double kMostZeros = 1.3;
 /// Beyond that the search for an order, which cannot be interrupted, would take a second.
 constexpr Index kMostStates = 400'000;
 
+/// An elimination is cut into about so many branches, none of which takes fewer multiplications.
+constexpr double kBranches = 16.0;
+constexpr double kSmallBranch = 1e6;
+
 /// A bound on what eliminating breadth-first levels would cost: random graphs have none that are narrow, and would keep
 /// the search for a better order busy.
 constexpr double kMostLevelWork = 1e11;
@@ -124,7 +128,7 @@ class FrontSearch {
   /// Whether the elimination takes no more multiplications. Counts for each place those after it that it leads to when
   /// it is eliminated, row by row along the tree (Liu 1990).
   bool count(double most_work) {
-    double work = 0.0;
+    double& work = found_.work_;
     Columns visited_by(at(size()), -1);
     count_.assign(at(size()), 1);
     for (Column row = 0; row < size(); ++row) {
@@ -152,16 +156,18 @@ class FrontSearch {
     }
     found_.num_children_.assign(at(found_.count()), 0);
     std::vector<std::vector<Column>> children(at(found_.count()));
+    Columns parent(at(found_.count()), -1);
     Columns seen_by(at(size()), -1);
     for (Index front = 0; front < found_.count(); ++front) {
       find_places(front, children[at(front)], seen_by);
       const auto places = found_.places(front);
       const auto own = at(found_.first(front + 1) - found_.first(front));
       if (places.size() == own) continue;
-      const Column parent = front_of[at(places[own])];
-      children[at(parent)].push_back(static_cast<Column>(front));
-      ++found_.num_children_[at(parent)];
+      parent[at(front)] = front_of[at(places[own])];
+      children[at(parent[at(front)])].push_back(static_cast<Column>(front));
+      ++found_.num_children_[at(parent[at(front)])];
     }
+    find_branches(parent);
     return std::move(found_);
   }
 
@@ -264,6 +270,40 @@ class FrontSearch {
     found_.begin_.push_back(std::ssize(places));
   }
 
+  /// Puts subtrees together, as long as they are neighbours and no large branch. What is more than that by itself is
+  /// the trunk.
+  void find_branches(const Columns& parent) {
+    std::vector<double> work(at(found_.count()), 0.0);
+    double all = 0.0;
+    for (Index front = 0; front < found_.count(); ++front) {
+      const auto places = static_cast<double>(found_.places(front).size());
+      const double here = places * places * static_cast<double>(found_.first(front + 1) - found_.first(front));
+      all += here;
+      work[at(front)] += here;
+      if (parent[at(front)] >= 0) work[at(parent[at(front)])] += work[at(front)];
+    }
+    const double most = std::max(all / kBranches, kSmallBranch);
+    const auto is_trunk = [&](Column front) { return front < 0 || work[at(front)] > most; };
+    double so_far = 0.0;
+    for (Index front = 0, first = 0; front < found_.count(); ++front) {
+      if (is_trunk(static_cast<Column>(front))) {
+        so_far = 0.0;
+        first = front + 1;
+        continue;
+      }
+      if (!is_trunk(parent[at(front)])) continue;
+      // A subtree ends here.
+      if (so_far > 0.0 && so_far + work[at(front)] <= most) {
+        found_.branches_.back().last = front + 1;
+        so_far += work[at(front)];
+      } else {
+        found_.branches_.push_back({first, front + 1});
+        so_far = work[at(front)];
+      }
+      first = front + 1;
+    }
+  }
+
   const Neighbours& neighbours_;
   Monitor& monitor_;
   Columns parent_;
@@ -271,14 +311,14 @@ class FrontSearch {
   Fronts found_;
 };
 
-std::optional<Fronts> Fronts::by_minimum_degree(const CsrMatrix& matrix, double most_work, Monitor& monitor) {
-  if (matrix.size > kMostStates) return std::nullopt;
+std::shared_ptr<const Fronts> Fronts::by_minimum_degree(const CsrMatrix& matrix, double most_work, Monitor& monitor) {
+  if (matrix.size > kMostStates) return nullptr;
   const Neighbours neighbours(matrix);
-  if (neighbours.level_work() > kMostLevelWork) return std::nullopt;
+  if (neighbours.level_work() > kMostLevelWork) return nullptr;
   monitor.poll({"elimination order"});
   FrontSearch search(neighbours, monitor);
-  if (!search.count(most_work)) return std::nullopt;
-  return search.fronts();
+  if (!search.count(most_work)) return nullptr;
+  return std::make_shared<const Fronts>(search.fronts());
 }
 
 }  // namespace rlcore::linear

@@ -47,7 +47,8 @@ Kernel::Kernel(const Chain& chain, double discount) : chain_(chain), discount_(d
   }
 }
 
-Kernel::Kernel(const Chain& chain, std::vector<char> stops, Team& team) : chain_(chain), stops_(std::move(stops)) {
+Kernel::Kernel(const Chain& chain, std::vector<char> stops, Team& team, SharedFronts* fronts)
+    : chain_(chain), fronts_(fronts), stops_(std::move(stops)) {
   sum_rows(team);
   count_arrivals();
 }

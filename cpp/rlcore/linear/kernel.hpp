@@ -16,6 +16,8 @@
 
 namespace rlcore::linear {
 
+class SharedFronts;
+
 /// An answer x to a right-hand side b, and where its residual is to be written.
 struct Attempt {
   const TwofoldVector& b;
@@ -28,10 +30,12 @@ class Kernel {
   /// gamma P_pi. Throws SettingError if gamma is not a discount factor for rows that sum to what they do.
   Kernel(const Chain& chain, double discount);
 
-  /// P_pi, stopped on entering the states that are marked; none are if `stops` is empty.
-  Kernel(const Chain& chain, std::vector<char> stops, Team& team);
+  /// P_pi, stopped on entering the states that are marked; none are if `stops` is empty. An elimination takes its order
+  /// from `fronts`, if there are some for many policies of the model.
+  Kernel(const Chain& chain, std::vector<char> stops, Team& team, SharedFronts* fronts = nullptr);
 
   const Chain& chain() const { return chain_; }
+  SharedFronts* shared_fronts() const { return fronts_; }
   Index size() const { return chain_.size(); }
   bool is_discounted() const { return leaving_.empty(); }
   double discount() const { return discount_; }
@@ -95,6 +99,7 @@ class Kernel {
   CsrMatrix jumps(Direction direction, Team& team) const;
 
   const Chain& chain_;
+  SharedFronts* fronts_ = nullptr;
   double discount_ = 1.0;
   std::vector<char> stops_;
   TwofoldVector leaving_;    // undiscounted: the sum of the row as it is stored, termination included

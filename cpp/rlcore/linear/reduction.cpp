@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -86,29 +87,33 @@ class Arcs {
 
 }  // namespace
 
-/// Goes from front to front. What a front leaves waits on a stack for the one that it leaves to.
+/// Goes from front to front, of a branch or of the trunk. What a front leaves waits on a stack for the one that it
+/// leaves to.
 class Reduction::Elimination {
  public:
-  Elimination(Reduction& reduction, const System& forward, ConstVector ending)
+  Elimination(Reduction& reduction, const Arcs& arcs, ConstVector ending)
       : reduction_(reduction),
-        fronts_(reduction.fronts_),
+        fronts_(reduction.fronts()),
+        arcs_(arcs),
         ending_(ending),
-        arcs_(forward, fronts_),
         position_(at(fronts_.size())) {}
 
-  bool run(Monitor& monitor) {
-    constexpr Index kFrontsBetweenPolls = 64;
-    for (Index front = 0; front < fronts_.count(); ++front) {
-      if (front % kFrontsBetweenPolls == 0) monitor.poll({"state reduction", front});
-      assemble(front);
-      if (!cut_out(front)) return false;
-      store(front);
-    }
+  /// False if some place is left too rarely.
+  bool eliminate(Index front) {
+    assemble(front);
+    if (!cut_out(front)) return false;
+    store(front);
     return true;
   }
 
+  /// Takes over what a branch has left.
+  void take_left(const Elimination& branch) {
+    left_.insert(left_.end(), branch.left_.begin(), branch.left_.end());
+    rates_left_.insert(rates_left_.end(), branch.rates_left_.begin(), branch.rates_left_.end());
+  }
+
  private:
-  Index own(Index front) const { return fronts_.first(front + 1) - fronts_.first(front); }
+  Index own(Index front) const { return reduction_.own(front); }
 
   /// The rates of a front's places: their own, and what the fronts before it have left to it. What stands on the
   /// diagonal is never read.
@@ -198,8 +203,8 @@ class Reduction::Elimination {
   const AddShares add_shares_ = add_shares_of_machine();
   Reduction& reduction_;
   const Fronts& fronts_;
+  const Arcs& arcs_;
   ConstVector ending_;
-  Arcs arcs_;
   Fronts::Columns position_;  // of a place in the front at work
   Index first_ = 0;           // the first place of that
   Index width_ = 0;
@@ -209,90 +214,164 @@ class Reduction::Elimination {
   Doubles rates_left_;
 };
 
-Reduction::Reduction(Fronts fronts) : fronts_(std::move(fronts)), inverse_pivot_(at(fronts_.size())) {
-  for (Index front = 0; front < fronts_.count(); ++front) {
-    const Index own = fronts_.first(front + 1) - fronts_.first(front);
-    const Index places = std::ssize(fronts_.places(front));
-    start_.push_back(start_.back() + own * places + (places - own) * own);
+Reduction::Reduction(std::shared_ptr<const Fronts> fronts)
+    : fronts_(std::move(fronts)), inverse_pivot_(at(fronts_->size())) {
+  for (Index front = 0; front < fronts_->count(); ++front) {
+    const Index places = std::ssize(fronts_->places(front));
+    start_.push_back(start_.back() + own(front) * places + (places - own(front)) * own(front));
   }
   factor_ = Buffer<double>(start_.back());
 }
 
-std::optional<Reduction> Reduction::of(const System& forward, ConstVector ending, Fronts fronts, Monitor& monitor) {
+std::optional<Reduction> Reduction::of(const System& forward, ConstVector ending, std::shared_ptr<const Fronts> fronts,
+                                       Monitor& monitor) {
+  constexpr Index kFrontsBetweenPolls = 64;
   Reduction reduction(std::move(fronts));
-  if (!Elimination(reduction, forward, ending).run(monitor)) return std::nullopt;
+  const Arcs arcs(forward, reduction.fronts());
+  monitor.poll({"state reduction"});
+  std::vector<std::unique_ptr<Elimination>> branches(reduction.fronts().branches().size());
+  std::vector<char> done(branches.size(), 1);
+  reduction.for_branches(*forward.team, [&](std::size_t k, Fronts::Branch branch) {
+    branches[k] = std::make_unique<Elimination>(reduction, arcs, ending);
+    for (Index front = branch.first; front < branch.last && done[k] != 0; ++front) {
+      done[k] = branches[k]->eliminate(front) ? 1 : 0;
+    }
+  });
+  if (std::count(done.begin(), done.end(), 0) > 0) return std::nullopt;
+  Elimination trunk(reduction, arcs, ending);
+  bool trunk_done = true;
+  reduction.fronts().ascend([&](std::size_t k) { trunk.take_left(*std::exchange(branches[k], nullptr)); },
+                            [&](Index front) {
+                              if (front % kFrontsBetweenPolls == 0) monitor.poll({"state reduction", front});
+                              trunk_done = trunk_done && trunk.eliminate(front);
+                            });
+  if (!trunk_done) return std::nullopt;
   return reduction;
+}
+
+template <class Body>
+void Reduction::for_branches(Team& team, Body&& body) const {
+  const std::span<const Fronts::Branch> branches = fronts_->branches();
+  team.for_blocks(std::ssize(branches), 1, [&](Index k, Index, Index) { body(at(k), branches[at(k)]); });
 }
 
 /// The part of a row of the factors before the diagonal, or beyond the front the whole of it; and the part behind it.
 Row Reduction::before(Index front, Index i) const {
-  const std::span<const Column> places = fronts_.places(front);
-  const Index own = fronts_.first(front + 1) - fronts_.first(front);
+  const std::span<const Column> places = fronts_->places(front);
+  const Index num_own = own(front);
   const double* const rows = factor_.data() + start_[at(front)];
-  if (i < own) return {places.data(), rows + i * std::ssize(places), i};
-  return {places.data(), rows + own * std::ssize(places) + (i - own) * own, own};
+  if (i < num_own) return {places.data(), rows + i * std::ssize(places), i};
+  return {places.data(), rows + num_own * std::ssize(places) + (i - num_own) * num_own, num_own};
 }
 
 Row Reduction::behind(Index front, Index i) const {
-  const std::span<const Column> places = fronts_.places(front);
+  const std::span<const Column> places = fronts_->places(front);
   const double* const rows = factor_.data() + start_[at(front)];
   return {places.data() + i + 1, rows + i * std::ssize(places) + i + 1, std::ssize(places) - i - 1};
 }
 
 template <class Number>
-void Reduction::solve(Direction direction, std::span<TwofoldOf<Number>> x) const {
+void Reduction::solve(Direction direction, std::span<TwofoldOf<Number>> x, Team& team) const {
   if (direction == Direction::kForward) {
-    solve_forward<Number>(x);
+    solve_forward<Number>(x, team);
   } else {
-    solve_transposed<Number>(x);
+    solve_transposed<Number>(x, team);
   }
 }
 
 /// What is paid in places that are cut out counts where the process came from; then values are known from the last
-/// place back.
+/// place back. What branches add to places of the trunk waits until all of them are through: so sums are formed in one
+/// order, however many threads there are.
 template <class Number>
-void Reduction::solve_forward(std::span<TwofoldOf<Number>> x) const {
+void Reduction::solve_forward(std::span<TwofoldOf<Number>> x, Team& team) const {
   const auto dot = twofold_rows_of<Number>().dot;
-  for (Index front = 0; front < fronts_.count(); ++front) {
-    const std::span<const Column> places = fronts_.places(front);
-    for (Index i = 0; i < std::ssize(places); ++i) {
+  const auto pay = [&](Index front, Column begin, Column end) {
+    const std::span<const Column> places = fronts_->places(front);
+    const auto first = std::lower_bound(places.begin(), places.end(), begin) - places.begin();
+    for (Index i = first; i < std::ssize(places) && places[at(i)] < end; ++i) {
       TwofoldOf<Number>& paid = x[at(places[at(i)])];
       paid = paid + dot(before(front, i), x.data());
     }
-  }
-  for (Index front = fronts_.count() - 1; front >= 0; --front) {
-    for (Index i = fronts_.first(front + 1) - fronts_.first(front) - 1; i >= 0; --i) {
-      const auto place = at(fronts_.first(front) + i);
+  };
+  const auto find_values = [&](Index front) {
+    for (Index i = own(front) - 1; i >= 0; --i) {
+      const auto place = at(fronts_->first(front) + i);
       x[place] = (x[place] + dot(behind(front, i), x.data())) * in_every_lane<Number>(inverse_pivot_[place]);
     }
-  }
+  };
+  const auto size = static_cast<Column>(fronts_->size());
+  for_branches(team, [&](std::size_t, Fronts::Branch branch) {
+    for (Index front = branch.first; front < branch.last; ++front) pay(front, 0, fronts_->first(branch.last));
+  });
+  ascend([&](Index front, Column end_of_branch) { pay(front, end_of_branch, size); });
+  descend(team, find_values);
 }
 
 /// Who is in places that are cut out passes on to where they lead; then visits are known from the last place back.
 template <class Number>
-void Reduction::solve_transposed(std::span<TwofoldOf<Number>> x) const {
+void Reduction::solve_transposed(std::span<TwofoldOf<Number>> x, Team& team) const {
   const auto scatter = twofold_rows_of<Number>().scatter;
   const auto joined = [](const TwofoldOf<Number>& parts) { return two_sum(parts.hi, parts.lo); };
-  for (Index front = 0; front < fronts_.count(); ++front) {
-    for (Index i = 0; i < fronts_.first(front + 1) - fronts_.first(front); ++i) {
-      const auto place = at(fronts_.first(front) + i);
-      x[place] = joined(x[place]) * in_every_lane<Number>(inverse_pivot_[place]);
-      scatter(x[place], behind(front, i), x.data());
+  const auto leave = [&](std::size_t place) {
+    x[place] = joined(x[place]) * in_every_lane<Number>(inverse_pivot_[place]);
+  };
+  const auto size = static_cast<Column>(fronts_->size());
+  for_branches(team, [&](std::size_t, Fronts::Branch branch) {
+    for (Index front = branch.first; front < branch.last; ++front) {
+      for (Index i = 0; i < own(front); ++i) {
+        const auto place = at(fronts_->first(front) + i);
+        leave(place);
+        scatter(x[place], behind(front, i).between(0, fronts_->first(branch.last)), x.data());
+      }
     }
-  }
-  for (Index front = fronts_.count() - 1; front >= 0; --front) {
-    const std::span<const Column> places = fronts_.places(front);
+  });
+  ascend([&](Index front, Column end_of_branch) {
+    for (Index i = 0; i < own(front); ++i) {
+      const auto place = at(fronts_->first(front) + i);
+      if (end_of_branch == 0) leave(place);
+      scatter(x[place], behind(front, i).between(end_of_branch, size), x.data());
+    }
+  });
+  descend(team, [&](Index front) {
+    const std::span<const Column> places = fronts_->places(front);
     for (Index i = std::ssize(places) - 1; i >= 0; --i) {
       TwofoldOf<Number>& visits = x[at(places[at(i)])];
-      visits = joined(visits);
-      scatter(visits, before(front, i), x.data());
+      const TwofoldOf<Number> known = joined(visits);
+      if (i < own(front)) visits = known;
+      scatter(known, before(front, i), x.data());
     }
-  }
+  });
 }
 
-template void Reduction::solve(Direction, std::span<TwofoldOf<double>>) const;
-template void Reduction::solve(Direction, std::span<TwofoldOf<LaneArray<2>>>) const;
-template void Reduction::solve(Direction, std::span<TwofoldOf<LaneArray<4>>>) const;
-template void Reduction::solve(Direction, std::span<TwofoldOf<LaneArray<8>>>) const;
+/// Calls body(front, end) for all fronts in their order; of a branch only for those that reach beyond it: `end` is the
+/// first place that does not belong to it, or 0 for fronts of the trunk.
+template <class Body>
+void Reduction::ascend(Body&& body) const {
+  fronts_->ascend(
+      [&](std::size_t k) {
+        const Fronts::Branch branch = fronts_->branches()[k];
+        const Column end = fronts_->first(branch.last);
+        for (Index front = branch.first; front < branch.last; ++front) {
+          if (fronts_->places(front).back() >= end) body(front, end);
+        }
+      },
+      [&](Index front) { body(front, Column{0}); });
+}
+
+/// Calls body(front) for the fronts of the trunk in reverse order, then for those of the branches.
+template <class Body>
+void Reduction::descend(Team& team, Body&& body) const {
+  std::vector<Index> trunk;
+  fronts_->ascend([](std::size_t) {}, [&](Index front) { trunk.push_back(front); });
+  for (auto front = trunk.rbegin(); front != trunk.rend(); ++front) body(*front);
+  for_branches(team, [&](std::size_t, Fronts::Branch branch) {
+    for (Index front = branch.last - 1; front >= branch.first; --front) body(front);
+  });
+}
+
+template void Reduction::solve(Direction, std::span<TwofoldOf<double>>, Team&) const;
+template void Reduction::solve(Direction, std::span<TwofoldOf<LaneArray<2>>>, Team&) const;
+template void Reduction::solve(Direction, std::span<TwofoldOf<LaneArray<4>>>, Team&) const;
+template void Reduction::solve(Direction, std::span<TwofoldOf<LaneArray<8>>>, Team&) const;
 
 }  // namespace rlcore::linear

@@ -10,6 +10,7 @@
 // and the next correction takes it away. In doubles the rounding of pivots would act on the error itself.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -25,18 +26,19 @@ class Reduction {
  public:
   /// Of a process that jumps by J = discount M, and ends as often as `ending` says. Nothing, if some states are left so
   /// rarely that their probabilities underflow.
-  static std::optional<Reduction> of(const System& forward, ConstVector ending, Fronts fronts, Monitor& monitor);
+  static std::optional<Reduction> of(const System& forward, ConstVector ending, std::shared_ptr<const Fronts> fronts,
+                                     Monitor& monitor);
 
   /// Overwrites x, which stands in the order of the fronts, with (I - J)^-1 x or (I - J)^-T x.
   template <class Number>
-  void solve(Direction direction, std::span<TwofoldOf<Number>> x) const;
+  void solve(Direction direction, std::span<TwofoldOf<Number>> x, Team& team) const;
 
-  const Fronts& fronts() const { return fronts_; }
+  const Fronts& fronts() const { return *fronts_; }
 
  private:
   class Elimination;
 
-  explicit Reduction(Fronts fronts);
+  explicit Reduction(std::shared_ptr<const Fronts> fronts);
 
   // The factors have a row for each place that a front knows of. Behind the diagonal stand the rates at which a place
   // leads on when it is cut out; before it, and in the rows of places beyond the front, the shares of what is passed on
@@ -45,11 +47,19 @@ class Reduction {
   Row behind(Index front, Index i) const;
 
   template <class Number>
-  void solve_forward(std::span<TwofoldOf<Number>> x) const;
+  void solve_forward(std::span<TwofoldOf<Number>> x, Team& team) const;
   template <class Number>
-  void solve_transposed(std::span<TwofoldOf<Number>> x) const;
+  void solve_transposed(std::span<TwofoldOf<Number>> x, Team& team) const;
 
-  Fronts fronts_;
+  template <class Body>
+  void for_branches(Team& team, Body&& body) const;
+  template <class Body>
+  void ascend(Body&& body) const;
+  template <class Body>
+  void descend(Team& team, Body&& body) const;
+  Index own(Index front) const { return fronts_->first(front + 1) - fronts_->first(front); }
+
+  std::shared_ptr<const Fronts> fronts_;
   std::vector<Index> start_{0};  // of each front's rows: of its own places, then of those beyond
   Buffer<double> factor_;
   TwofoldVector inverse_pivot_;  // 1 / what leads out of a place as it is cut out

@@ -2,6 +2,7 @@
 #include "rlcore/linear/kernel.hpp"
 #include "rlcore/linear/method.hpp"
 #include "rlcore/linear/reduction.hpp"
+#include "rlcore/linear/shared_fronts.hpp"
 
 namespace rlcore::linear {
 namespace {
@@ -19,7 +20,7 @@ class StateReduction final : public LaneMethod {
       for_states([&](std::size_t state, std::size_t place) {
         for (std::size_t k = 0; k < lanes.size(); ++k) set_lane(x[place], k, {lanes[k].b[state]});
       });
-      reduction_.solve<Number>(direction, x);
+      reduction_.solve<Number>(direction, x, team_);
       for_states([&](std::size_t state, std::size_t place) {
         for (std::size_t k = 0; k < lanes.size(); ++k) {
           const Twofold found = lane(x[place], k);
@@ -46,6 +47,11 @@ class StateReduction final : public LaneMethod {
   Team& team_;
 };
 
+std::shared_ptr<const Fronts> fronts_of(const Kernel& kernel, const System& forward, Monitor& monitor) {
+  if (SharedFronts* const shared = kernel.shared_fronts()) return shared->of(forward.matrix, kMostWork, monitor);
+  return Fronts::by_minimum_degree(forward.matrix, kMostWork, monitor);
+}
+
 }  // namespace
 
 Candidate make_state_reduction(Systems& systems, Direction, Monitor& monitor) {
@@ -53,10 +59,10 @@ Candidate make_state_reduction(Systems& systems, Direction, Monitor& monitor) {
   const System& forward = systems[Direction::kForward];
   const double neighbours = static_cast<double>(forward.matrix.num_entries) / static_cast<double>(forward.size());
   if (neighbours > kMostNeighbours) return {nullptr, "its states have too many neighbours"};
-  std::optional<Fronts> fronts = Fronts::by_minimum_degree(forward.matrix, kMostWork, monitor);
+  std::shared_ptr<const Fronts> fronts = fronts_of(*systems.kernel(), forward, monitor);
   if (!fronts) return {nullptr, "its elimination would take too long"};
   const Doubles ending = systems.kernel()->ending(systems.team());
-  std::optional<Reduction> reduction = Reduction::of(forward, ending, std::move(*fronts), monitor);
+  std::optional<Reduction> reduction = Reduction::of(forward, ending, std::move(fronts), monitor);
   if (!reduction) return {nullptr, "some states are left too rarely for doubles"};
   return {std::make_unique<StateReduction>(std::move(*reduction), systems.team()), {}};
 }

@@ -13,6 +13,7 @@
 #include "rlcore/errors.hpp"
 #include "rlcore/extent.hpp"
 #include "rlcore/linear/resolvent.hpp"
+#include "rlcore/linear/shared_fronts.hpp"
 #include "rlcore/planning/derived_mdp.hpp"
 #include "rlcore/planning/end_components.hpp"
 #include "rlcore/planning/excess.hpp"
@@ -103,6 +104,7 @@ class ProperPolicyIteration {
         options_(options),
         monitor_(monitor),
         team_(mdp_.num_entries() < kParallelEntries ? 1 : options.num_threads),
+        fronts_(mdp, team_),
         acting_(acting_states(mdp)) {}
 
   BestChoice run() {
@@ -141,7 +143,7 @@ class ProperPolicyIteration {
   /// Sweeps to and fro that let improvements bear upon each other, from values that are too low and stay so: the choice
   /// that they leave ends surely but for rounding, and is worth more.
   void sweep(double threshold) {
-    constexpr int kSweeps = 40;
+    constexpr int kSweeps = 10;
     constexpr double kBeyondRounding = 0x1p-44;
     const double least = std::max(threshold, kBeyondRounding * largest_value());
     Doubles v = rounded(value_);
@@ -334,7 +336,7 @@ class ProperPolicyIteration {
     ++num_policies_;
     monitor_.poll({"policy iteration", num_policies_, 0.0, options_.tolerance});
     const Chain chain(mdp_, policy, check_policy(mdp_, policy, team_));
-    const linear::Kernel kernel(chain, {}, team_);
+    const linear::Kernel kernel(chain, {}, team_, &fronts_);
     linear::Resolvent resolvent(kernel, team_, monitor_);
     if (!(resolvent.horizon().w.lower > 0.0)) return give_up();  // without a time nothing is proven
     linear::Solution found = resolvent.solve({chain.mean_over_actions(mdp_.reward(), team_)}, tolerance);
@@ -441,6 +443,7 @@ class ProperPolicyIteration {
   const Options& options_;
   Monitor& monitor_;
   Team team_;
+  linear::SharedFronts fronts_;
   EndComponents::Columns acting_;  // the state that each acts as
   TwofoldVector value_;            // v of the choice
   TwofoldVector time_;             // its expected time to the end
