@@ -364,6 +364,16 @@ def test_lakes_with_policies_that_nearly_last_for_ever(size: int, seed: int, tol
     np.testing.assert_allclose(own.value, found.value, rtol=0, atol=slack)
 
 
+@pytest.mark.parametrize(("size", "holes", "seed"), [(24, 0.2, 506146605), (23, 0.1, 594557311), (25, 0.2, 1037945843)])
+def test_policy_iteration_begins_nearly_at_the_end(size: int, holes: float, seed: int) -> None:
+    """Policies are improved in doubles first: without the corrections there, ten exact ones were left to do."""
+    lakes = pytest.importorskip("gymnasium.envs.toy_text.frozen_lake")
+    desc = lakes.generate_random_map(size, 1.0 - holes, seed=seed)
+    found = rl.solve(rl.from_gymnasium("FrozenLake-v1", desc=desc), rl.Episodic())
+    assert found.certificate.error_bound <= 1e-6
+    assert found.certificate.iterations <= 4
+
+
 def test_values_that_hardly_differ_make_no_paid_loop() -> None:
     """A stair of small costs, and a lift down that pays less. Were its steps one state, the lift could be ridden for
     ever: so the bound from above must not take them for one, nor the model for one of unbounded values."""

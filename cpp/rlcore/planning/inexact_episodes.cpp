@@ -1,6 +1,6 @@
-// Under a discount every policy counts as one that ends. Policies are improved under one that is taken back step by
-// step, each from the values of the one before: so they stay away from those that gain next to nothing by going on for
-// as long as doubles can tell, whose values could not be found.
+// Under a discount every policy counts as one that ends. Policies are improved under one that takes next to nothing in
+// a step, but more than doubles can tell: so they stay away from those that gain as little by going on for as long as
+// that pays, whose values could not be found.
 #include "rlcore/planning/inexact_episodes.hpp"
 
 #include <algorithm>
@@ -31,14 +31,14 @@ class InexactEpisodes {
   }
 
   std::optional<Choice> run() {
-    constexpr std::array kDeficits{1e-4, 1e-5, 1e-6, 1e-8};
-    for (const double deficit : kDeficits) {
-      if (!climb(deficit)) return std::nullopt;
-    }
+    if (!climb()) return std::nullopt;
     return stored_choice();
   }
 
  private:
+  static constexpr double kDeficit = 1e-10;
+  static constexpr double kDiscount = 1.0 - kDeficit;
+
   static constexpr const char* kName = "inexact policy iteration";
 
   /// Between a rough and a fine preconditioner: a few iterations solve for a policy, at any discount.
@@ -46,15 +46,14 @@ class InexactEpisodes {
       .drop = 0.003, .fill = 6, .keeps_row_sums = false, .most_work = 1000.0};
 
   /// Improves until a step earns no more than a hundredth of what the discount takes from it.
-  bool climb(double deficit) {
+  bool climb() {
     constexpr double kRough = 0.01;
-    constexpr int kMostPolicies = 60;
-    constexpr int kSweepsInPlace = 3;
-    discount_ = 1.0 - deficit;
+    constexpr int kMostPolicies = 100;
+    constexpr int kSweepsInPlace = 10;
     for (int policy = 0; policy < kMostPolicies; ++policy) {
       monitor_.poll({kName, policy});
-      for (int k = 0; k < kSweepsInPlace; ++k) bellman_sweep_in_place(model_, discount_, true, value_);
-      const double enough = kRough * deficit * extent_of(value_, team_).largest();
+      for (int k = 0; k < kSweepsInPlace; ++k) bellman_sweep_in_place(model_, kDiscount, true, value_);
+      const double enough = kRough * kDeficit * extent_of(value_, team_).largest();
       const Extent change = improve(0.5 * enough);
       if (!change.finite()) return false;
       if (change.largest() <= enough) return true;
@@ -66,8 +65,8 @@ class InexactEpisodes {
   /// Takes the best actions, but keeps those that are worse by no more than `least`. Returns how values change by it.
   Extent improve(double least) {
     return extent_over(model_.num_states(), team_, [&](std::size_t s) {
-      const Best best = best_action(model_, discount_, static_cast<Index>(s), value_.data());
-      double earned = model_.reward()[at(choice_[s])] + discount_ * model_.row(choice_[s]).dot(value_.data());
+      const Best best = best_action(model_, kDiscount, static_cast<Index>(s), value_.data());
+      double earned = model_.reward()[at(choice_[s])] + kDiscount * model_.row(choice_[s]).dot(value_.data());
       if (best.value > earned + least) {
         choice_[s] = best.pair;
         earned = best.value;
@@ -81,7 +80,7 @@ class InexactEpisodes {
   bool correct(double initial, double enough) {
     constexpr double kDigits = 0.01;
     constexpr double kSpare = 0.25;
-    const linear::System system{.matrix = model_.policy_rows(choice_, team_), .discount = discount_, .team = &team_};
+    const linear::System system{.matrix = model_.policy_rows(choice_, team_), .discount = kDiscount, .team = &team_};
     const auto factors = linear::IncompleteLu::factorise(system, kFactors, monitor_);
     if (!factors) return false;
     Doubles correction(value_.size());
@@ -111,7 +110,6 @@ class InexactEpisodes {
   Doubles value_;
   Doubles change_;
   Choice choice_;
-  double discount_ = 1.0;
 };
 
 }  // namespace
