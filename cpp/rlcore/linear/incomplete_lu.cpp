@@ -16,21 +16,20 @@ constexpr double kSmallestPivot = 1e-15;
 /// elimination has not met yet, the next one last.
 class WorkRow {
  public:
-  explicit WorkRow(Index size) : value_(at(size)), present_(at(size)) {}
+  explicit WorkRow(Index size) : value_(at(size)), last_row_(at(size), -1) {}
 
   void begin(Column diagonal) {
-    for (const Column column : columns_) present_[at(column)] = 0;
     columns_.clear();
     diagonal_ = diagonal;
   }
 
   void add(Column column, double value) {
     const std::size_t i = at(column);
-    if (present_[i] != 0) {
+    if (last_row_[i] == diagonal_) {
       value_[i] += value;
       return;
     }
-    present_[i] = 1;
+    last_row_[i] = diagonal_;
     value_[i] = value;
     columns_.push_back(column);
     if (column >= diagonal_) return;
@@ -51,7 +50,7 @@ class WorkRow {
 
  private:
   Doubles value_;
-  std::vector<char> present_;
+  std::vector<Column> last_row_;  // that had an entry in the column
   std::vector<Column> columns_;
   std::vector<Column> left_;  // in decreasing order
   Column diagonal_ = 0;
