@@ -57,7 +57,7 @@ class InexactPolicyIteration {
   static constexpr const char* kName = "inexact policy iteration";
   static constexpr Index kMostIdle = 5;
   static constexpr double kWorthwhile = 0.9;  // what the error must fall by to count as a gain
-  static constexpr Index kSweepsInPlace = 3;
+  static constexpr Index kSweepsInPlace = 5;
 
   /// The bound of a better policy may be worse for a while; that of a failed solve is worse by far.
   static constexpr double kBlownUp = 100.0;
