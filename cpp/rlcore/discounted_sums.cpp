@@ -3,10 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
 
 #include "rlcore/batch.hpp"
 #include "rlcore/extent.hpp"
-#include "rlcore/lanes.hpp"
+#include "rlcore/lane_corrections.hpp"
 #include "rlcore/linear/bicgstab.hpp"
 #include "rlcore/policy.hpp"
 
@@ -17,272 +22,318 @@ namespace {
 constexpr Index kFewestStates = 512;
 constexpr Index kMostPairs = Index{1} << 25;
 
-/// Sweeps after which the contraction is judged, and how many there may be in all.
-constexpr Index kProbe = 6;
-constexpr Index kMostSweeps = 80;
+/// Policies that go side by side: a cache line of numbers in single precision.
+constexpr std::size_t kMostTogether = 16;
 
-/// The part of the error asked for at which sweeping ends: rounding takes the rest.
+/// What a correction in single precision can leave of the error, and how many there may be.
+constexpr double kSingle = 2e-6;
+constexpr int kMostCorrections = 6;
+
+/// Factors for single precision. Those that keep row sums with fewer entries make what is rough larger, of which its
+/// rounding consists.
+constexpr linear::IncompleteLu::Thresholds kNearFactors{
+    .drop = 1e-3, .fill = 6, .keeps_row_sums = false, .most_work = 1000.0};
+
+/// What each correction must at most leave of it.
+constexpr double kProgress = 0.1;
+
+/// The part of the error asked for at which correcting ends: rounding takes the rest.
 constexpr double kShare = 0.5;
 
-using std::fabs;
-using std::max;
-using std::min;
-
-/// The least and the largest change of a sweep, and the largest number, of each lane.
-template <class Number>
-struct SweepExtent {
-  Number least = in_every_lane<Number>(std::numeric_limits<double>::infinity());
-  Number most = in_every_lane<Number>(-std::numeric_limits<double>::infinity());
-  Number largest{};
-
-  RLCORE_INLINE void include(const Number& before, const Number& after) {
-    const Number change = after - before;
-    least = min(least, change);
-    most = max(most, change);
-    largest = max(largest, fabs(after));
-  }
-  void include(const SweepExtent& other) {
-    least = min(least, other.least);
-    most = max(most, other.most);
-    largest = max(largest, other.largest);
-  }
-};
-
-/// y = f + discount P_pi x of each lane, or y = x - discount P_pi x without an f, in the states [first, last).
-template <class Number>
-struct SweepTask {
-  const Mdp& mdp;
-  double discount;
-  const Number* weight;  // of each pair
-  const Number* f;
-  const Number* x;
-  Number* y;
-  Index first, last;
-};
-
-// Compiled for wide vectors too, and chosen by the machine; the bits are the same either way.
-template <class Number>
-RLCORE_INLINE SweepExtent<Number> sweep_states(const SweepTask<Number>& task) {
-  SweepExtent<Number> extent;
-  const Mdp& mdp = task.mdp;
-  for (Index state = task.first; state < task.last; ++state) {
-    Number ahead{};
-    for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
-      const Row row = mdp.row(pair);
-      Number mean{};
-      for (Index k = 0; k < row.length; ++k) {
-        prefetch(task.x + row.upcoming(k));
-        mean += row.probability[k] * task.x[row.column[k]];
-      }
-      ahead += task.weight[pair] * mean;
-    }
-    if (task.f == nullptr) {
-      task.y[state] = task.x[state] - task.discount * ahead;
-    } else {
-      task.y[state] = task.f[state] + task.discount * ahead;
-      extent.include(task.x[state], task.y[state]);
-    }
-  }
-  return extent;
-}
-
-#if defined(__GNUC__) && defined(__x86_64__)
-template <class Number>
-[[gnu::target("avx2")]] SweepExtent<Number> sweep_by_avx2(const SweepTask<Number>& task) {
-  return sweep_states(task);
-}
-template <class Number>
-SweepExtent<Number> sweep_for_this_machine(const SweepTask<Number>& task) {
-  return __builtin_cpu_supports("avx2") != 0 ? sweep_by_avx2(task) : sweep_states(task);
-}
-#else
-template <class Number>
-SweepExtent<Number> sweep_for_this_machine(const SweepTask<Number>& task) {
-  return sweep_states(task);
-}
-#endif
-
-/// A few policies side by side, and what proves their sums.
-template <class Number>
-class PolicyLanes {
+/// The sums of a few policies side by side: guesses in doubles, what their residuals prove, and corrections of these.
+template <int kLanes>
+class LaneSums {
  public:
-  PolicyLanes(const Mdp& mdp, std::span<const ConstVector> policies, std::span<const ConstVector> functions,
-              double discount, double tolerance, Team& team)
+  using Number = LaneArray<kLanes>;
+  using Single = LaneArray<kLanes, float>;
+
+  /// States whose weights are brought side by side together, while they stay in cache.
+  static constexpr Index kRun = 32;
+
+  /// Lanes without a policy repeat the first.
+  LaneSums(const Mdp& mdp, std::span<const ConstVector> policies, std::span<const ConstVector> functions,
+           double discount, double tolerance, Team& team, Monitor& monitor)
       : mdp_(mdp),
-        functions_(functions.begin(), functions.end()),
+        policies_(kLanes, policies.front()),
+        functions_(kLanes, functions.front()),
         discount_(discount),
         tolerance_(tolerance),
         team_(team),
-        weight_(at(mdp.num_pairs())),
-        f_(at(mdp.num_states())),
+        monitor_(monitor),
+        lanes_(policies.size()),
         x_(at(mdp.num_states())),
-        y_(at(mdp.num_states())) {
-    for (const ConstVector policy : policies) {
-      deficit_.push_back(Chain(mdp, policy, check_policy(mdp, policy, team)).deficit(discount));
+        residual_(at(mdp.num_states())),
+        correction_(at(mdp.num_states())) {
+    std::copy(policies.begin(), policies.end(), policies_.begin());
+    std::copy(functions.begin(), functions.end(), functions_.begin());
+    for (std::size_t k = 0; k < lanes_.size(); ++k) {
+      const Chain chain(mdp, policies[k], check_policy(mdp, policies[k], team));
+      lanes_[k].goal.deficit = chain.deficit(discount);
+      lanes_[k].constants_are_free = chain.conserves();
+      lanes_[k].scale = power_of_two_above(extent_of(functions[k], team).largest());
     }
-    interleave<Number>(policies, weight_, team);
-    interleave<Number>(functions, f_, team);
   }
 
-  std::size_t size() const { return functions_.size(); }
-
-  /// Span iteration: the change of a sweep bounds what is missing (MacQueen 1966). Returns which lanes contract in
-  /// time, and their sums in `results`.
-  std::vector<char> sweep_until_small(std::span<DiscountedSums* const> results, Monitor& monitor) {
-    std::vector<char> open(size(), 1);
-    std::vector<char> solved(size(), 0);
-    std::vector<double> before(size());
-    x_ = f_;
-    for (Index sweeps = 1; sweeps <= kMostSweeps; ++sweeps) {
-      const SweepExtent<Number> extent = sweep();
-      double worst = 0.0;
-      for (std::size_t k = 0; k < size(); ++k) {
-        if (open[k] == 0) continue;
-        const Claim claim = claim_of(extent, k);
-        const double spread = lane(extent.most, k) - lane(extent.least, k);
-        if (claim.is_good) {
-          conclude(k, claim, {sweeps, "shared sweeps"}, *results[k]);
-          solved[k] = 1;
-          open[k] = 0;
-        } else if (sweeps >= kProbe && !contracts(spread / before[k], claim, sweeps)) {
-          open[k] = 0;
-        }
-        before[k] = spread;
-        worst = std::max(worst, claim.error / claim.scale);
+  /// Corrects sums by a method until they are good or it does not help.
+  template <class Method>
+  void correct(Method&& method, std::span<DiscountedSums* const> results) {
+    for (Lane& lane : lanes_) {
+      lane.goal.is_open = !lane.is_solved;
+      lane.error = std::numeric_limits<double>::infinity();
+    }
+    look(Method::kName, results);
+    for (int i = 0; i < kMostCorrections && any_is_open(); ++i) {
+      std::vector<LaneGoal> goals;
+      for (Lane& lane : lanes_) {
+        lane.goal.error = next_error(lane) / lane.scale;
+        goals.push_back(lane.goal);
       }
-      std::swap(x_, y_);
-      if (std::find(open.begin(), open.end(), 1) == open.end()) break;
-      monitor.poll({"shared sweeps", sweeps, worst, tolerance_});
+      const std::vector<LaneOutcome> outcomes = method.solve(residual_, goals, correction_, monitor_);
+      add_correction();
+      for (std::size_t k = 0; k < lanes_.size(); ++k) {
+        Lane& lane = lanes_[k];
+        lane.iterations += outcomes[k].iterations;
+        lane.scale = power_of_two_above(next_error(lane) * lane.goal.deficit.lower);
+        lane.goal.is_open = lane.goal.is_open && !outcomes[k].gave_up;
+      }
+      look(Method::kName, results);
     }
-    return solved;
   }
 
-  /// BiCGSTAB with the factors of another policy, judged by a sweep. Returns which lanes it solves.
-  std::vector<char> solve_by_krylov(const linear::System& frame, const linear::IncompleteLu& factors,
-                                    std::span<DiscountedSums* const> results, Monitor& monitor) {
-    std::vector<Doubles> answers(size(), Doubles(at(mdp_.num_states())));
-    std::vector<linear::Lane> lanes;
-    for (std::size_t k = 0; k < size(); ++k) {
-      const linear::Goal goal{.tolerance = kShare * tolerance_,
-                              .initial = frame.residual_norm(functions_[k]),
-                              .amplification = 1.0 / deficit_[k].lower};
-      lanes.push_back({functions_[k], answers[k], goal});
-    }
-    const linear::Operator<Number> a{[&](std::span<const Number> x, std::span<Number> y) { apply(nullptr, x, y); },
-                                     [&](std::span<const Number> b, std::span<const Number> x, std::span<Number> r) {
-                                       apply(b.data(), x, r);
-                                       subtract(x, r);
-                                     }};
-    linear::Bicgstab<Number> solver(frame, a, "shared BiCGSTAB", &factors, lanes);
-    const std::vector<linear::Outcome> outcomes = solver.solve(monitor);
-    interleave<Number>(std::vector<ConstVector>(answers.begin(), answers.end()), x_, team_);
-    const SweepExtent<Number> extent = sweep();
-    std::vector<char> solved(size(), 0);
-    for (std::size_t k = 0; k < size(); ++k) {
-      const Claim claim = claim_of(extent, k);
-      if (outcomes[k].gave_up || !claim.is_good) continue;
-      conclude(k, claim, {outcomes[k].iterations, "shared BiCGSTAB"}, *results[k]);
-      solved[k] = 1;
-    }
+  bool all_are_solved() const {
+    return std::all_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) { return lane.is_solved; });
+  }
+
+  std::vector<char> solved() const {
+    std::vector<char> solved;
+    for (const Lane& lane : lanes_) solved.push_back(lane.is_solved ? 1 : 0);
     return solved;
   }
 
  private:
-  /// What a sweep says of the distance from its result to the sums.
+  /// How far a lane has come.
+  struct Lane {
+    LaneGoal goal;
+    bool constants_are_free = false;
+    bool is_solved = false;
+    double error = std::numeric_limits<double>::infinity();
+    double enough = 0.0;  // the error that is small enough
+    double scale = 1.0;   // the unit of residual and correction, a power of two
+    Index iterations = 0;
+  };
+
+  /// What a residual says of the distance from a guess to the sums.
   struct Claim {
     double shift = 0.0;
     double error = 0.0;
     double floor = 0.0;  // what rounding alone could claim
     double scale = 0.0;  // the largest number
-    bool is_good = true;
   };
 
-  struct Found {
-    Index iterations;
-    const char* method;
+  /// Of all states.
+  struct Range {
+    Extremes<Number> residual, guess;
+
+    void include(const Range& other) {
+      residual.include(other.residual);
+      guess.include(other.guess);
+    }
   };
 
-  /// y = f + discount P x.
-  SweepExtent<Number> sweep() {
-    std::vector<SweepExtent<Number>> parts(at(num_blocks(mdp_.num_states())));
-    team_.for_blocks(mdp_.num_states(), kBlock, [&](Index first, Index last, Index block) {
-      parts[at(block)] = sweep_for_this_machine(
-          SweepTask<Number>{mdp_, discount_, weight_.data(), f_.data(), x_.data(), y_.data(), first, last});
+  bool any_is_open() const {
+    return std::any_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) { return lane.goal.is_open; });
+  }
+
+  /// What a correction is to make of the error: as many as it takes gain the same number of digits each.
+  static double next_error(const Lane& lane) {
+    const double last = 0.5 * lane.enough;
+    const double corrections = std::ceil(std::log(last / lane.error) / std::log(kSingle));
+    return corrections > 1.0 ? lane.error * std::pow(last / lane.error, 1.0 / corrections) : last;
+  }
+
+  static double largest_of(double least, double most) { return std::max(std::fabs(least), std::fabs(most)); }
+
+  static double power_of_two_above(double x) {
+    constexpr int kMostExponent = 1000;
+    return x > 0.0 ? std::ldexp(1.0, std::clamp(std::ilogb(x) + 1, -kMostExponent, kMostExponent)) : 1.0;
+  }
+
+  /// Forms residuals; concludes the lanes that are good, and gives up those that do not come nearer.
+  void look(const char* method, std::span<DiscountedSums* const> results) {
+    const Range range = find_residuals();
+    for (std::size_t k = 0; k < lanes_.size(); ++k) {
+      Lane& lane = lanes_[k];
+      if (!lane.goal.is_open) continue;
+      const Claim claim = claim_of(range, k);
+      lane.enough = std::max(kShare * tolerance_ * claim.scale, claim.floor);
+      if (claim.error <= lane.enough) {
+        conclude(k, claim, method, *results[k]);
+        lane.is_solved = true;
+      }
+      lane.goal.is_open = !lane.is_solved && claim.error <= kProgress * lane.error;
+      lane.error = claim.error;
+    }
+  }
+
+  /// r = f + discount P x - x, in the units of the lanes and, where constants are free, up to a constant.
+  Range find_residuals() {
+    Number constant{}, unit{};
+    Number first;
+    Numbers<Number> weight;
+    find_residuals(0, 1, weight, [&](std::size_t, const Number& residual) { first = residual; });
+    for (std::size_t k = 0; k < kLanes; ++k) {
+      const Lane& lane = lanes_[k < lanes_.size() ? k : 0];
+      if (lane.constants_are_free) constant.lane[k] = first.lane[k];
+      unit.lane[k] = 1.0 / lane.scale;
+    }
+    std::vector<Range> parts(at(num_blocks(mdp_.num_states())));
+    team_.for_blocks(mdp_.num_states(), kBlock, [&](Index begin, Index end, Index block) {
+      Range part;
+      Numbers<Number> scratch;
+      for (Index from = begin; from < end; from += kRun) {
+        find_residuals(from, std::min(from + kRun, end), scratch, [&](std::size_t i, const Number& residual) {
+          part.residual.include(residual);
+          part.guess.include(x_[i]);
+          const Number scaled = unit * (residual - constant);
+          residual_[i] = Single::each([&](std::size_t k) { return static_cast<float>(scaled.lane[k]); });
+        });
+      }
+      parts[at(block)] = part;
     });
-    SweepExtent<Number> all;
-    for (const SweepExtent<Number>& part : parts) all.include(part);
+    Range all;
+    for (const Range& part : parts) all.include(part);
     return all;
   }
 
-  /// y = (I - discount P) x, or b + discount P x.
-  void apply(const Number* b, std::span<const Number> x, std::span<Number> y) const {
+  /// Calls visit(state, residual) for the states of a run.
+  template <class Visit>
+  void find_residuals(Index first, Index last, Numbers<Number>& weight, Visit&& visit) const {
+    const Index first_pair = mdp_.first_pair(first);
+    weight.resize(at(mdp_.first_pair(last) - first_pair));
+    std::array<Number, kRun> f;
+    if (!is_zero_) interleave_from<Number>(policies_, at(first_pair), weight);
+    interleave_from<Number>(functions_, at(first), std::span(f).first(at(last - first)));
+    for (Index state = first; state < last; ++state) {
+      Number ahead{};
+      for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1) && !is_zero_; ++pair) {
+        ahead += weight[at(pair - first_pair)] * mean_after(pair);
+      }
+      visit(at(state), f[at(state - first)] + discount_ * ahead - x_[at(state)]);
+    }
+  }
+
+  /// sum_s' P(s'|s,a) x(s')
+  Number mean_after(Index pair) const {
+    const Row row = mdp_.row(pair);
+    row.prefetch_next();
+    Number mean{};
+    for (Index k = 0; k < row.length; ++k) {
+      const Number* const upcoming = x_.data() + row.upcoming(k);
+      prefetch(upcoming);
+      prefetch(&upcoming->lane.back());
+      mean += row.probability[k] * x_[at(row.column[k])];
+    }
+    return mean;
+  }
+
+  void add_correction() {
+    is_zero_ = false;
+    Number unit{};
+    for (std::size_t k = 0; k < lanes_.size(); ++k) unit.lane[k] = lanes_[k].goal.is_open ? lanes_[k].scale : 0.0;
     team_.for_blocks(mdp_.num_states(), kBlock, [&](Index first, Index last, Index) {
-      sweep_for_this_machine(SweepTask<Number>{mdp_, discount_, weight_.data(), b, x.data(), y.data(), first, last});
+      for (auto i = at(first); i < at(last); ++i) {
+        x_[i] += Number::each([&](std::size_t k) { return unit.lane[k] * static_cast<double>(correction_[i].lane[k]); });
+      }
     });
   }
 
-  void subtract(std::span<const Number> x, std::span<Number> y) const {
-    team_.for_blocks(mdp_.num_states(), kBlock, [&](Index first, Index last, Index) {
-      for (auto state = at(first); state < at(last); ++state) y[state] -= x[state];
-    });
-  }
-
-  /// Let w = (I - discount P) 1. The change y - x is the residual of x, up to rounding, and low w <= residual <= high w
-  /// proves low <= v - x <= high; v - y is discount P times that.
-  Claim claim_of(const SweepExtent<Number>& extent, std::size_t k) const {
-    const double least = lane(extent.least, k);
-    const double most = lane(extent.most, k);
+  Claim claim_of(const Range& range, std::size_t k) const {
+    const double least = lane(range.residual.least, k);
+    const double most = lane(range.residual.most, k);
     const double terms = static_cast<double>(mdp_.max_row_length() + mdp_.max_num_actions() + 8);
-    const double size = lane(extent.largest, k) + std::max(std::fabs(least), std::fabs(most));
+    const double lowest = lane(range.guess.least, k);
+    const double highest = lane(range.guess.most, k);
+    const double size = largest_of(lowest, highest) + largest_of(least, most);
     if (size == 0.0) return {};
     const double rounding = 3.0 * terms * (kUnitRoundoff * size + std::numeric_limits<double>::min());
-    const Interval w = deficit_[k];
-    const double low = (least - rounding) / (least < rounding ? w.lower : w.upper);
-    const double high = (most + rounding) / (most > -rounding ? w.lower : w.upper);
-    const double lower = low * (1.0 - (low < 0.0 ? w.lower : w.upper)) - rounding;
-    const double upper = high * (1.0 - (high > 0.0 ? w.lower : w.upper)) + rounding;
-    Claim claim{.shift = 0.5 * (lower + upper),
-                .error = 0.5 * (upper - lower) * (1.0 + 32.0 * kUnitRoundoff),
+    const Interval& w = lanes_[k].goal.deficit;
+    const Interval rest = sums_between(least - rounding, most + rounding, w);
+    Claim claim{.shift = 0.5 * (rest.lower + rest.upper),
+                .error = 0.5 * (rest.upper - rest.lower) * (1.0 + 32.0 * kUnitRoundoff),
                 .floor = 4.0 * rounding / w.lower};
-    claim.scale = lane(extent.largest, k) + std::fabs(claim.shift);
-    claim.is_good = claim.error <= enough(claim);
+    claim.scale = largest_of(lowest + claim.shift, highest + claim.shift);
     return claim;
   }
 
-  double enough(const Claim& claim) const { return std::max(kShare * tolerance_ * claim.scale, claim.floor); }
-
-  /// Whether changes that shrink at this rate are small in time.
-  bool contracts(double rate, const Claim& claim, Index sweeps) const {
-    return rate < 1.0 &&
-           static_cast<double>(sweeps) + std::log(enough(claim) / claim.error) / std::log(rate) <= kMostSweeps;
-  }
-
-  /// y and the shift.
-  void conclude(std::size_t k, const Claim& claim, const Found& found, DiscountedSums& result) const {
+  /// x and the shift.
+  void conclude(std::size_t k, const Claim& claim, const char* method, DiscountedSums& result) const {
     result.value.resize(at(mdp_.num_states()));
-    take_lane<Number>(y_, k, result.value, team_);
+    take_lane<Number>(x_, k, result.value, team_);
     for (double& value : result.value) value += claim.shift;
-    result.bound = claim.error + 2.0 * kUnitRoundoff * claim.scale;
+    result.bound = claim.error + 2.0 * kUnitRoundoff * (claim.scale + std::fabs(claim.shift));
     result.certificate.error_bound = result.bound;
     result.certificate.converged = true;
-    result.certificate.iterations = found.iterations;
-    result.certificate.method = found.method;
+    result.certificate.iterations = lanes_[k].iterations;
+    result.certificate.method = method;
   }
 
   const Mdp& mdp_;
-  std::vector<ConstVector> functions_;
+  std::vector<ConstVector> policies_, functions_;
   double discount_;
   double tolerance_;
   Team& team_;
-  std::vector<Interval> deficit_;
-  Numbers<Number> weight_, f_, x_, y_;
+  Monitor& monitor_;
+  std::vector<Lane> lanes_;
+  Numbers<Number> x_;
+  bool is_zero_ = true;  // x, before the first correction
+  Numbers<Single> residual_, correction_;
 };
 
-/// The policies that are still to be solved, some at a time.
+/// Incomplete factors of one policy, made when they are first asked for.
+class NearFactors {
+ public:
+  NearFactors(const Mdp& mdp, ConstVector near, double discount) : mdp_(mdp), near_(near), discount_(discount) {}
+
+  /// Null, if they would fill.
+  const linear::IncompleteLu* get(Team& team, Monitor& monitor) {
+    const std::scoped_lock lock(mutex_);
+    if (!was_tried_) make(team, monitor);
+    was_tried_ = true;
+    return factors_ ? &*factors_ : nullptr;
+  }
+
+  /// Of what LaneBicgstab balances functions with; valid after `get`.
+  ConstVector balance() const { return balance_; }
+
+ private:
+  void make(Team& team, Monitor& monitor) {
+    const Chain chain(mdp_, near_, check_policy(mdp_, near_, team));
+    const linear::Kernel kernel(chain, discount_);
+    const linear::System system = kernel.assemble(linear::Direction::kForward, team);
+    const bool is_far = system.conserves && system.amplification > linear::kFarthestForRough;
+    factors_ = linear::IncompleteLu::factorise(system, is_far ? linear::kFineFactors : kNearFactors, monitor);
+    if (!factors_ || !system.conserves) return;
+    const Doubles ones(at(system.size()), 1.0);
+    balance_.resize(ones.size());
+    factors_->solve<double>(linear::Direction::kTransposed, ones, balance_);
+    const double sum = linear::dot(ones, balance_, team);
+    for (double& weight : balance_) weight /= sum;
+  }
+
+  const Mdp& mdp_;
+  ConstVector near_;
+  double discount_;
+  std::mutex mutex_;
+  bool was_tried_ = false;
+  std::optional<linear::IncompleteLu> factors_;
+  Doubles balance_;
+};
+
+/// The policies of a batch, some side by side.
 class Shared {
  public:
-  Shared(const Mdp& mdp, std::span<const ConstVector> policies, ConstVector functions, double discount,
-         const Options& options, Monitor& monitor, std::span<DiscountedSums> results)
+  Shared(const Mdp& mdp, ConstVector near, std::span<const ConstVector> policies, ConstVector functions,
+         double discount, const Options& options, Monitor& monitor, std::span<DiscountedSums> results)
       : mdp_(mdp),
         policies_(policies),
         functions_(functions),
@@ -290,53 +341,63 @@ class Shared {
         tolerance_(options.tolerance),
         team_(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads),
         monitor_(monitor),
-        results_(results) {
-    for (std::size_t i = 0; i < policies.size(); ++i) open_.push_back(i);
-  }
+        results_(results),
+        merged_(MergedRows::of(mdp, team_)),
+        factors_(mdp, near, discount) {}
 
-  void sweep() {
-    for_lanes([&](auto& lanes, auto& results) { return lanes.sweep_until_small(results, monitor_); });
+  /// Which policies are solved.
+  std::vector<char> solve() {
+    std::vector<char> solved(policies_.size());
+    const std::size_t width = lanes_for_team();
+    const auto groups = static_cast<Index>((policies_.size() + width - 1) / width);
+    const auto solve_group = [&](Index group, Team& team, Monitor& monitor) {
+      const std::size_t first = at(group) * width;
+      const std::size_t count = std::min(width, policies_.size() - first);
+      const std::vector<char> found = count > 8   ? solve_some<16>(first, count, team, monitor)
+                                      : count > 4 ? solve_some<8>(first, count, team, monitor)
+                                                  : solve_some<4>(first, count, team, monitor);
+      std::copy(found.begin(), found.end(), solved.begin() + static_cast<Index>(first));
+    };
+    if (groups < team_.size()) {
+      for (Index group = 0; group < groups; ++group) solve_group(group, team_, monitor_);
+      return solved;
+    }
+    const std::thread::id caller = std::this_thread::get_id();
+    team_.for_blocks(groups, 1, [&](Index group, Index, Index) {
+      Team alone(1);
+      Monitor silent;  // only the caller's thread may talk
+      solve_group(group, alone, std::this_thread::get_id() == caller ? monitor_ : silent);
+    });
+    return solved;
   }
-
-  void solve_by_krylov(ConstVector near) {
-    if (open_.empty()) return;
-    const Chain chain(mdp_, near, check_policy(mdp_, near, team_));
-    const linear::Kernel kernel(chain, discount_);
-    linear::System system = kernel.assemble(linear::Direction::kForward, team_);
-    const bool rough_do = !system.conserves || system.amplification <= linear::kFarthestForRough;
-    const auto factors =
-        linear::IncompleteLu::factorise(system, rough_do ? linear::kRoughFactors : linear::kFineFactors, monitor_);
-    if (!factors) return;
-    for_lanes([&](auto& lanes, auto& results) { return lanes.solve_by_krylov(system, *factors, results, monitor_); });
-  }
-
-  /// The numbers of those that no method has solved.
-  const std::vector<std::size_t>& open() const { return open_; }
 
  private:
-  /// Calls solve(lanes, results) for a few policies after the others; it tells which it solved.
-  template <class Solve>
-  void for_lanes(Solve&& solve) {
-    std::vector<std::size_t> left;
-    for (std::size_t first = 0; first < open_.size(); first += kMostLanes) {
-      const auto some = std::span(open_).subspan(first, std::min(kMostLanes, open_.size() - first));
-      std::vector<ConstVector> policies, functions;
-      std::vector<DiscountedSums*> results;
-      for (const std::size_t i : some) {
-        policies.push_back(policies_[i]);
-        functions.push_back(functions_.subspan(i * at(mdp_.num_states()), at(mdp_.num_states())));
-        results.push_back(&results_[i]);
-      }
-      // An answer is the same for any number of lanes; fewer move less memory.
-      const std::vector<char> solved = with_lanes(some.size(), [&]<class Number>() {
-        PolicyLanes<Number> lanes(mdp_, policies, functions, discount_, tolerance_, team_);
-        return solve(lanes, results);
-      });
-      for (std::size_t k = 0; k < some.size(); ++k) {
-        if (solved[k] == 0) left.push_back(some[k]);
-      }
+  /// An answer is the same for any number of lanes. Threads that have groups of their own need not wait for each other.
+  std::size_t lanes_for_team() const {
+    std::size_t width = kMostTogether;
+    while (width > 4 && policies_.size() < width * at(team_.size())) width /= 2;
+    return policies_.size() < width * at(team_.size()) ? kMostTogether : width;
+  }
+
+  template <int kLanes>
+  std::vector<char> solve_some(std::size_t first, std::size_t count, Team& team, Monitor& monitor) {
+    using Single = typename LaneSums<kLanes>::Single;
+    std::vector<ConstVector> functions;
+    std::vector<DiscountedSums*> results;
+    for (std::size_t i = first; i < first + count; ++i) {
+      functions.push_back(functions_.subspan(i * at(mdp_.num_states()), at(mdp_.num_states())));
+      results.push_back(&results_[i]);
     }
-    open_ = std::move(left);
+    const auto policies = policies_.subspan(first, count);
+    LaneSums<kLanes> sums(mdp_, policies, functions, discount_, tolerance_, team, monitor);
+    const PolicyLanes<Single> steps(mdp_, merged_ ? &*merged_ : nullptr, policies, team);
+    sums.correct(LaneSweeps<Single>(steps, discount_, mdp_.num_states(), team), results);
+    if (sums.all_are_solved()) return sums.solved();
+    if (const linear::IncompleteLu* const factors = factors_.get(team, monitor)) {
+      const ConstVector balance = factors_.balance();
+      sums.correct(LaneBicgstab<Single>(steps, *factors, balance, discount_, mdp_.num_states(), team), results);
+    }
+    return sums.solved();
   }
 
   const Mdp& mdp_;
@@ -347,7 +408,8 @@ class Shared {
   Team team_;
   Monitor& monitor_;
   std::span<DiscountedSums> results_;
-  std::vector<std::size_t> open_;
+  std::optional<MergedRows> merged_;
+  NearFactors factors_;
 };
 
 /// Sums of one policy by way of its own resolvent.
@@ -372,16 +434,13 @@ std::vector<DiscountedSums> discounted_sums(const Mdp& mdp, ConstVector near, st
                                             Monitor& monitor) {
   mdp.ensure_checked(options.num_threads);
   std::vector<DiscountedSums> results(policies.size());
-  std::vector<char> open(policies.size(), 1);
-  if (mdp.num_states() >= kFewestStates && mdp.num_pairs() <= kMostPairs && options.tolerance > 0.0) {
-    Shared shared(mdp, policies, functions, discount, options, monitor, results);
-    shared.sweep();
-    shared.solve_by_krylov(near);
-    std::fill(open.begin(), open.end(), 0);
-    for (const std::size_t i : shared.open()) open[i] = 1;
+  std::vector<char> solved(policies.size());
+  if (!policies.empty() && mdp.num_states() >= kFewestStates && mdp.num_pairs() <= kMostPairs && options.tolerance > 0.0) {
+    Shared shared(mdp, near, policies, functions, discount, options, monitor, results);
+    solved = shared.solve();
   }
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
-    if (open[i] == 0) return;
+    if (solved[i] != 0) return;
     const ConstVector f = functions.subspan(i * at(mdp.num_states()), at(mdp.num_states()));
     results[i] = sums_of(mdp, policies[i], f, discount, options.tolerance, static_cast<Index>(i), team, watch);
   });

@@ -14,9 +14,9 @@ from rlcore.errors import ArgumentError, PolicyError
 from rlcore.mdp import MDP
 from rlcore.results import FloatArray
 
-LANES = 8  # policies that share a pass over the transitions
+LANES = 16  # policies that share a pass over the transitions
 MOST_TOGETHER = 256  # whole policies in memory at a time
-MOST_NUMBERS = 2**23  # probabilities of them
+MOST_NUMBERS = 2**24  # probabilities of them
 MOST_CHANGES = 2**16  # candidates that are given by what they change
 MOST_CHANGED = 32  # states that such a candidate may change to be dealt with by way of these states
 MOST_STATES_TOGETHER = 512  # that candidates which change several may change between them

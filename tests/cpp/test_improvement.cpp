@@ -115,6 +115,38 @@ TEST_CASE("large models share their passes and say what evaluation says, with th
   }
 }
 
+TEST_CASE("the sums of a policy are the same to the last bit, whatever goes beside it and for every team") {
+  for (const bool mixes : {true, false}) {
+    const Model model = mixes ? random_model(5000, 3, 5) : walk(30000);
+    const Evaluated one(model, 0.99);
+    std::vector<std::vector<double>> candidates;
+    for (unsigned seed = 0; seed < 21; ++seed) candidates.push_back(random_policy(model, seed));
+    const Candidates all(one.mdp, {candidates.begin(), candidates.end()});
+    Team team(1);
+    Monitor monitor;
+    const Doubles abar = mean_advantages(one.base(), all, team, monitor);
+    const auto sums_of = [&](std::size_t first, std::size_t count, int num_threads) {
+      const auto size = at(one.mdp.num_states());
+      return discounted_sums(one.mdp, one.policy, all.policies().subspan(first, count),
+                             ConstVector(abar).subspan(first * size, count * size), 0.99, {1e-9, num_threads}, monitor);
+    };
+    const auto together = sums_of(0, 21, 1);
+    for (const int num_threads : {2, 3, 9}) {
+      const auto again = sums_of(0, 21, num_threads);
+      for (std::size_t i = 0; i < 21; ++i) CHECK(again[i].value == together[i].value);
+    }
+    for (const std::size_t i : {std::size_t{0}, std::size_t{7}, std::size_t{20}}) {
+      const auto alone = sums_of(i, 1, 1).front();
+      CHECK(alone.value == together[i].value);
+      CHECK(alone.bound == together[i].bound);
+      CHECK(together[i].certificate.method == (mixes ? "shared sweeps" : "shared BiCGSTAB"));
+      double largest = 0.0;
+      for (const double value : alone.value) largest = std::max(largest, std::fabs(value));
+      CHECK(alone.bound <= 1e-9 * largest);
+    }
+  }
+}
+
 TEST_CASE("what a candidate changes says the same as the whole of it") {
   const Evaluated one(random_model(600, 3, 4), 0.9);
   std::vector<double> whole = one.policy;

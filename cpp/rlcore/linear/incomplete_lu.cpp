@@ -187,26 +187,12 @@ std::optional<IncompleteLu> IncompleteLu::factorise(const System& forward, const
 
 template <class Number>
 void IncompleteLu::solve(Direction direction, std::span<const Number> b, std::span<Number> x) const {
-  std::copy(b.begin(), b.end(), x.begin());
   if (direction == Direction::kForward) {
-    solve_forward(x);
+    solve_by_rows<Number>([&](std::size_t row) { return b[row]; }, x);
   } else {
+    std::copy(b.begin(), b.end(), x.begin());
     solve_transposed(x);
   }
-}
-
-/// Row by row: the triangles' rows are products.
-template <class Number>
-void IncompleteLu::solve_forward(std::span<Number> x) const {
-  const auto less_row = [&](const Triangle& triangle, std::size_t row) {
-    Number sum = x[row];
-    for (auto entry = at(triangle.start[row]); entry < at(triangle.start[row + 1]); ++entry) {
-      sum -= triangle.value[entry] * x[at(triangle.column[entry])];
-    }
-    return sum;
-  };
-  for (std::size_t row = 0; row < x.size(); ++row) x[row] = less_row(lower_, row);
-  for (std::size_t row = x.size(); row-- > 0;) x[row] = less_row(upper_, row) * inverse_pivot_[row];
 }
 
 /// Column by column of the transposed triangles.

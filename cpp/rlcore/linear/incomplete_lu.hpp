@@ -30,18 +30,34 @@ class IncompleteLu {
   template <class Number>
   void solve(Direction direction, std::span<const Number> b, std::span<Number> x) const;
 
+  /// x = (L U)^-1 b, where b(row) is asked for when its turn comes, in order.
+  template <class Number, class RightSide>
+  void solve_by_rows(RightSide&& b, std::span<Number> x) const {
+    for (std::size_t row = 0; row < x.size(); ++row) x[row] = lower_.less_row<Number>(row, b(row), x.data());
+    for (std::size_t row = x.size(); row-- > 0;) {
+      x[row] = upper_.less_row<Number>(row, x[row], x.data()) * static_cast<RealOf<Number>>(inverse_pivot_[row]);
+    }
+  }
+
  private:
   /// Rows of a triangle without its diagonal.
   struct Triangle {
     std::vector<Index, LargeAllocator<Index>> start{0};
     std::vector<Column, LargeAllocator<Column>> column;
     Doubles value;
+
+    /// b less the row's product with x.
+    template <class Number>
+    RLCORE_INLINE Number less_row(std::size_t row, Number b, const Number* x) const {
+      for (auto entry = at(start[row]); entry < at(start[row + 1]); ++entry) {
+        b -= static_cast<RealOf<Number>>(value[entry]) * x[column[entry]];
+      }
+      return b;
+    }
   };
 
   class Elimination;
 
-  template <class Number>
-  void solve_forward(std::span<Number> x) const;
   template <class Number>
   void solve_transposed(std::span<Number> x) const;
 
