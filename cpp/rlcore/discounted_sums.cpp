@@ -119,6 +119,7 @@ class LaneSums {
     bool is_solved = false;
     double error = std::numeric_limits<double>::infinity();
     double enough = 0.0;  // the error that is small enough
+    double shift = 0.0;   // the constant that the guess lacks
     double scale = 1.0;   // the unit of residual and correction, a power of two
     Index iterations = 0;
   };
@@ -173,6 +174,7 @@ class LaneSums {
       }
       lane.goal.is_open = !lane.is_solved && claim.error <= kProgress * lane.error;
       lane.error = claim.error;
+      lane.shift = claim.shift;
     }
   }
 
@@ -237,14 +239,22 @@ class LaneSums {
     return mean;
   }
 
+  /// What is added to lanes that are open. Constants are put right too where they are free: left to grow, their
+  /// rounding would count.
   void add_correction() {
+    Number unit{}, shift{};
+    for (std::size_t k = 0; k < lanes_.size(); ++k) {
+      const Lane& lane = lanes_[k];
+      if (!lane.goal.is_open) continue;
+      unit.lane[k] = lane.scale;
+      if (lane.constants_are_free && !is_zero_) shift.lane[k] = lane.shift;
+    }
     is_zero_ = false;
-    Number unit{};
-    for (std::size_t k = 0; k < lanes_.size(); ++k) unit.lane[k] = lanes_[k].goal.is_open ? lanes_[k].scale : 0.0;
     team_.for_blocks(mdp_.num_states(), kBlock, [&](Index first, Index last, Index) {
       for (auto i = at(first); i < at(last); ++i) {
-        x_[i] +=
-            Number::each([&](std::size_t k) { return unit.lane[k] * static_cast<double>(correction_[i].lane[k]); });
+        const auto correction =
+            Number::each([&](std::size_t k) { return static_cast<double>(correction_[i].lane[k]); });
+        x_[i] += unit * correction + shift;
       }
     });
   }
