@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import rlcore as rl
-from rlcore import Verdict, _core, reference
+from rlcore import Verdict, reference
 
 Array = Any
 NEAR = 2.0 ** -np.array([40, 30, 20, 10])  # 1e-12 to 1e-3, in steps that rows of halves and quarters take exactly
@@ -278,13 +278,3 @@ def test_kl_of_tiny_probabilities_keeps_its_digits(p: float, q: float) -> None:
     found = rl.policy_divergences(mdp, [[p, 1.0]], [[q, 1.0]])
     true = reference.policy_divergences([[p, 1.0]], [[q, 1.0]])
     assert is_near(found.kl_max, true.max_kl, 130 * 2.0**-53)
-
-
-def test_sums_keep_their_digits_at_a_long_horizon() -> None:
-    """Constants that corrections in single precision leave in a guess are taken out, or their rounding would count."""
-    mdp = rl.gallery.lazy_cycle(2000, 0.5)
-    base = rl.uniform_policy(mdp)
-    policies = np.stack([rl.mixture_policy(base, rl.random_policy(mdp, seed), 0.3).ravel() for seed in range(19)])
-    functions = np.random.default_rng(0).normal(size=(19, mdp.num_states))
-    found = _core.discounted_sums(mdp._core, base.ravel(), policies.ravel(), functions, 0.9999, 1e-9, 1, None)
-    assert (found.bound <= 1e-9 * np.abs(found.value).max(axis=1)).all()
