@@ -44,12 +44,15 @@ class PolicyLanes {
  private:
   using Real = RealOf<Number>;
 
+  /// How many weights ahead to prefetch, each of which may fill a cache line.
+  static constexpr std::ptrdiff_t kAhead = 2048 / sizeof(Number);
+
   RLCORE_INLINE Number mean_over_actions(Index state, const Number* x) const {
     Number ahead{};
     for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
       const Row row = mdp_.row(pair);
       row.prefetch_next();
-      prefetch_stream_of(weight_.data() + pair);
+      prefetch_at(weight_.data() + pair, kAhead);
       Number mean{};
       for (Index k = 0; k < row.length; ++k) {
         prefetch(x + row.upcoming(k));
@@ -65,7 +68,7 @@ class PolicyLanes {
     const auto end = at(merged_->start[at(state + 1)]);
     Number ahead{};
     for (auto entry = begin; entry < end; ++entry) {
-      prefetch_stream_of(weight_.data() + entry);
+      prefetch_at(weight_.data() + entry, kAhead);
       ahead += weight_[entry] * x[merged_->successor[entry]];
     }
     return ahead;

@@ -45,12 +45,6 @@ RLCORE_INLINE void prefetch_stream(const T* begin, const T* end) {
   for (std::ptrdiff_t i = kCacheLine; i < end - begin; i += kCacheLine) prefetch_at(begin + i, kStreamAhead);
 }
 
-/// The same for an array that is made of whole cache lines, and read one after the other.
-RLCORE_INLINE void prefetch_stream_of(const void* line) {
-  constexpr std::uintptr_t kAhead = 2048;
-  prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(line) + kAhead));
-}
-
 /// Arrays from so many bytes on have memory of their own kind.
 inline constexpr std::size_t kLargeBytes = std::size_t{1} << 18;
 
