@@ -19,13 +19,10 @@
 namespace rlcore::linear {
 namespace {
 
-/// The share of moves both ways from which eigenvalues count as real.
-constexpr double kSymmetric = 0.9;
-
 constexpr Index kMostSweeps = 1000;
 
-/// How many steps may remain: sweeps are needed in proportion to their root, cycles of multigrid are not.
-constexpr double kMostRemaining = 60.0;
+/// How many steps the discount may leave: sweeps are needed in proportion to their root, cycles of multigrid are not.
+constexpr double kLongestHorizon = 60.0;
 
 /// Sweeps from one that looks at the residual to the next.
 constexpr Index kBetweenLooks = 4;
@@ -184,8 +181,9 @@ class ChebyshevIteration final : public LaneMethod {
 }  // namespace
 
 Candidate make_chebyshev_iteration(Systems& systems, Direction wanted, Monitor&) {
-  if (remaining_time(systems, wanted) > kMostRemaining) return {nullptr, "what is far away counts"};
-  if (share_both_ways(systems[wanted].matrix) < kSymmetric) return {nullptr, "its moves do not go both ways alike"};
+  const System& system = systems[wanted];
+  if (1.0 > kLongestHorizon * (1.0 - system.discount)) return {nullptr, "too long a horizon"};
+  if (share_both_ways(system.matrix) < kSymmetric) return {nullptr, "its moves do not go both ways alike"};
   return {std::make_unique<ChebyshevIteration>(systems), {}};
 }
 

@@ -42,7 +42,7 @@ Candidate make_preconditioned(Systems& systems, const char* name, const Incomple
 }  // namespace
 
 Candidate make_milut_at_once(Systems& systems, Direction wanted, Monitor& monitor) {
-  if (remaining_time(systems, wanted) > kNear) return {nullptr, "what is far away counts"};
+  if (!is_near(systems, wanted)) return {nullptr, "what is far away counts"};
   return make_preconditioned(systems, "MILUT-BiCGSTAB", kRoughFactors, monitor);
 }
 
@@ -50,7 +50,7 @@ Candidate make_milut_bicgstab(Systems& systems, Direction wanted, Monitor& monit
   const System& system = systems[wanted];
   if (system.conserves && system.amplification > kFarthestForRough)
     return {nullptr, "too long a horizon for rough factors"};
-  if (remaining_time(systems, wanted) <= kNear) return {nullptr, "it was tried before"};
+  if (is_near(systems, wanted)) return {nullptr, "it was tried before"};
   return make_preconditioned(systems, "MILUT-BiCGSTAB", kRoughFactors, monitor);
 }
 

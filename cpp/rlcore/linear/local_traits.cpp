@@ -8,6 +8,28 @@ namespace {
 
 constexpr Index kSample = 2000;  // rows that are looked at
 
+/// How many steps may remain; fewer where the system is all but symmetric, for there levels serve best.
+constexpr double kNear = 150.0;
+constexpr double kNearIfSymmetric = 60.0;
+
+/// In the block of states from where the process hardly ends or is discounted away.
+double remaining_time(Systems& systems, Direction wanted) {
+  if (systems[wanted].conserves) return 1.0 / (1.0 - systems[wanted].discount);
+  const System& system = systems[Direction::kForward];
+  const CsrMatrix& m = system.matrix;
+  Doubles time(at(num_blocks(m.size)));
+  system.team->for_blocks(m.size, kBlock, [&](Index first, Index last, Index block) {
+    double lost = 0.0;  // in one step
+    for (Index row = first; row < last; ++row) {
+      double kept = 0.0;
+      for (Index k = m.first[row]; k < m.first[row] + m.length[row]; ++k) kept += m.value[k];
+      lost += 1.0 - system.discount * kept;
+    }
+    time[at(block)] = static_cast<double>(last - first) / std::max(lost, std::numeric_limits<double>::min());
+  });
+  return *std::max_element(time.begin(), time.end());
+}
+
 }  // namespace
 
 double share_both_ways(const CsrMatrix& m) {
@@ -29,21 +51,10 @@ double share_both_ways(const CsrMatrix& m) {
   return there > 0.0 ? and_back / there : 0.0;
 }
 
-double remaining_time(Systems& systems, Direction wanted) {
-  if (systems[wanted].conserves) return 1.0 / (1.0 - systems[wanted].discount);
-  const System& system = systems[Direction::kForward];
-  const CsrMatrix& m = system.matrix;
-  Doubles time(at(num_blocks(m.size)));
-  system.team->for_blocks(m.size, kBlock, [&](Index first, Index last, Index block) {
-    double lost = 0.0;  // in one step
-    for (Index row = first; row < last; ++row) {
-      double kept = 0.0;
-      for (Index k = m.first[row]; k < m.first[row] + m.length[row]; ++k) kept += m.value[k];
-      lost += 1.0 - system.discount * kept;
-    }
-    time[at(block)] = static_cast<double>(last - first) / std::max(lost, std::numeric_limits<double>::min());
-  });
-  return *std::max_element(time.begin(), time.end());
+bool is_near(Systems& systems, Direction wanted) {
+  const double time = remaining_time(systems, wanted);
+  if (time <= kNearIfSymmetric) return true;
+  return time <= kNear && share_both_ways(systems[wanted].matrix) < kSymmetric;
 }
 
 }  // namespace rlcore::linear

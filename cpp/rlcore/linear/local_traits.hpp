@@ -6,14 +6,13 @@
 namespace rlcore::linear {
 
 /// The share of the probability of moving from state to state that is matched by moves back, in a sample of the rows.
-/// Near one, the system is all but symmetric.
 double share_both_ways(const CsrMatrix& matrix);
 
-/// How many steps remain, about: in the block of states from where the process hardly ends or is discounted away. One
-/// state alone may be far from every end without those around it being so.
-double remaining_time(Systems& systems, Direction wanted);
+/// From which the system is all but symmetric, and its eigenvalues count as real.
+inline constexpr double kSymmetric = 0.9;
 
-/// Up to so many remaining steps only what is near counts.
-inline constexpr double kNear = 150.0;
+/// Whether little but what is near counts: in the mean over any block of states, few steps remain until the process
+/// ends or is discounted away. One state alone may be far from every end without those around it being so.
+bool is_near(Systems& systems, Direction wanted);
 
 }  // namespace rlcore::linear
