@@ -39,3 +39,12 @@ def over_pairs(mdp: MDP, x: NDArray[Number]) -> NDArray[Number]:
 def most_actions(mdp: MDP) -> int:
     """Return how many actions there are at most in a state."""
     return int(np.diff(mdp.pair_start).max())
+
+
+def single_best_pairs(mdp: MDP, x: FloatArray, tolerance: float) -> NDArray[np.int64]:
+    """Return for each state the pair with the largest x(s,a), or -1 where several are within the tolerance of it."""
+    near = x >= over_pairs(mdp, max_over_actions(mdp, x)) - tolerance
+    found = np.full(mdp.num_states, -1)
+    found[mdp.pair_state[near]] = np.flatnonzero(near)
+    found[sum_over_actions(mdp, near.astype(np.int64)) > 1] = -1
+    return found

@@ -1,6 +1,6 @@
 // Span iteration: value iteration that knows what a constant is worth.
 //
-// Values. x_k = b + discount P x_{k-1} from x_0 = 0. The change delta = x_k - x_{k-1} bounds the rest:
+// Values. x_k = b + discount P x_{k-1} from x_0 = b. The change delta = x_k - x_{k-1} bounds the rest:
 // x - x_k lies between discount/(1 - discount) times min delta and max delta (MacQueen 1966), so the
 // error that matters is the span of delta. It contracts with the chain's mixing, at any discount.
 //

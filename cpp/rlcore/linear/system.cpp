@@ -75,13 +75,16 @@ Number System::residual_norm(std::span<const Number> r) const {
 
 template <class Number>
 void System::guess(std::span<const Number> b, std::span<Number> x) const {
+  if (!conserves || direction == Direction::kForward) {
+    team->for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
+      std::copy(b.begin() + first, b.begin() + last, x.begin() + first);
+    });
+    return;
+  }
   Number level{};
-  if (conserves && direction == Direction::kTransposed) {
-    Number mass{};
-    for (const Number& weight : b) mass += weight;
-    for (std::size_t k = 0; k < kLanesOf<Number>; ++k) {
-      lane(level, k) = lane(mass, k) / (1.0 - discount) / static_cast<double>(x.size());
-    }
+  for (const Number& weight : b) level += weight;
+  for (std::size_t k = 0; k < kLanesOf<Number>; ++k) {
+    lane(level, k) = lane(level, k) / (1.0 - discount) / static_cast<double>(x.size());
   }
   std::fill(x.begin(), x.end(), level);
 }

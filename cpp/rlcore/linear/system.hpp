@@ -44,7 +44,8 @@ struct System {
   template <class Number>
   void apply(std::span<const Number> x, std::span<Number> y) const;
 
-  /// The first guess: zero, or the mass that visits must have, spread evenly, where nothing ends.
+  /// The first guess: what a sweep makes of zero, b, or the mass that visits must have, spread evenly, where nothing
+  /// ends.
   template <class Number>
   void guess(std::span<const Number> b, std::span<Number> x) const;
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rlcore.cli.terminal import Glyphs
 from rlcore.mdp import MDP
-from rlcore.over_actions import max_over_actions, min_over_actions, over_pairs, sum_over_actions
+from rlcore.over_actions import max_over_actions, min_over_actions, single_best_pairs
 from rlcore.policy import greedy_policy
 from rlcore.results import Evaluation, FloatArray
 
@@ -23,7 +23,7 @@ PairNumbers = NDArray[np.int64]
 
 def likeliest_pairs(mdp: MDP, policy: FloatArray) -> PairNumbers:
     """Return for each state the pair of the policy's most likely action, or -1 where several are equally likely."""
-    return _single_best(mdp, policy.ravel(), TIED)
+    return single_best_pairs(mdp, policy.ravel(), TIED)
 
 
 def best_pairs(mdp: MDP, evaluation: Evaluation) -> PairNumbers:
@@ -60,12 +60,3 @@ def arrows(mdp: MDP, glyphs: Glyphs) -> dict[int, str]:
     labels: tuple[Hashable, ...] = mdp.action_labels or ()
     named = {action: DIRECTIONS.get(str(label).lower()) for action, label in enumerate(labels)}
     return {action: getattr(glyphs, direction) for action, direction in named.items() if direction is not None}
-
-
-def _single_best(mdp: MDP, x: FloatArray, tolerance: float) -> PairNumbers:
-    best = over_pairs(mdp, max_over_actions(mdp, x))
-    near = x >= best - tolerance
-    found = np.full(mdp.num_states, -1)
-    found[mdp.pair_state[near]] = np.flatnonzero(near)
-    found[sum_over_actions(mdp, near.astype(np.int64)) > 1] = -1
-    return found

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rlcore.grids import Grid, ended_states, grid_of
 from rlcore.mdp import MDP, as_mdp
-from rlcore.over_actions import max_over_actions, over_pairs, sum_over_actions
+from rlcore.over_actions import single_best_pairs
 from rlcore.plot import cells
 from rlcore.plot.canvas import (
     AMOUNT_COLOURS,
@@ -165,12 +165,8 @@ def _legend(ax: Axes, patches: Any, title: str) -> None:
 
 
 def _likeliest(mdp: MDP, policy: FloatArray) -> NDArray[np.int64]:
-    best = over_pairs(mdp, max_over_actions(mdp, policy))
-    near = policy >= best - TIED
-    found = np.full(mdp.num_states, -1)
-    found[mdp.pair_state[near]] = mdp.pair_action[near]
-    found[sum_over_actions(mdp, near.astype(np.int64)) > 1] = -1
-    return found
+    pairs = single_best_pairs(mdp, policy, TIED)
+    return np.where(pairs >= 0, mdp.pair_action[pairs], -1)
 
 
 def _rgba(colour: str) -> Any:
