@@ -301,7 +301,8 @@ def _nowhere_lost(
 def _row_defect(mdp: MDP) -> float:
     termination = 0.0 if mdp.termination is None else mdp.termination.ravel()
     rounding = (int(np.diff(mdp.transition.indptr).max()) + 2) * ULP
-    return float(np.abs(mdp.transition.sum(axis=1) + termination - 1.0).max()) + rounding
+    sums = mdp.transition @ np.ones(mdp.num_states)  # several times faster than sum(axis=1)
+    return float(np.abs(sums + termination - 1.0).max()) + rounding
 
 
 def start_defect(mdp: MDP, setting: Discounted | Episodic | Average) -> float:

@@ -81,8 +81,8 @@ void System::guess(std::span<const Number> b, std::span<Number> x) const {
     });
     return;
   }
-  Number level{};
-  for (const Number& weight : b) level += weight;
+  // What rounding takes from the mass is found again at the pace of the discount alone.
+  Number level = sum_over<Number>(size(), *team, [&](std::size_t i) { return b[i]; });
   for (std::size_t k = 0; k < kLanesOf<Number>; ++k) {
     lane(level, k) = lane(level, k) / (1.0 - discount) / static_cast<double>(x.size());
   }
