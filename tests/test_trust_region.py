@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import generated_models
 import rlcore as rl
@@ -568,3 +569,22 @@ def test_threads_change_no_bit(region: Any) -> None:
         assert np.array_equal(one.kl, other.kl)
         assert np.array_equal(one.multiplier, other.multiplier)
         assert (one.price, one.dual_gap, one.passes) == (other.price, other.dual_gap, other.passes)
+
+
+@pytest.mark.parametrize("region", [rl.MeanKL(1e-3), rl.KLPenalty(0.01), rl.KLPenalty(1e-6)], ids=str)
+@pytest.mark.parametrize("block", [0, 5, None])
+def test_a_sample_of_the_states_need_not_be_like_the_rest(region: rl.MeanKL | rl.KLPenalty, block: int | None) -> None:
+    """Large models look at every 16th block of 4096 states first: alone what counts, without it, or like all."""
+    num_states = 70 * 4096
+    reward = np.zeros((num_states, 2))
+    where = slice(None) if block is None else slice(4096 * block, 4096 * (block + 1))
+    reward[where, 1] = np.random.default_rng(0).exponential(size=num_states)[where]
+    stay = scipy.sparse.csr_array(np.ones((2, 1)))
+    transition = scipy.sparse.kron(scipy.sparse.eye_array(num_states), stay, format="csr")
+    mdp = rl.MDP(transition, reward, initial=np.full(num_states, 1.0 / num_states))
+    step = rl.trust_region_step(mdp, rl.uniform_policy(mdp), 0.5, region)
+    penalty = region.coefficient * step.kl.max() if isinstance(region, rl.KLPenalty) else 0.0
+    assert 0.0 <= step.dual_gap <= 1e-9 * step.surrogate_gain
+    assert step.surrogate_gain > penalty
+    if isinstance(region, rl.MeanKL):
+        assert step.kl.mean() == pytest.approx(region.delta, rel=1e-9)

@@ -201,12 +201,15 @@ class Stepper {
     double start = std::log(share) + std::log(survey.spread.total()) - 0.5 * std::log(2.0 * radius);
     if (!std::isfinite(start)) start = std::log(survey.most_lead) - 1.0;
     if (!(start > -kInfinity && start < most)) start = most;
-    const double log_price = decreasing_root(start, -kInfinity, most, [&](double candidate) {
-      const Response found = kl_at_price(share, candidate);
-      const double kl = found.value.total();
-      const bool will_do = std::fabs(kl - aim) <= 0.5 * kSharedTolerance * radius + 4.0 * found.rounding.total();
-      const double step = (straightened(aim) - straightened(kl)) / (straightened_slope(kl) * -found.fall.total());
-      return Look{will_do, kl > aim, step};
+    const double log_price = from_sample(start, [&](double from, double tolerance) {
+      return decreasing_root(from, -kInfinity, most, [&](double candidate) {
+        const Response found = kl_at_price(share, candidate);
+        const double kl = found.value.total() * sampled_;
+        const bool will_do = std::fabs(kl - aim) <= 0.5 * tolerance * radius + 4.0 * found.rounding.total();
+        const double step =
+            (straightened(aim) - straightened(kl)) / (straightened_slope(kl) * -found.fall.total() * sampled_);
+        return Look{will_do || tells_nothing(kl), kl > aim, step};
+      });
     });
     to_price(share, radius, log_price);
   }
@@ -223,22 +226,45 @@ class Stepper {
     double start = 2.0 * (std::log(survey.spread.total()) - log_coefficient) - std::log(2.0);
     if (!survey.any_spread) start = std::log(std::log(survey.lead.total()) - log_coefficient);
     if (!(start > -kInfinity && start < most)) start = most;
-    const double log_level = decreasing_root(start, -kInfinity, most, [&](double candidate) {
-      const double level = std::exp(candidate);
-      const Response found = price_at_level(level, coefficient, log_coefficient);
-      const double relative = found.value.total();  // to the coefficient
-      const double miss = std::log(relative);
-      const double fall = found.fall.total() / relative * level;  // of log relative with log level
-      // The logarithm of the price falls like that of the level at first, and like the level in the end.
-      const double along_level = miss / fall;
-      const double step = along_level > 0.0 && level > 1.0 ? std::log1p(along_level) : along_level;
-      return Look{std::fabs(relative - 1.0) <= 0.5 * kSharedTolerance, relative > 1.0, step};
+    const double log_level = from_sample(start, [&](double from, double tolerance) {
+      return decreasing_root(from, -kInfinity, most, [&](double candidate) {
+        const double level = std::exp(candidate);
+        const Response found = price_at_level(level, coefficient, log_coefficient);
+        const double relative = found.value.total() * sampled_;  // to the coefficient
+        const double miss = std::log(relative);
+        const double fall = found.fall.total() * sampled_ / relative * level;  // of log relative with log level
+        // The logarithm of the price falls like that of the level at first, and like the level in the end.
+        const double along_level = miss / fall;
+        const double step = along_level > 0.0 && level > 1.0 ? std::log1p(along_level) : along_level;
+        return Look{std::fabs(relative - 1.0) <= 0.5 * tolerance || tells_nothing(relative), relative > 1.0, step};
+      });
     });
     to_common_level(coefficient, std::exp(log_level));
   }
 
  private:
   // ---- passes over the states ----
+
+  /// solve(start, tolerance) for all states, from where it leads with a sample of them if they are many: most passes
+  /// are spent on coming near.
+  template <class Solve>
+  double from_sample(double start, Solve&& solve) {
+    constexpr Index kStride = 16;
+    constexpr Index kFewestSampled = 4;  // blocks
+    constexpr double kRough = 1e-3;
+    const Index blocks = num_blocks(old_.mdp.num_states());
+    if (blocks >= kFewestSampled * kStride) {
+      stride_ = kStride;
+      sampled_ = static_cast<double>(blocks) / static_cast<double>((blocks + kStride - 1) / kStride);
+      start = solve(start, kRough);
+      stride_ = 1;
+      sampled_ = 1.0;
+    }
+    return solve(start, kSharedTolerance);
+  }
+
+  /// Whether a sample holds none of the states that count.
+  bool tells_nothing(double response) const { return stride_ > 1 && !(response > 0.0); }
 
   /// Calls visit(ball, row, sums) for every state that is visited, and adds up the sums in a fixed order.
   template <class Sums, class Visit>
@@ -251,6 +277,7 @@ class Stepper {
       monitor_.poll({"trust region", step_.passes, 0.0, 0.0});
       const Index count = std::min(portion * kBlock, num_states - done);
       team_.for_blocks(count, kBlock, [&](Index first, Index last, Index) {
+        if ((done + first) / kBlock % stride_ != 0) return;
         KlBall ball;
         Doubles scratch(at(2 * mdp.max_num_actions()));
         Sums& sums = parts[at((done + first) / kBlock)];
@@ -267,7 +294,7 @@ class Stepper {
         }
       });
     }
-    ++step_.passes;
+    if (stride_ == 1) ++step_.passes;
     Sums all;
     for (const Sums& part : parts) all.include(part);
     return all;
@@ -438,7 +465,9 @@ class Stepper {
   const OldPolicy& old_;
   Team& team_;
   Monitor& monitor_;
-  Doubles start_;  // x of each state, where its next search begins
+  Doubles start_;         // x of each state, where its next search begins
+  Index stride_ = 1;      // one block of states in so many is looked at
+  double sampled_ = 1.0;  // all blocks for each that is
   TrustRegionStep step_;
 };
 
