@@ -116,3 +116,15 @@ TEST_CASE("the lanes of a cycle are those that go alone, to the last bit") {
   hierarchy.cycle<LaneArray<2>>(both, together);
   for (std::size_t i = 0; i < b.size(); ++i) REQUIRE(together[i].lane[1] == alone[i]);
 }
+
+TEST_CASE("levels that fill leave nothing behind: the other direction is refused too") {
+  const Model model = random_model(3000, 2, 4);
+  Setup setup(model);
+  linear::Coarsening coarsening;
+  for (const Direction direction : {Direction::kForward, Direction::kTransposed}) {
+    std::string reason;
+    const linear::Hierarchy hierarchy(setup.system(direction, 0.999), coarsening, reason, setup.monitor);
+    CHECK(!reason.empty());
+    CHECK(coarsening.empty());
+  }
+}

@@ -98,7 +98,10 @@ Hierarchy::Hierarchy(const System& system, Coarsening& coarsening, std::string& 
       if (aggregation.count() == 0) break;
       const double share = static_cast<double>(aggregation.count()) / static_cast<double>(fine.matrix.size());
       if (share > kLeastCoarsening) reason = "its states do not aggregate";
-      if (!reason.empty()) return;
+      if (!reason.empty()) {
+        coarsening.clear();
+        return;
+      }
       coarsening.push_back(std::move(aggregation));
     }
     fine.prolongation = prolongation(fine.matrix, coarsening[number], team_);
@@ -106,7 +109,10 @@ Hierarchy::Hierarchy(const System& system, Coarsening& coarsening, std::string& 
     LevelMatrix coarse = coarse_matrix(fine);
     entries += static_cast<double>(coarse.num_entries());
     if (is_new && entries > most) reason = "its levels would fill";
-    if (!reason.empty()) return;
+    if (!reason.empty()) {
+      coarsening.clear();
+      return;
+    }
     levels_.push_back({std::move(coarse), {}, {}});
   }
   factorise_coarsest(system.conserves && system.discount == 1.0, system.direction);

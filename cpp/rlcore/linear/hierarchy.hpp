@@ -28,7 +28,7 @@ using Coarsening = std::vector<Aggregation>;
 class Hierarchy {
  public:
   /// Joins states as `coarsening` says; if it is empty, by the couplings of the system, and records how. `reason` tells
-  /// if the levels do not become small fast enough.
+  /// if the levels do not become small fast enough, and nothing is recorded then.
   ///
   /// The system of a process that never ends, with a discount of one, is singular, and the coarsest level finds what
   /// solves A x = b less a constant, or A' x = b for a b that sums to zero.
