@@ -118,7 +118,7 @@ TEST_CASE("the lanes of a cycle are those that go alone, to the last bit") {
 }
 
 TEST_CASE("levels that fill leave nothing behind: the other direction is refused too") {
-  const Model model = random_model(3000, 2, 4);
+  const Model model = random_model(20000, 2, 2);
   Setup setup(model);
   linear::Coarsening coarsening;
   for (const Direction direction : {Direction::kForward, Direction::kTransposed}) {
