@@ -134,22 +134,13 @@ class ChebyshevIteration final : public LaneMethod {
     return num_sweeps == 1 ? 1.0 / (1.0 - square / 2.0) : 1.0 / (1.0 - square * weight / 4.0);
   }
 
-  static bool constants_are_free(const System& system) {
-    return system.conserves && system.direction == Direction::kForward;
-  }
-
-  /// The constant that an answer lacks whose residual has such extremes.
-  static double missing_constant(const System& system, const Extent& residual) {
-    return constants_are_free(system) ? (residual.lower + residual.upper) / 2.0 / (1.0 - system.discount) : 0.0;
-  }
-
   static void take_note(const System& system, const Goal& goal, Extent value, const Extent& residual, Course& course,
                         Monitor& monitor) {
-    const double constant = missing_constant(system, residual);
+    const double constant = system.missing_constant(residual);
     value.lower += constant;
     value.upper += constant;
     const double answer = system.norm(value);
-    const double left = constants_are_free(system) ? (residual.upper - residual.lower) / 2.0 : system.norm(residual);
+    const double left = system.residual_norm(residual);
     course.history.push_back(left);
     course.met = goal.met(left, answer);
     course.done =
@@ -168,7 +159,7 @@ class ChebyshevIteration final : public LaneMethod {
   }
 
   static void shift(const System& system, const Extent& residual, Vector x) {
-    const double constant = missing_constant(system, residual);
+    const double constant = system.missing_constant(residual);
     if (constant == 0.0) return;
     system.team->for_blocks(ssize(x), kBlock, [&](Index first, Index last, Index) {
       for (auto i = at(first); i < at(last); ++i) x[i] += constant;

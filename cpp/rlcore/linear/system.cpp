@@ -68,9 +68,7 @@ void System::apply(std::span<const Number> x, std::span<Number> y) const {
 
 template <class Number>
 Number System::residual_norm(std::span<const Number> r) const {
-  const auto extent = extent_over(std::ssize(r), *team, [&](std::size_t i) { return r[i]; });
-  if (constants_are_free()) return (extent.upper - extent.lower) * 0.5;
-  return norm(extent);
+  return residual_norm(extent_over(std::ssize(r), *team, [&](std::size_t i) { return r[i]; }));
 }
 
 template <class Number>
@@ -111,8 +109,8 @@ template <class Number>
 void System::centre(std::span<const Number> r, std::span<Number> x) const {
   if (!constants_are_free()) return;
   const auto extent = extent_over(size(), *team, [&](std::size_t i) { return r[i]; });
-  Number constant = (extent.lower + extent.upper) * 0.5;
-  for (std::size_t k = 0; k < kLanesOf<Number>; ++k) lane(constant, k) /= 1.0 - discount;
+  Number constant{};
+  for (std::size_t k = 0; k < kLanesOf<Number>; ++k) lane(constant, k) = missing_constant(extent.of_lane(k));
   team->for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
     for (auto i = at(first); i < at(last); ++i) x[i] += constant;
   });

@@ -71,7 +71,16 @@ struct System {
 
   /// The part of a residual that cannot be mended by a constant shift, in that norm.
   template <class Number>
+  Number residual_norm(const ExtentOf<Number>& r) const {
+    return constants_are_free() ? (r.upper - r.lower) * 0.5 : norm(r);
+  }
+  template <class Number>
   Number residual_norm(std::span<const Number> r) const;
+
+  /// The constant that an answer with such a residual lacks, where constants are free.
+  double missing_constant(const Extent& r) const {
+    return constants_are_free() ? (r.lower + r.upper) * 0.5 / (1.0 - discount) : 0.0;
+  }
 
   // The same of single vectors.
   using Sweep = SweepOf<double>;
