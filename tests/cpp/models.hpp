@@ -3,9 +3,14 @@
 
 #include <algorithm>
 #include <random>
+#include <utility>
 #include <vector>
 
+#include "rlcore/chain.hpp"
+#include "rlcore/linear/system.hpp"
 #include "rlcore/mdp.hpp"
+#include "rlcore/monitor.hpp"
+#include "rlcore/policy.hpp"
 
 namespace rlcore::tests {
 
@@ -131,5 +136,30 @@ inline Model torus(Index side) {
   }
   return model;
 }
+
+/// The chain of the uniform policy, and what its solvers are given.
+struct UniformChain {
+  Model model;
+  Mdp mdp;
+  std::vector<double> policy;
+  Chain chain;
+  Team team{2};
+  Monitor monitor;
+
+  explicit UniformChain(Model of)
+      : model(std::move(of)),
+        mdp(model.mdp()),
+        policy(model.uniform_policy()),
+        chain(mdp, policy, check_policy(mdp, policy)) {}
+
+  linear::System system(linear::Direction direction, double discount) {
+    const bool forward = direction == linear::Direction::kForward;
+    return {.matrix = forward ? chain.transition(team) : chain.transposed_transition(team),
+            .discount = discount,
+            .direction = direction,
+            .conserves = true,
+            .team = &team};
+  }
+};
 
 }  // namespace rlcore::tests

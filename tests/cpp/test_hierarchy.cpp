@@ -19,25 +19,6 @@ using linear::SparseRows;
 
 namespace {
 
-struct Setup {
-  Mdp mdp;
-  std::vector<double> policy;
-  Chain chain;
-  Team team{2};
-  Monitor monitor;
-
-  explicit Setup(const Model& model)
-      : mdp(model.mdp()), policy(model.uniform_policy()), chain(mdp, policy, check_policy(mdp, policy)) {}
-
-  linear::System system(Direction direction, double discount) {
-    return {.matrix = direction == Direction::kForward ? chain.transition(team) : chain.transposed_transition(team),
-            .discount = discount,
-            .direction = direction,
-            .conserves = true,
-            .team = &team};
-  }
-};
-
 /// Sums to zero, so that singular systems have answers.
 Doubles balanced_vector(Index size) {
   std::mt19937_64 random(3);
@@ -80,7 +61,7 @@ TEST_CASE("rows are summed by column, each on its own") {
 
 TEST_CASE("a cycle takes most of a residual away, at any discount and in both directions") {
   const Model model = torus(150);
-  Setup setup(model);
+  UniformChain setup(model);
   const Doubles b = balanced_vector(setup.chain.size());
   for (const double discount : {0.9, 0.999, 0.9999999, 1.0}) {
     linear::Coarsening coarsening;
@@ -102,7 +83,7 @@ TEST_CASE("a cycle takes most of a residual away, at any discount and in both di
 
 TEST_CASE("the lanes of a cycle are those that go alone, to the last bit") {
   const Model model = torus(70);
-  Setup setup(model);
+  UniformChain setup(model);
   const linear::System system = setup.system(Direction::kForward, 0.99);
   linear::Coarsening coarsening;
   std::string reason;
@@ -119,7 +100,7 @@ TEST_CASE("the lanes of a cycle are those that go alone, to the last bit") {
 
 TEST_CASE("levels that fill leave nothing behind: the other direction is refused too") {
   const Model model = random_model(20000, 2, 2);
-  Setup setup(model);
+  UniformChain setup(model);
   linear::Coarsening coarsening;
   for (const Direction direction : {Direction::kForward, Direction::kTransposed}) {
     std::string reason;

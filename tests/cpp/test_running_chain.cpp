@@ -24,23 +24,12 @@ Doubles random_vector(Index size, unsigned seed) {
   return x;
 }
 
-struct Setup {
-  Mdp mdp;
-  std::vector<double> policy;
-  Chain chain;
-  Team team{2};
-  Monitor monitor;
-
-  explicit Setup(const Model& model)
-      : mdp(model.mdp()), policy(model.uniform_policy()), chain(mdp, policy, check_policy(mdp, policy)) {}
-};
-
 }  // namespace
 
 TEST_CASE("running systems are solved by sweeps where the chain mixes and by multigrid where it is local") {
   for (const bool mixes : {true, false}) {
     const Model model = mixes ? random_model(5000, 2, 5) : torus(90);
-    Setup setup(model);
+    UniformChain setup(model);
     linear::RunningChain running(setup.chain, setup.chain.transition(setup.team), setup.team, setup.monitor);
     for (const Direction direction : {Direction::kForward, Direction::kTransposed}) {
       Doubles b = random_vector(setup.chain.size(), 3);

@@ -3,6 +3,8 @@
 //
 // I - discount P_pi is a diagonally dominant M-matrix by rows: no pivoting is needed, and the band does not widen.
 #include <algorithm>
+#include <cstdlib>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -21,24 +23,19 @@ constexpr Index kWidest = 8;
 /// States that are followed to see whether a chain is narrow.
 constexpr Index kSample = 2000;
 
-/// The number of diagonals below and above the main one, as far as they hold entries.
-struct Band {
-  Index below = 0;
-  Index above = 0;
-
-  bool is_narrow() const { return below <= kWidest && above <= kWidest; }
-};
-
-/// The band of a matrix; stops as soon as it is not narrow.
-Band band_of(const CsrMatrix& m) {
-  Band band;
-  for (Index row = 0; row < m.size && band.is_narrow(); ++row) {
-    for (Index k = m.first[row]; k < m.first[row] + m.length[row]; ++k) {
-      band.below = std::max(band.below, row - m.column[k]);
-      band.above = std::max(band.above, m.column[k] - row);
+/// The largest distance of an entry from the diagonal, as far as it is narrow.
+Index width_of(const CsrMatrix& m, Team& team) {
+  std::vector<Index> widths(at(num_blocks(m.size)), 0);
+  team.for_blocks(m.size, kBlock, [&](Index first, Index last, Index block) {
+    Index width = 0;
+    for (Index row = first; row < last && width <= kWidest; ++row) {
+      for (Index k = m.first[row]; k < m.first[row] + m.length[row]; ++k) {
+        width = std::max(width, std::abs(row - m.column[k]));
+      }
     }
-  }
-  return band;
+    widths[at(block)] = width;
+  });
+  return *std::max_element(widths.begin(), widths.end());
 }
 
 /// Whether the first few thousand states that are reached from state 0 come a few at a time. From a state within a band
@@ -61,12 +58,19 @@ bool looks_narrow(const Moves& moves) {
   return true;
 }
 
+/// LU from both ends at once: the first half of the states is eliminated downwards and the second upwards, side by
+/// side, and last the few between them that keep them apart.
+template <Index kWidth>
 class BandedLu final : public LaneMethod {
  public:
-  BandedLu(const System& forward, Band band, std::optional<Relabelling> relabelling)
-      : team_(*forward.team), band_(band), relabelling_(std::move(relabelling)), row_(at(forward.size() * width())) {
-    load(forward);
-    eliminate();
+  BandedLu(const System& forward, std::optional<Relabelling> relabelling)
+      : team_(*forward.team),
+        relabelling_(std::move(relabelling)),
+        size_(forward.size()),
+        middle_(std::max<Index>(0, (size_ - kWidth) / 2)),
+        second_(std::min(size_, middle_ + kWidth)),
+        band_(size_ * (2 * kWidth + 1)) {
+    eliminate(forward);
   }
 
   std::vector<Outcome> solve_together(Direction direction, std::span<const Lane> lanes, Monitor&) override {
@@ -79,39 +83,80 @@ class BandedLu final : public LaneMethod {
   bool is_direct() const override { return true; }
 
  private:
-  Index width() const { return band_.below + 1 + band_.above; }
-  Index size() const { return std::ssize(row_) / width(); }
+  /// Rows and columns are counted from the first state; they must be within the band.
+  double& entry(Index row, Index column) { return band_[2 * kWidth * row + kWidth + column]; }
+  double entry(Index row, Index column) const { return band_[2 * kWidth * row + kWidth + column]; }
 
-  /// The entry of a column, both counted from the first state; row and column must be within the band.
-  double& entry(Index row, Index column) { return row_[at(row * width() + band_.below + column - row)]; }
-  double entry(Index row, Index column) const { return row_[at(row * width() + band_.below + column - row)]; }
+  /// Calls body(state) in the order of elimination.
+  template <class Body>
+  void in_order(Body&& body) const {
+    team_.for_blocks(2, 1, [&](Index half, Index, Index) {
+      if (half == 0) {
+        for (Index state = 0; state < middle_; ++state) body(state);
+      } else {
+        for (Index state = size_ - 1; state >= second_; --state) body(state);
+      }
+    });
+    for (Index state = middle_; state < second_; ++state) body(state);
+  }
 
-  Index first_column(Index row) const { return std::max<Index>(0, row - band_.below); }
-  Index last_column(Index row) const { return std::min(size() - 1, row + band_.above); }
-
-  void load(const System& forward) {
-    const CsrMatrix& m = forward.matrix;
-    forward.team->for_blocks(m.size, kBlock, [&](Index first, Index last, Index) {
-      for (Index row = first; row < last; ++row) {
-        entry(row, row) += 1.0;
-        for (Index k = m.first[row]; k < m.first[row] + m.length[row]; ++k) {
-          entry(row, m.column[k]) -= forward.discount * m.value[k];
-        }
+  template <class Body>
+  void in_reverse(Body&& body) const {
+    for (Index state = second_ - 1; state >= middle_; --state) body(state);
+    team_.for_blocks(2, 1, [&](Index half, Index, Index) {
+      if (half == 0) {
+        for (Index state = middle_ - 1; state >= 0; --state) body(state);
+      } else {
+        for (Index state = second_; state < size_; ++state) body(state);
       }
     });
   }
 
-  /// Leaves the multipliers below the diagonal, the inverse pivots on it, and the upper factor above.
-  void eliminate() {
-    for (Index row = 0; row < size(); ++row) {
-      for (Index left = first_column(row); left < row; ++left) {
-        const double multiplier = entry(row, left) *= entry(left, left);
-        if (multiplier == 0.0) continue;
-        for (Index column = left + 1; column <= last_column(left); ++column) {
-          entry(row, column) -= multiplier * entry(left, column);
-        }
-      }
+  /// Calls body(other) for the states within the band of one that are eliminated before it, in their order.
+  template <class Body>
+  void for_before(Index state, Body&& body) const {
+    if (state >= middle_) {
+      const Index last = std::max(state + 1, second_);
+      for (Index other = std::min(size_ - 1, state + kWidth); other >= last; --other) body(other);
+    }
+    if (state < second_) {
+      for (Index other = std::max<Index>(0, state - kWidth); other < state; ++other) body(other);
+    }
+  }
+
+  /// The same for those that are eliminated after it.
+  template <class Body>
+  void for_after(Index state, Body&& body) const {
+    if (state >= second_) {
+      for (Index other = state - 1; other >= state - kWidth; --other) body(other);
+    } else {
+      const Index last = state < middle_ ? state + kWidth : second_ - 1;
+      for (Index other = state + 1; other <= last; ++other) body(other);
+    }
+  }
+
+  /// Leaves multipliers in the columns of states that come before, inverse pivots on the diagonal, and the upper factor
+  /// in the columns of states that come after.
+  void eliminate(const System& forward) {
+    in_order([&](Index row) {
+      load(forward, row);
+      for_before(row, [&](Index pivot) {
+        double& multiplier = entry(row, pivot);
+        const double inverse = entry(pivot, pivot);  // comes last: it is what all wait for
+        for_after(pivot, [&](Index column) { entry(row, column) -= multiplier * entry(pivot, column) * inverse; });
+        multiplier *= inverse;
+      });
       entry(row, row) = 1.0 / entry(row, row);
+    });
+  }
+
+  /// A row of I - discount P_pi.
+  void load(const System& forward, Index row) {
+    const CsrMatrix& m = forward.matrix;
+    std::fill_n(&entry(row, row - kWidth), 2 * kWidth + 1, 0.0);
+    entry(row, row) = 1.0;
+    for (Index k = m.first[row]; k < m.first[row] + m.length[row]; ++k) {
+      entry(row, m.column[k]) -= forward.discount * m.value[k];
     }
   }
 
@@ -126,48 +171,60 @@ class BandedLu final : public LaneMethod {
 
   template <class Number>
   void solve_forward(std::span<Number> x) const {
-    for (Index row = 0; row < size(); ++row) {
+    in_order([&](Index row) {
       Number known = x[at(row)];
-      for (Index left = first_column(row); left < row; ++left) known -= entry(row, left) * x[at(left)];
+      for_before(row, [&](Index column) { known -= entry(row, column) * x[at(column)]; });
       x[at(row)] = known;
-    }
-    for (Index row = size() - 1; row >= 0; --row) {
+    });
+    in_reverse([&](Index row) {
       Number known = x[at(row)];
-      for (Index right = row + 1; right <= last_column(row); ++right) known -= entry(row, right) * x[at(right)];
+      for_after(row, [&](Index column) { known -= entry(row, column) * x[at(column)]; });
       x[at(row)] = entry(row, row) * known;
-    }
+    });
   }
 
   template <class Number>
   void solve_transposed(std::span<Number> x) const {
-    for (Index row = 0; row < size(); ++row) {
-      const Number known = x[at(row)] *= entry(row, row);
-      for (Index right = row + 1; right <= last_column(row); ++right) x[at(right)] -= entry(row, right) * known;
-    }
-    for (Index row = size() - 1; row >= 0; --row) {
-      const Number known = x[at(row)];
-      for (Index left = first_column(row); left < row; ++left) x[at(left)] -= entry(row, left) * known;
-    }
+    in_order([&](Index column) {
+      Number known = x[at(column)];
+      for_before(column, [&](Index row) { known -= entry(row, column) * x[at(row)]; });
+      x[at(column)] = entry(column, column) * known;
+    });
+    in_reverse([&](Index column) {
+      Number known = x[at(column)];
+      for_after(column, [&](Index row) { known -= entry(row, column) * x[at(row)]; });
+      x[at(column)] = known;
+    });
   }
 
   Team& team_;
-  Band band_;
   std::optional<Relabelling> relabelling_;
-  Doubles row_;  // the band, row by row
+  Index size_;
+  Index middle_;         // the first state between the halves
+  Index second_;         // and the first of the second half
+  Buffer<double> band_;  // row by row, from the first diagonal to the last
 };
+
+template <Index kWidth = 1>
+std::unique_ptr<LaneMethod> eliminated(const System& forward, Index width, std::optional<Relabelling> relabelling) {
+  if constexpr (kWidth < kWidest) {
+    if (width > kWidth) return eliminated<kWidth + 1>(forward, width, std::move(relabelling));
+  }
+  return std::make_unique<BandedLu<kWidth>>(forward, std::move(relabelling));
+}
 
 }  // namespace
 
 Candidate make_banded_lu(Systems& systems, Direction wanted, Monitor&) {
   if (!looks_narrow(Moves(systems, wanted))) return {nullptr, "its states have no narrow order"};
   const System& forward = systems[Direction::kForward];
-  const Band band = band_of(forward.matrix);
-  if (band.is_narrow()) return {std::make_unique<BandedLu>(forward, band, std::nullopt), {}};
+  const Index width = width_of(forward.matrix, systems.team());
+  if (width <= kWidest) return {eliminated(forward, width, std::nullopt), {}};
   Relabelling relabelling = Relabelling::by_breadth(forward.matrix, systems.team());
   const System relabelled = relabelling.apply(forward);
-  const Band narrowed = band_of(relabelled.matrix);
-  if (!narrowed.is_narrow()) return {nullptr, "its states have no narrow order"};
-  return {std::make_unique<BandedLu>(relabelled, narrowed, std::move(relabelling)), {}};
+  const Index narrowed = width_of(relabelled.matrix, systems.team());
+  if (narrowed > kWidest) return {nullptr, "its states have no narrow order"};
+  return {eliminated(relabelled, narrowed, std::move(relabelling)), {}};
 }
 
 }  // namespace rlcore::linear
