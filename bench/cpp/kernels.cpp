@@ -164,7 +164,7 @@ void solve(benchmark::State& state) {
   const linear::Kernel kernel(made.chain, 0.99);
   const bool forward = kDirection == linear::Direction::kForward;
   const linear::RightSide b{forward ? made.chain.mean_over_actions(made.mdp.reward(), team)
-                                    : twofold(made.mdp.initial())};
+                                    : twofold(made.mdp.initial(), team)};
   const auto found = [&] {
     linear::Resolvent resolvent(kernel, team, monitor);
     return forward ? resolvent.solve(b, kTolerance) : resolvent.solve_transposed(b, kTolerance);

@@ -20,7 +20,7 @@ Interval Chain::deficit(double discount) const {
 }
 
 TwofoldVector Chain::mean_over_actions(ConstVector pair_values, Team& team) const {
-  TwofoldVector mean = twofold_vector(size());
+  auto mean = unset<TwofoldVector>(size());
   team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
     for (Index state = first; state < last; ++state) {
       TwofoldSum sum;

@@ -430,12 +430,12 @@ DiscountedSums sums_of(const Mdp& mdp, ConstVector policy, ConstVector f, double
   const Chain chain(mdp, policy, check_policy(mdp, policy, item));
   const linear::Kernel kernel(chain, discount);
   linear::Resolvent resolvent(kernel, team, monitor);
-  linear::Solution solution = resolvent.solve({twofold(f), 0.0}, tolerance);
+  linear::Solution solution = resolvent.solve({twofold(f, team), 0.0}, tolerance);
   DiscountedSums result;
   result.certificate = std::move(solution.certificate);
   const double rounding = rounding_of(solution.x, team).largest();
   result.bound = (result.certificate.error_bound + rounding) * (1.0 + 4.0 * kUnitRoundoff);
-  result.value = rounded(solution.x);
+  result.value = rounded(solution.x, team);
   return result;
 }
 

@@ -111,7 +111,7 @@ std::vector<Evaluation> evaluate_episodic(const Mdp& mdp, std::span<const ConstV
   std::vector<Evaluation> results(policies.size() * rewards.size());
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
     Episodes episodes(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1, team, watch);
-    if (!mdp.initial().empty()) episodes.ensure_proper_from(twofold(mdp.initial()));
+    if (!mdp.initial().empty()) episodes.ensure_proper_from(twofold(mdp.initial(), team));
     std::vector<linear::RightSide> sides;
     for (const ConstVector reward : rewards) sides.push_back(right_side(episodes.chain(), reward, team));
     std::vector<linear::Solution> solutions = episodes.values(std::move(sides), options.tolerance);
@@ -126,7 +126,7 @@ std::vector<Evaluation> evaluate_episodic(const Mdp& mdp, std::span<const ConstV
 std::vector<linear::Solution> episodic_sums(const Mdp& mdp, ConstVector policy, std::vector<linear::RightSide> sides,
                                             Index item, const Options& options, Team& team, Monitor& monitor) {
   Episodes episodes(mdp, policy, item, team, monitor);
-  if (!mdp.initial().empty()) episodes.ensure_proper_from(twofold(mdp.initial()));
+  if (!mdp.initial().empty()) episodes.ensure_proper_from(twofold(mdp.initial(), team));
   return episodes.values(std::move(sides), options.tolerance);
 }
 
@@ -140,7 +140,7 @@ std::vector<Occupancy> occupancy_episodic(const Mdp& mdp, std::span<const ConstV
     Episodes episodes(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1, team, watch);
     std::vector<linear::RightSide> starts;
     for (const ConstVector initial : initials) {
-      starts.push_back({twofold(initial)});
+      starts.push_back({twofold(initial, team)});
       episodes.ensure_proper_from(starts.back().value);
     }
     std::vector<linear::Solution> visits = episodes.resolvent().solve_transposed(starts, options.tolerance);

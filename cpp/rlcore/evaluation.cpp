@@ -97,8 +97,8 @@ template <class Number>
 std::vector<Rounding> twofold_action_values(const Mdp& mdp, double discount, std::span<const Item> items, Team& team) {
   for (const Item& item : items) {
     if (!item.remainders) continue;
-    item.out.rest_of_action_value.low.resize(at(mdp.num_pairs()));
-    item.out.rest_of_advantage.low.resize(at(mdp.num_pairs()));
+    item.out.rest_of_action_value.low = unset<Doubles>(mdp.num_pairs());
+    item.out.rest_of_advantage.low = unset<Doubles>(mdp.num_pairs());
   }
   const TwofoldRowsOf<Number>& rows = twofold_rows_of<Number>();
   const SideBySide<Number> value(values_of(items), team);
@@ -159,7 +159,7 @@ void derive(const Mdp& mdp, double discount, const Item& item, const Rounding& r
     out.start_value = eta->value;
     out.bounds.start_value = eta->bound;
   }
-  out.value = rounded(value);
+  out.value = rounded(value, team);
 }
 
 /// Fills in evaluations under up to kMostLanes rewards, each in the arithmetic that it needs.
@@ -184,8 +184,8 @@ void derive_all(const Mdp& mdp, std::span<const ConstVector> rewards, std::span<
     std::vector<Item> items;
     for (std::size_t k = first; k < std::min(first + kMostLanes, out.size()); ++k) {
       out[k].certificate = std::move(solutions[k].certificate);
-      out[k].action_value.resize(at(mdp.num_pairs()));
-      out[k].advantage.resize(at(mdp.num_pairs()));
+      out[k].action_value = unset<Doubles>(mdp.num_pairs());
+      out[k].advantage = unset<Doubles>(mdp.num_pairs());
       const double magnitude = extent_of(solutions[k].x, team).largest() * 2.0 + largest[k];
       items.push_back({rewards[k], solutions[k].x, magnitude, remainders, out[k]});
     }

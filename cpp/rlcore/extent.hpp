@@ -82,16 +82,20 @@ inline Extent rounding_of(const TwofoldVector& x, Team& team) {
 }
 
 /// Doubles as twofold numbers.
-inline TwofoldVector twofold(ConstVector x) {
-  TwofoldVector y(x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) y[i].hi = x[i];
+inline TwofoldVector twofold(ConstVector x, Team& team) {
+  auto y = unset<TwofoldVector>(ssize(x));
+  team.for_blocks(ssize(x), kBlock, [&](Index first, Index last, Index) {
+    for (auto i = at(first); i < at(last); ++i) y[i] = {x[i]};
+  });
   return y;
 }
 
 /// Rounds a twofold vector to doubles.
-inline Doubles rounded(const TwofoldVector& x) {
-  Doubles y(x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) y[i] = x[i].hi;
+inline Doubles rounded(const TwofoldVector& x, Team& team) {
+  auto y = unset<Doubles>(std::ssize(x));
+  team.for_blocks(std::ssize(x), kBlock, [&](Index first, Index last, Index) {
+    for (auto i = at(first); i < at(last); ++i) y[i] = x[i].hi;
+  });
   return y;
 }
 

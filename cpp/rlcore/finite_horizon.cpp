@@ -157,7 +157,7 @@ Doubles scaled(TwofoldVector x, Twofold factor, double& lost, Team& team) {
     for (auto i = at(first); i < at(last); ++i) x[i] = x[i] * factor;
   });
   lost = rounding_of(x, team).l1;
-  return rounded(x);
+  return rounded(x, team);
 }
 
 /// Visits of states and pairs, summed while time goes on, and what is known of their error in the L1 norm.
@@ -258,7 +258,7 @@ FiniteHorizonOccupancy occupancy_finite_horizon(const Mdp& mdp, const Schedule& 
   out.distribution.resize(at((steps + 1) * num_states));
   out.bounds.distribution.resize(at(steps + 1));
 
-  TwofoldVector now = twofold(initial);
+  TwofoldVector now = twofold(initial, team);
   Visits visits;
   visits.state = twofold_vector(num_states);
   if (schedule.changes()) visits.pair = twofold_vector(mdp.num_pairs());

@@ -124,8 +124,8 @@ Occupancy scaled_occupancy(const Chain& chain, Twofold weight, double weight_err
   const Mdp& mdp = chain.mdp();
   const TwofoldVector& visits = solution.x;
   Occupancy out;
-  out.state.resize(at(mdp.num_states()));
-  out.pair.resize(at(mdp.num_pairs()));
+  out.state = unset<Doubles>(mdp.num_states());
+  out.pair = unset<Doubles>(mdp.num_pairs());
   const double error = solution.certificate.error_bound;
   const double total = extent_of(visits, team).l1;
   const Rounding rounding = scale(chain, visits, weight, total, error, out, team);
@@ -135,7 +135,7 @@ Occupancy scaled_occupancy(const Chain& chain, Twofold weight, double weight_err
   out.bounds.state = (scaled + rounding.state) * outward(mdp.num_states());
   out.bounds.pair = (scaled * (1.0 + 2.0 * kRowTolerance) + rounding.pair) * outward(mdp.num_pairs());
   out.certificate = std::move(solution.certificate);
-  out.visits = rounded(visits);
+  out.visits = rounded(visits, team);
   if (mdp.num_states() <= kBlock) {
     for (const Twofold& number : visits) out.rest_of_visits.low.push_back(number.lo);
     out.rest_of_visits.bound = error * outward(mdp.num_states());
@@ -168,7 +168,7 @@ std::vector<Occupancy> occupancy(const Mdp& mdp, std::span<const ConstVector> po
       const linear::Kernel kernel(chain, discount);
       linear::Resolvent resolvent(kernel, team, watch);
       std::vector<linear::RightSide> starts;
-      for (const ConstVector initial : initials) starts.push_back({twofold(initial)});
+      for (const ConstVector initial : initials) starts.push_back({twofold(initial, team)});
       solutions = resolvent.solve_transposed(starts, options.tolerance);
       for (std::size_t j = 0; j < starts.size(); ++j) tidy(solutions[j], chain, starts[j].value, team);
     }
@@ -188,7 +188,7 @@ StateRows state_distribution(const Mdp& mdp, ConstVector policy, ConstVector ini
   Team team(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads);
   StateRows out;
   out.rows.reserve(at((steps + 1) * mdp.num_states()));
-  TwofoldVector now = twofold(initial);
+  TwofoldVector now = twofold(initial, team);
   // Each step is wrong by its own arithmetic, and carries on what came before: K does not enlarge the
   // L1 norm by more than the model's own tolerance.
   const double growth = std::max(1.0, 1.0 - chain.deficit(1.0).lower);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -56,13 +57,18 @@ void release_large(void* memory, std::size_t bytes) noexcept;
 /// The bytes that wait for their next use. The system may take their pages back at any time.
 std::size_t idle_bytes() noexcept;
 
-/// An allocator that knows what is large.
+/// For elements that are not to be set.
+struct Unset {};
+
+/// An allocator that knows what is large, and when elements need not be set.
 template <class T>
 class LargeAllocator {
  public:
   using value_type = T;
+  using is_always_equal = std::true_type;  // vectors hand over their memory, and keep their ways
 
   LargeAllocator() = default;
+  explicit LargeAllocator(Unset) : sets_(false) {}
   template <class U>
   LargeAllocator(const LargeAllocator<U>&) {}  // NOLINT: allocators convert
 
@@ -81,6 +87,14 @@ class LargeAllocator {
     }
   }
 
+  template <class U, class... Arguments>
+  void construct(U* place, Arguments&&... arguments) {
+    if constexpr (sizeof...(Arguments) == 0 && std::is_trivially_copyable_v<U>) {
+      if (!sets_) return;
+    }
+    ::new (static_cast<void*>(place)) U(std::forward<Arguments>(arguments)...);
+  }
+
   template <class U>
   bool operator==(const LargeAllocator<U>&) const {
     return true;
@@ -88,7 +102,18 @@ class LargeAllocator {
 
  private:
   static constexpr std::size_t kMostBytes = std::size_t{1} << 47;  // more than any machine has
+
+  bool sets_ = true;
 };
+
+/// A vector whose elements are not set yet, for a loop that sets all of them: one thread alone would take longer to
+/// clear it first. What is added to it later is set as ever.
+template <class Vector>
+Vector unset(Index size) {
+  Vector vector;
+  vector = Vector(at(size), typename Vector::allocator_type(Unset{}));
+  return vector;
+}
 
 /// A vector of numbers, for sizes from one to the number of pairs.
 using Doubles = std::vector<double, LargeAllocator<double>>;

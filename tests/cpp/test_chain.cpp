@@ -198,7 +198,8 @@ TEST_CASE("arrivals are the same for every team, alone and in lanes") {
   const std::vector<double> policy = model.uniform_policy();
   const Chain chain(mdp, policy, check_policy(mdp, policy));
   // What one lane holds throughout, the other has in one state alone.
-  const Doubles x = rounded(wild_vector(chain.size(), 0.1, 3));
+  Team alone(1);
+  const Doubles x = rounded(wild_vector(chain.size(), 0.1, 3), alone);
   Doubles rare(x.size());
   rare[5] = 1.0;
   const auto arrivals_of = [&]<class Number>(std::span<const Number> visits, int threads) {

@@ -190,7 +190,7 @@ TEST_CASE("the factors solve both directions") {
       transposed += b[i] * visits[i].hi;
     }
     CHECK(forward == doctest::Approx(transposed).epsilon(1e-11));
-    Doubles x = rounded(v), residual(b.size());
+    Doubles x = rounded(v, solver.team), residual(b.size());
     solver.forward.residual(b, x, residual);
     for (std::size_t i = 0; i < b.size(); ++i) CHECK(std::fabs(residual[i]) <= 1e-14 * x[0]);
   }

@@ -97,3 +97,20 @@ TEST_CASE("little waits for its next use") {
 TEST_CASE("an impossible size is refused") {
   CHECK_THROWS_AS(LargeAllocator<double>().allocate(std::size_t{1} << 60), std::bad_alloc);
 }
+
+TEST_CASE("vectors that are not set have their size, and are set where they grow") {
+  for (const Index size : {Index{3}, Index{100000}}) {
+    {
+      const Doubles before(at(size), 7.0);
+    }  // the next one of its size may find its numbers
+    auto x = unset<Doubles>(size);
+    CHECK(ssize(x) == size);
+    for (double& number : x) number = 1.0;
+    x.resize(at(size + 3));
+    for (Index i = 0; i < size; ++i) CHECK(x[at(i)] == 1.0);
+    for (Index i = size; i < size + 3; ++i) CHECK(x[at(i)] == 0.0);
+    Doubles copy(x);
+    copy.resize(at(4 * size + 12));
+    CHECK(copy.back() == 0.0);
+  }
+}

@@ -72,9 +72,10 @@ class ChebyshevIteration final : public LaneMethod {
   template <class Number>
   std::vector<Outcome> solve(const System& system, std::span<const Lane> lanes, Monitor& monitor) const {
     const RightSides<Number> b(lanes, *system.team);
-    Numbers<Number> current(at(system.size()));
+    auto current = unset<Numbers<Number>>(system.size());
+    auto previous = unset<Numbers<Number>>(system.size());
     system.guess(b.numbers(), std::span<Number>(current));
-    Numbers<Number> previous(current);
+    system.guess(b.numbers(), std::span<Number>(previous));
     std::vector<Course> courses(lanes.size());
     double weight = 1.0;
     std::size_t unfinished = lanes.size();

@@ -103,23 +103,24 @@ Number Gcr<Number>::take(std::span<Number> residual, const std::vector<char>& do
 }
 
 template <class Number>
-void Gcr<Number>::add_answer(std::span<Number> x) const {
+void Gcr<Number>::answer_from(std::span<const Number> x, std::span<Number> answer) const {
   std::vector<Number> weights = lengths_;
   for (std::size_t j = weights.size(); j-- > 0;) {
     for (std::size_t k = 0; k < kLanesOf<Number>; ++k) lane(weights[j], k) /= lane(triangle_[j][j], k);
     for (std::size_t k = 0; k < j; ++k) weights[k] -= triangle_[j][k] * weights[j];
   }
   team_.for_blocks(size_, kBlock, [&](Index first, Index last, Index) {
+    if (x.data() != answer.data()) std::copy(x.begin() + first, x.begin() + last, answer.begin() + first);
     for (std::size_t j = 0; j < weights.size(); ++j) {
       const Number weight = weights[j];
-      for (auto i = at(first); i < at(last); ++i) x[i] += weight * directions_[j][i];
+      for (auto i = at(first); i < at(last); ++i) answer[i] += weight * directions_[j][i];
     }
   });
 }
 
 template <class Number>
 void Gcr<Number>::finish(std::span<Number> x) {
-  add_answer(x);
+  answer_from(x, x);
   triangle_.clear();
   lengths_.clear();
   count_ = 0;
@@ -129,8 +130,8 @@ template <class Number>
 std::vector<Outcome> GcrSolver<Number>::solve(std::span<const Lane> lanes, Monitor& monitor) const {
   Team& team = *system.team;
   const RightSides<Number> b(lanes, team);
-  Numbers<Number> x(b.numbers().size());
-  Numbers<Number> residual(x.size());
+  auto x = unset<Numbers<Number>>(system.size());
+  auto residual = unset<Numbers<Number>>(system.size());
   system.guess<Number>(b.numbers(), x);
   system.residual<Number>(b.numbers(), x, residual);
   Gcr<Number> gcr(std::ssize(x), most_directions, team);
@@ -138,8 +139,8 @@ std::vector<Outcome> GcrSolver<Number>::solve(std::span<const Lane> lanes, Monit
   std::vector<Run> runs(lanes.size());
   for (std::size_t k = 0; k < lanes.size(); ++k) runs[k].history.push_back(lane(before, k));
   const auto answer_so_far = [&] {
-    Numbers<Number> answer(x);
-    gcr.add_answer(answer);
+    auto answer = unset<Numbers<Number>>(std::ssize(x));
+    gcr.answer_from(x, answer);
     return answer;
   };
   const std::vector<char> none_done(kLanesOf<Number>, 0);

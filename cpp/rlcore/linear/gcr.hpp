@@ -30,10 +30,10 @@ class Gcr {
 
   bool full() const { return count_ == std::ssize(directions_); }
 
-  /// x += the combination of the directions that lowered the residual.
-  void add_answer(std::span<Number> x) const;
+  /// x plus the combination of the directions that lowered the residual.
+  void answer_from(std::span<const Number> x, std::span<Number> answer) const;
 
-  /// The same, and all directions are forgotten.
+  /// The same in place, and all directions are forgotten.
   void finish(std::span<Number> x);
 
  private:
@@ -42,7 +42,7 @@ class Gcr {
   /// The vector at work, whose memory is taken when it is first needed.
   std::span<Number> storage(std::vector<Numbers<Number>>& vectors) {
     Numbers<Number>& vector = vectors[at(count_)];
-    if (vector.empty()) vector.resize(at(size_));
+    if (vector.empty()) vector = unset<Numbers<Number>>(size_);
     return vector;
   }
 

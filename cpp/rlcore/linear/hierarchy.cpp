@@ -158,11 +158,11 @@ Hierarchy::Work<Number>& Hierarchy::work(std::size_t number) {
   while (works.size() < levels_.size()) {
     const std::size_t level = works.size();
     Work<Number>& work = works.emplace_back();
-    work.smoothed.resize(at(matrix(level).size()));
+    work.smoothed = unset<Numbers<Number>>(matrix(level).size());
     if (!is_coarsest(level)) {
-      work.residual.resize(at(matrix(level).size()));
-      work.coarse_residual.resize(at(matrix(level + 1).size()));
-      work.coarse_correction.resize(at(matrix(level + 1).size()));
+      work.residual = unset<Numbers<Number>>(matrix(level).size());
+      work.coarse_residual = unset<Numbers<Number>>(matrix(level + 1).size());
+      work.coarse_correction = unset<Numbers<Number>>(matrix(level + 1).size());
     }
     if (level > 0 && !is_dense(level)) work.gcr.emplace(matrix(level).size(), 2, team_);
   }

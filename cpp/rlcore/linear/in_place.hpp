@@ -16,12 +16,14 @@ std::vector<Outcome> solve_in_place(std::span<const Lane> lanes, Team& team, Sol
   with_lanes(lanes.size(), [&]<class Number>() {
     if constexpr (kLanesOf<Number> == 1) {
       const Lane& lane = lanes.front();
-      std::copy(lane.b.begin(), lane.b.end(), lane.x.begin());
+      team.for_blocks(ssize(lane.b), kBlock, [&](Index first, Index last, Index) {
+        std::copy(lane.b.begin() + first, lane.b.begin() + last, lane.x.begin() + first);
+      });
       solve(lane.x);
     } else {
       std::vector<ConstVector> b;
       for (const Lane& lane : lanes) b.push_back(lane.b);
-      Numbers<Number> x(b.front().size());
+      auto x = unset<Numbers<Number>>(ssize(b.front()));
       interleave<Number>(b, x, team);
       solve(std::span<Number>(x));
       for (std::size_t k = 0; k < lanes.size(); ++k) take_lane<Number>(x, k, lanes[k].x, team);

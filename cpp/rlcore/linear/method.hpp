@@ -72,7 +72,7 @@ class RightSides {
     } else {
       std::vector<ConstVector> vectors;
       for (const Lane& lane : lanes) vectors.push_back(lane.b);
-      storage_.resize(lanes.front().b.size());
+      storage_ = unset<Numbers<Number>>(ssize(lanes.front().b));
       interleave<Number>(vectors, storage_, team);
       numbers_ = storage_;
     }

@@ -34,8 +34,8 @@ class Relabelling {
     std::vector<Doubles> b, x;
     std::vector<Lane> relabelled;
     for (const Lane& lane : lanes) {
-      apply(lane.b, b.emplace_back(lane.b.size()));
-      relabelled.push_back({b.back(), x.emplace_back(lane.x.size()), lane.goal});
+      apply(lane.b, b.emplace_back(unset<Doubles>(ssize(lane.b))));
+      relabelled.push_back({b.back(), x.emplace_back(unset<Doubles>(ssize(lane.x))), lane.goal});
     }
     std::vector<Outcome> outcomes = solve(std::span<const Lane>(relabelled));
     for (std::size_t k = 0; k < lanes.size(); ++k) undo(x[k], lanes[k].x);

@@ -155,9 +155,10 @@ class Resolvent::Refinement {
         system_(resolvent.kernel_.frame(direction, resolvent.team_)),
         b_(b),
         tolerance_(tolerance),
-        residual_(rounded(b.value)),
-        correction_(b.value.size()),
-        x_(b.value.size()) {
+        residual_(rounded(b.value, team_)),
+        correction_(unset<Doubles>(std::ssize(b.value))),
+        x_(unset<TwofoldVector>(std::ssize(b.value))) {
+    for_states([&](std::size_t i) { x_[i] = {}; });
     system_.amplification = resolvent.horizon_.amplification();
     const double residual = system_.norm(residual_);
     proof_ = {residual * system_.amplification, 0.0, residual, 0.0};

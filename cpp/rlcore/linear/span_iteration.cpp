@@ -128,8 +128,8 @@ class Sweeps final : public LaneMethod {
   template <class Number>
   std::vector<Outcome> sweep(const System& system, std::span<const Lane> lanes, Monitor& monitor) const {
     const RightSides<Number> b(lanes, *system.team);
-    Numbers<Number> one(at(system.size()));
-    Numbers<Number> other(at(system.size()));
+    auto one = unset<Numbers<Number>>(system.size());
+    auto other = unset<Numbers<Number>>(system.size());
     std::span<Number> current = one;
     std::span<Number> following = other;
     system.guess(b.numbers(), current);

@@ -84,7 +84,8 @@ void System::guess(std::span<const Number> b, std::span<Number> x) const {
   for (std::size_t k = 0; k < kLanesOf<Number>; ++k) {
     lane(level, k) = lane(level, k) / (1.0 - discount) / static_cast<double>(x.size());
   }
-  std::fill(x.begin(), x.end(), level);
+  team->for_blocks(size(), kBlock,
+                   [&](Index first, Index last, Index) { std::fill(x.begin() + first, x.begin() + last, level); });
 }
 
 template <class Number>
@@ -100,7 +101,7 @@ void System::remove_free_part(std::span<Number> x) const {
 template <class Number>
 void System::restore_free_part(std::span<const Number> b, std::span<Number> x) const {
   if (!constants_are_free()) return;
-  Numbers<Number> r(x.size());
+  auto r = unset<Numbers<Number>>(size());
   residual<Number>(b, x, r);
   centre<Number>(r, x);
 }

@@ -12,7 +12,7 @@ namespace {
 Occupancy occupancy_of(LongRun& run, ConstVector initial) {
   const Chain& chain = run.chain();
   const ChainStructure& structure = run.structure();
-  const TwofoldVector start = twofold(initial);
+  const TwofoldVector start = twofold(initial, run.team());
   run.ensure_goes_on(reachable(chain, start));
   double error = 0.0;
   const std::vector<Twofold> weights = run.class_weights(start, error);

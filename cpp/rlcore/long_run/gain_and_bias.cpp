@@ -19,10 +19,10 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kOutward = 1.0 + 64.0 * kUnitRoundoff;
 
 /// Where the model's process can be: everywhere, if it has no start distribution.
-std::vector<char> reached_from_start(const Chain& chain) {
+std::vector<char> reached_from_start(const Chain& chain, Team& team) {
   const Mdp& mdp = chain.mdp();
   if (mdp.initial().empty()) return std::vector<char>(at(mdp.num_states()), 1);
-  return reachable(chain, twofold(mdp.initial()));
+  return reachable(chain, twofold(mdp.initial(), team));
 }
 
 /// Gains by state, what each state earns above its gain until the next cycle, and bounds on their errors.
@@ -181,7 +181,7 @@ std::vector<Evaluation> evaluate_average(const Mdp& mdp, std::span<const ConstVe
   std::vector<Evaluation> results(policies.size() * rewards.size());
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
     LongRun run(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1, options, team, watch);
-    run.ensure_goes_on(reached_from_start(run.chain()));
+    run.ensure_goes_on(reached_from_start(run.chain(), team));
     for (std::size_t j = 0; j < rewards.size(); ++j) {
       results[i * rewards.size() + j] = evaluation(run, rewards[j], team);
     }
@@ -192,7 +192,7 @@ std::vector<Evaluation> evaluate_average(const Mdp& mdp, std::span<const ConstVe
 std::vector<linear::Solution> biases(const Mdp& mdp, ConstVector policy, std::span<const linear::RightSide> sides,
                                      Index item, const Options& options, Team& team, Monitor& monitor) {
   LongRun run(mdp, policy, item, options, team, monitor);
-  run.ensure_goes_on(reached_from_start(run.chain()));
+  run.ensure_goes_on(reached_from_start(run.chain(), team));
   std::vector<linear::Solution> solutions;
   for (const linear::RightSide& side : sides) {
     GainAndBias found = gain_and_bias(run, side, extent_of(side.value, team).largest() + side.error, team);

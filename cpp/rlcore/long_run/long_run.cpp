@@ -166,7 +166,8 @@ std::vector<Twofold> LongRun::class_weights(const TwofoldVector& measure, double
 
 Column LongRun::anchor(Index number) {
   if (anchors_.empty()) {
-    const Doubles often = is_reduced() ? rounded(stationary_->probability) : where_it_gathers(chain_, team_, monitor_);
+    const Doubles often =
+        is_reduced() ? rounded(stationary_->probability, team_) : where_it_gathers(chain_, team_, monitor_);
     anchors_ = most_visited(structure_, often);
   }
   return anchors_[at(number)];

@@ -118,7 +118,7 @@ class ComponentGains {
       const double span = find_changes(h, change);
       if (span <= 0.125 * options_.tolerance * extent_of(ConstVector(change), team_).largest()) {
         for (Index c = 0; c < components_.count(); ++c) gain_[at(c)] = change[at(components_.states(c).front())];
-        bias_ = twofold(h);
+        bias_ = twofold(h, team_);
         return true;
       }
       if (sweep == kProbe / 2) at_probe = span;

@@ -102,7 +102,7 @@ Plan plan_of(const Problem& problem, const Record& record, double tolerance) {
                                                       bellman_error(mdp, scale), spare, plan.choice);
   }
   const bool rounds = record.twofold().empty();
-  if (const auto start = start_value(mdp, rounds ? twofold(plan.value) : record.twofold(),
+  if (const auto start = start_value(mdp, rounds ? twofold(plan.value, problem.team) : record.twofold(),
                                      rounds ? plan.bounds.value : record.proof().error)) {
     plan.start_value = start->value;
     plan.bounds.start_value = start->bound;

@@ -146,7 +146,7 @@ class ProperPolicyIteration {
     constexpr int kSweeps = 10;
     constexpr double kBeyondRounding = 0x1p-44;
     const double least = std::max(threshold, kBeyondRounding * largest_value());
-    Doubles v = rounded(value_);
+    Doubles v = rounded(value_, team_);
     bool changes = true;
     for (int number = 0; number < kSweeps && changes; ++number) {
       monitor_.poll({"value iteration", num_policies_, 0.0, options_.tolerance});
@@ -429,7 +429,7 @@ class ProperPolicyIteration {
   BestChoice result() {
     BestChoice best;
     best.choice = std::move(choice_);
-    best.value = rounded(value_);
+    best.value = rounded(value_, team_);
     best.value_error = (value_error_ + rounding_of(value_, team_).largest()) * kOutward;
     best.upper = upper_.empty() ? Doubles(best.value.size(), kInfinity) : std::move(upper_);
     best.certificate = std::move(certificate_);
@@ -538,7 +538,7 @@ UndiscountedOptimum solve_episodic(const Mdp& mdp, const Options& options, Monit
   for (std::size_t s = 0; s < out.value.size(); ++s) {
     if (proper.choice[s] == kNoPair) out.value[s] = kNaN;
   }
-  if (const std::optional<Bounded> eta = start_value(mdp, twofold(out.value), out.bounds.value)) {
+  if (const std::optional<Bounded> eta = start_value(mdp, twofold(out.value, team), out.bounds.value)) {
     out.start_value = eta->value;
     out.bounds.start_value = eta->bound;
   }

@@ -78,7 +78,7 @@ class Record {
     proof_ = proof;
     twofold_ = std::move(image);
     for (Twofold& value : twofold_) value = value + proof.shift;
-    value_ = rounded(twofold_);
+    value_ = rounded(twofold_, team_);
     error_bound_ = (proof.error + rounding_of(twofold_, team_).largest()) * kOutward;
   }
 
