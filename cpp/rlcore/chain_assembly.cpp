@@ -11,12 +11,12 @@ namespace {
 
 /// Collects the entries of one row after the other, summing those of a row that share a column.
 ///
-/// A hash table of twice as many slots as a row can have entries says where in the matrix a column stands. It stays in
-/// cache where rows are short, which a table of all columns would not.
+/// A hash table says where in the matrix a column stands. It stays in cache where rows are short, which a table of all
+/// columns would not; and as far as it does, it has so many slots that hardly two columns of a row meet in one.
 class RowMerger {
  public:
   RowMerger(CsrMatrix& matrix, Index most_entries)
-      : num_bits_(std::max(1, static_cast<int>(std::bit_width(2 * at(most_entries))))),
+      : num_bits_(bits_for(most_entries)),
         place_(std::size_t{1} << num_bits_, -1),
         column_(matrix.column.data()),
         value_(matrix.value.data()) {}
@@ -50,6 +50,13 @@ class RowMerger {
     std::size_t i = (at(column) * kGoldenRatio) >> (64 - num_bits_);
     while (place_[i] >= begin_ && column_[place_[i]] != column) i = (i + 1) & last;
     return place_[i];
+  }
+
+  static int bits_for(Index most_entries) {
+    constexpr Index kRoomy = 32;
+    constexpr Index kSlotsInCache = 2048;
+    const Index slots = std::max(2 * most_entries, std::min(kRoomy * most_entries, kSlotsInCache));
+    return std::max(1, static_cast<int>(std::bit_width(at(slots))));
   }
 
   static constexpr std::uint64_t kGoldenRatio = 0x9E3779B97F4A7C15;  // 2^64 / phi (Knuth, TAOCP 3, 6.4)

@@ -12,8 +12,7 @@
 namespace rlcore::linear {
 namespace {
 
-constexpr double kMostNeighbours = 12.0;  // beyond that a chain is not local, and levels fill up
-constexpr Index kDirections = 6;          // GCR starts again after so many
+constexpr Index kDirections = 6;  // GCR starts again after so many
 constexpr Index kMostIterations = 200;
 constexpr double kSlowest = 0.6;  // the reduction a step, or multigrid gives up
 
@@ -53,8 +52,7 @@ class Multigrid final : public LaneMethod {
 
 Candidate make_multigrid(Systems& systems, Direction wanted, Monitor& monitor) {
   const System& system = systems[wanted];
-  const double neighbours = static_cast<double>(system.matrix.num_entries) / static_cast<double>(system.size());
-  if (neighbours > kMostNeighbours) return {nullptr, "its states have too many neighbours"};
+  if (!has_few_neighbours(system.matrix)) return {nullptr, "its states have too many neighbours"};
   if (share_both_ways(system.matrix) < kBothWays) return {nullptr, "its moves go one way"};
   auto method = std::make_unique<Multigrid>(systems);
   std::string reason = method->build(wanted, monitor);

@@ -1,4 +1,5 @@
 #include "rlcore/linear/running_chain.hpp"
+#include "rlcore/linear/local_traits.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -14,7 +15,6 @@ constexpr std::size_t kProbe = 12;
 constexpr double kSlowestSweep = 0.75;
 
 /// Beyond so many neighbours a state has no place on a map, and multigrid's levels fill up.
-constexpr double kMostNeighbours = 12.0;
 
 constexpr Index kDirections = 8;  // GCR starts again after so many
 constexpr std::size_t kWindow = 5;
@@ -91,7 +91,7 @@ bool RunningChain::build_multigrid(Direction direction) {
   std::optional<Hierarchy>& hierarchy = of(direction);
   if (hierarchy) return true;
   const System& p = system(direction);
-  if (static_cast<double>(p.matrix.num_entries) > kMostNeighbours * static_cast<double>(p.size())) return false;
+  if (!has_few_neighbours(p.matrix)) return false;
   std::string reason;
   hierarchy.emplace(p, coarsening_, reason, monitor_);
   if (!reason.empty()) hierarchy.reset();

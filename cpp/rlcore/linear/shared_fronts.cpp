@@ -1,4 +1,5 @@
 #include "rlcore/linear/shared_fronts.hpp"
+#include "rlcore/linear/local_traits.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -12,7 +13,6 @@ namespace {
 constexpr double kWorkOfAnOrder = 3000.0;
 
 /// Beyond that a model is not local, and the fronts of all its policies fill.
-constexpr double kMostNeighbours = 12.0;
 
 }  // namespace
 
@@ -26,7 +26,7 @@ std::shared_ptr<const Fronts> SharedFronts::of(const CsrMatrix& jumps, double mo
 std::shared_ptr<const Fronts> SharedFronts::of_all_policies(double most_work, Monitor& monitor) const {
   const Doubles every_pair(at(mdp_.num_pairs()), 1.0);
   const CsrMatrix ways = Chain(mdp_, every_pair, {}).transition(team_);
-  if (static_cast<double>(ways.num_entries) > kMostNeighbours * static_cast<double>(ways.size)) return nullptr;
+  if (!has_few_neighbours(ways)) return nullptr;
   return Fronts::by_minimum_degree(ways, most_work, monitor);
 }
 

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <vector>
 
+#include "rlcore/linear/local_traits.hpp"
 #include "rlcore/linear/method.hpp"
 
 namespace rlcore::linear {
@@ -24,7 +25,12 @@ constexpr double kPatience = 300.0;
 /// Fewer where states have few neighbours: such chains are often local, and other methods suit them better.
 constexpr Index kProbeIfSparse = 8;
 constexpr double kPatienceIfSparse = 60.0;
-constexpr Index kSparse = 12;
+
+/// How many steps the discount must leave for mixing to matter.
+constexpr double kShortHorizon = 4.0;
+
+/// How much more than before the next sweep is expected to leave.
+constexpr double kCaution = 1.25;
 
 /// What the residual must fall by if a probe that ends short of its goal is to count.
 constexpr double kLeastGain = 1e-3;
@@ -43,7 +49,7 @@ class Course {
     answer_ = answer_norm(sweep);
     shift_ = shifts() ? shift(sweep.change) : 0.0;
     history_.push_back(residual_);
-    met_ = goal_.met(residual_, answer_);
+    met_ = goal_.met(expected_residual(), answer_);
     going_ = std::isfinite(residual_) && !met_ && (probing_ ? contracts_in_time() : still_contracts());
     return going_;
   }
@@ -74,6 +80,14 @@ class Course {
     return system_.discount * std::max(std::fabs(change.lower), std::fabs(change.upper));
   }
 
+  /// The same is only a bound: chains that mix contract further, as they did before.
+  double expected_residual() const {
+    const std::size_t n = history_.size();
+    if (n < 3) return residual_;
+    const double pace = std::max(history_[n - 1] / history_[n - 2], history_[n - 2] / history_[n - 3]);
+    return residual_ * std::min(1.0, kCaution * pace);
+  }
+
   double shift(const Extent& change) const {
     return system_.discount / (1.0 - system_.discount) * (change.lower + change.upper) / 2.0;
   }
@@ -94,7 +108,7 @@ class Course {
     return std::log(needed / history_.back()) / std::log(rate) < (is_sparse() ? kPatienceIfSparse : kPatience);
   }
 
-  bool is_sparse() const { return system_.matrix.num_entries < kSparse * system_.size(); }
+  bool is_sparse() const { return has_few_neighbours(system_.matrix); }
 
   /// Plain sweeps go on as long as a thousand of them gain anything above rounding noise.
   bool still_contracts() const {
@@ -166,7 +180,12 @@ class Sweeps final : public LaneMethod {
 
 }  // namespace
 
-Candidate make_span_iteration(Systems& systems, Direction, Monitor&) {
+Candidate make_span_iteration(Systems& systems, Direction wanted, Monitor&) {
+  const System& system = systems[wanted];
+  const bool must_mix = system.conserves && 1.0 > kShortHorizon * (1.0 - system.discount);
+  if (must_mix && has_few_neighbours(system.matrix) && keep_apart(system.matrix, kProbe)) {
+    return {nullptr, "it takes long to mix"};
+  }
   return {std::make_unique<Sweeps>(systems, true), {}};
 }
 

@@ -1,5 +1,6 @@
 // State reduction: processes that end, however late, if their states have few neighbours and these hang together.
 #include "rlcore/linear/kernel.hpp"
+#include "rlcore/linear/local_traits.hpp"
 #include "rlcore/linear/method.hpp"
 #include "rlcore/linear/reduction.hpp"
 #include "rlcore/linear/shared_fronts.hpp"
@@ -7,8 +8,7 @@
 namespace rlcore::linear {
 namespace {
 
-constexpr double kMostNeighbours = 12.0;  // beyond that a chain is not local, and factors fill
-constexpr double kMostWork = 2e9;         // multiplications: a second or two
+constexpr double kMostWork = 2e9;  // multiplications: a second or two
 
 class StateReduction final : public LaneMethod {
  public:
@@ -57,8 +57,7 @@ std::shared_ptr<const Fronts> fronts_of(const Kernel& kernel, const System& forw
 Candidate make_state_reduction(Systems& systems, Direction, Monitor& monitor) {
   if (systems.kernel() == nullptr || systems.kernel()->is_discounted()) return {nullptr, "the process is discounted"};
   const System& forward = systems[Direction::kForward];
-  const double neighbours = static_cast<double>(forward.matrix.num_entries) / static_cast<double>(forward.size());
-  if (neighbours > kMostNeighbours) return {nullptr, "its states have too many neighbours"};
+  if (!has_few_neighbours(forward.matrix)) return {nullptr, "its states have too many neighbours"};
   std::shared_ptr<const Fronts> fronts = fronts_of(*systems.kernel(), forward, monitor);
   if (!fronts) return {nullptr, "its elimination would take too long"};
   const Doubles ending = systems.kernel()->ending(systems.team());
