@@ -131,14 +131,28 @@ def test_large_models_reach_the_last_digit_with_tol_0(gamma: float) -> None:
     assert found.certificate.error_bound <= 2.0**-52 * np.abs(found.value).max()
 
 
+def _with_uneven_rows(size: int) -> rl.MDP:
+    """Rows that miss one by most of the tolerance, in either direction: constants are then not free."""
+    rng = np.random.default_rng(1)
+    rows = np.repeat(np.arange(size), 3)
+    columns = (rows + np.tile([1, 2, 5], size) * rng.integers(1, 900, size).repeat(3)) % size
+    sums = 1 + 9e-10 * rng.choice([-1.0, 1.0], size)
+    matrices = [
+        sp.csr_array((np.tile(p, size) * sums.repeat(3), (rows, columns))) for p in ([0.5, 0.25, 0.25], [0, 1, 0])
+    ]
+    return rl.MDP.from_arrays(matrices, rng.normal(size=(size, 2)), initial=np.full(size, 1 / size))
+
+
 @pytest.mark.parametrize("gamma", [0.9, 0.999])
-@pytest.mark.parametrize("name", ["garnet", "grid", "queue"])
+@pytest.mark.parametrize("name", ["garnet", "grid", "queue", "lake", "uneven"])
 def test_large_models_keep_their_bounds_at_any_tolerance(name: str, gamma: float) -> None:
     # From 4096 states on, proofs are in doubles where the tolerance leaves room for their rounding.
     mdp = {
         "garnet": lambda: rl.gallery.garnet(5000, 4, 5),
         "grid": lambda: rl.gallery.slippery_grid(70),
         "queue": lambda: rl.gallery.queue(5000),
+        "lake": lambda: rl.gallery.frozen_lake(70),
+        "uneven": lambda: _with_uneven_rows(5000),
     }[name]()
     policy = rl.random_policy(mdp, 0)
     exact, visited = rl.evaluate(mdp, policy, gamma, tol=0), rl.occupancy(mdp, policy, gamma, tol=0)

@@ -38,6 +38,7 @@ struct Item {
   const TwofoldVector& value;
   double magnitude;  // at least max|r| + 2 max|V|
   bool remainders;
+  linear::Ahead& ahead;  // of all pairs, if the proof came by it
   Evaluation& out;
 };
 
@@ -45,6 +46,13 @@ std::vector<const TwofoldVector*> values_of(std::span<const Item> items) {
   std::vector<const TwofoldVector*> values;
   for (const Item& item : items) values.push_back(&item.value);
   return values;
+}
+
+void make_room(const Mdp& mdp, std::span<const Item> items) {
+  for (const Item& item : items) {
+    item.out.action_value = unset<Doubles>(mdp.num_pairs());
+    item.out.advantage = unset<Doubles>(mdp.num_pairs());
+  }
 }
 
 /// What arithmetic and rounding to doubles cost Q and A.
@@ -65,12 +73,47 @@ bool doubles_will_do(const Mdp& mdp, const Item& item) {
   return rounding_in_doubles(mdp, item.magnitude) <= kSpare * item.out.certificate.error_bound;
 }
 
+/// What it costs that the shift is added to what is ahead of a pair, and not carried through its row, whose sum may not
+/// be one.
+double cost_of_shift(const Mdp& mdp, double shift) {
+  const auto [lower, upper] = mdp.row_sum();
+  const double defect = std::max(std::fabs(1.0 - lower), std::fabs(1.0 - upper));
+  return (defect * kOutward + 8.0 * kUnitRoundoff) * std::fabs(shift);
+}
+
+/// Whether what is ahead came with the proof, and is near enough.
+bool is_ahead_known(const Mdp& mdp, const Item& item) {
+  const double enough = kSpare * item.out.certificate.error_bound;
+  return !item.ahead.of.empty() && doubles_will_do(mdp, item) && cost_of_shift(mdp, item.ahead.shift) <= enough;
+}
+
+/// Q = r + gamma (P h + shift) and A = Q - V, where V = h + shift and P h is known: Q takes its place.
+Rounding action_values_from_ahead(const Mdp& mdp, double discount, const Item& item, Team& team) {
+  const double shift = item.ahead.shift;
+  Doubles q = std::move(item.ahead.of);
+  auto a = unset<Doubles>(mdp.num_pairs());
+  team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index) {
+    for (Index state = first; state < last; ++state) {
+      const double value = item.value[at(state)].hi;
+      for (auto i = at(mdp.first_pair(state)); i < at(mdp.first_pair(state + 1)); ++i) {
+        q[i] = item.reward[i] + discount * (q[i] + shift);
+        a[i] = q[i] - value;
+      }
+    }
+  });
+  item.out.action_value = std::move(q);
+  item.out.advantage = std::move(a);
+  const double rounding = rounding_in_doubles(mdp, item.magnitude) + cost_of_shift(mdp, shift);
+  return {rounding, rounding, rounding};
+}
+
 /// Q(s,a) = r(s,a) + gamma sum_s' P(s'|s,a) V(s') and A = Q - V in doubles, from the rounded V. The model is read once
 /// for all values.
 template <class Number>
 std::vector<Rounding> action_values_in_doubles(const Mdp& mdp, double discount, std::span<const Item> items,
                                                Team& team) {
   const Numbers<Number> value = high_parts<Number>(values_of(items), team);
+  make_room(mdp, items);
   team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index) {
     for (Index state = first; state < last; ++state) {
       for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
@@ -95,6 +138,7 @@ std::vector<Rounding> action_values_in_doubles(const Mdp& mdp, double discount, 
 /// The same from the twofold V: a large constant in the rewards then costs A no digits (theory 9).
 template <class Number>
 std::vector<Rounding> twofold_action_values(const Mdp& mdp, double discount, std::span<const Item> items, Team& team) {
+  make_room(mdp, items);
   for (const Item& item : items) {
     if (!item.remainders) continue;
     item.out.rest_of_action_value.low = unset<Doubles>(mdp.num_pairs());
@@ -146,14 +190,14 @@ std::vector<Rounding> twofold_action_values(const Mdp& mdp, double discount, std
 
 /// Fills in what follows from the twofold V, its error bound, and what the rounding of Q and A costs.
 void derive(const Mdp& mdp, double discount, const Item& item, const Rounding& rounding, Team& team) {
-  const auto& [reward, value, magnitude, remainders, out] = item;
+  const auto& [reward, value, magnitude, remainders, ahead, out] = item;
   const double error = out.certificate.error_bound;
-  const double ahead = discount * mdp.row_sum().upper;
+  const double carried = discount * mdp.row_sum().upper;
   out.bounds.value = (error + rounding_of(value, team).largest()) * kOutward;
-  out.bounds.action_value = (ahead * error + rounding.action_value) * kOutward;
-  out.bounds.advantage = ((1.0 + ahead) * error + rounding.advantage) * kOutward;
-  out.rest_of_action_value.bound = (ahead * error + rounding.arithmetic) * kOutward;
-  out.rest_of_advantage.bound = ((1.0 + ahead) * error + rounding.arithmetic) * kOutward;
+  out.bounds.action_value = (carried * error + rounding.action_value) * kOutward;
+  out.bounds.advantage = ((1.0 + carried) * error + rounding.advantage) * kOutward;
+  out.rest_of_action_value.bound = (carried * error + rounding.arithmetic) * kOutward;
+  out.rest_of_advantage.bound = ((1.0 + carried) * error + rounding.arithmetic) * kOutward;
 
   if (const std::optional<Bounded> eta = start_value(mdp, value, error)) {
     out.start_value = eta->value;
@@ -162,11 +206,19 @@ void derive(const Mdp& mdp, double discount, const Item& item, const Rounding& r
   out.value = rounded(value, team);
 }
 
-/// Fills in evaluations under up to kMostLanes rewards, each in the arithmetic that it needs.
+/// Fills in evaluations under up to kMostLanes rewards, each in the arithmetic that it needs, or from what is known.
 void fill_in(const Mdp& mdp, double discount, std::span<const Item> items, Team& team) {
+  std::vector<Item> unknown;
+  for (const Item& item : items) {
+    if (is_ahead_known(mdp, item)) {
+      derive(mdp, discount, item, action_values_from_ahead(mdp, discount, item, team), team);
+    } else {
+      unknown.push_back(item);
+    }
+  }
   for (const bool in_doubles : {true, false}) {
     std::vector<Item> chosen;
-    std::copy_if(items.begin(), items.end(), std::back_inserter(chosen),
+    std::copy_if(unknown.begin(), unknown.end(), std::back_inserter(chosen),
                  [&](const Item& item) { return doubles_will_do(mdp, item) == in_doubles; });
     if (chosen.empty()) continue;
     const std::vector<Rounding> roundings = with_lanes(chosen.size(), [&]<class Number>() {
@@ -184,10 +236,8 @@ void derive_all(const Mdp& mdp, std::span<const ConstVector> rewards, std::span<
     std::vector<Item> items;
     for (std::size_t k = first; k < std::min(first + kMostLanes, out.size()); ++k) {
       out[k].certificate = std::move(solutions[k].certificate);
-      out[k].action_value = unset<Doubles>(mdp.num_pairs());
-      out[k].advantage = unset<Doubles>(mdp.num_pairs());
       const double magnitude = extent_of(solutions[k].x, team).largest() * 2.0 + largest[k];
-      items.push_back({rewards[k], solutions[k].x, magnitude, remainders, out[k]});
+      items.push_back({rewards[k], solutions[k].x, magnitude, remainders, solutions[k].ahead, out[k]});
     }
     fill_in(mdp, discount, items, team);
   }
@@ -234,7 +284,7 @@ std::vector<Evaluation> evaluate(const Mdp& mdp, std::span<const ConstVector> po
       std::vector<linear::RightSide> sides;
       for (const ConstVector reward : rewards) {
         largest.push_back(extent_of(reward, team).largest());
-        sides.push_back({chain.mean_over_actions(reward, team), chain.mean_error(largest.back())});
+        sides.push_back({chain.mean_over_actions(reward, team), chain.mean_error(largest.back()), true});
       }
       solutions = resolvent.solve(sides, options.tolerance);
     }

@@ -3,6 +3,7 @@
 //
 // I - discount P_pi is a diagonally dominant M-matrix by rows: no pivoting is needed, and the band does not widen.
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <optional>
@@ -24,38 +25,37 @@ constexpr Index kWidest = 8;
 constexpr Index kSample = 2000;
 
 /// The largest distance of an entry from the diagonal, as far as it is narrow.
-Index width_of(const CsrMatrix& m, Team& team) {
-  std::vector<Index> widths(at(num_blocks(m.size)), 0);
-  team.for_blocks(m.size, kBlock, [&](Index first, Index last, Index block) {
-    Index width = 0;
+Index width_of(const Moves& moves, Team& team) {
+  std::vector<Index> widths(at(num_blocks(moves.size())), 0);
+  team.for_blocks(moves.size(), kBlock, [&](Index first, Index last, Index block) {
+    Index& width = widths[at(block)];
     for (Index row = first; row < last && width <= kWidest; ++row) {
-      for (Index k = m.first[row]; k < m.first[row] + m.length[row]; ++k) {
-        width = std::max(width, std::abs(row - m.column[k]));
-      }
+      moves.for_each(row, [&](Column column, double) { width = std::max(width, std::abs(row - column)); });
     }
-    widths[at(block)] = width;
   });
   return *std::max_element(widths.begin(), widths.end());
 }
 
-/// Whether the first few thousand states that are reached from state 0 come a few at a time. From a state within a band
-/// the process comes to no more than the width of the band.
-bool looks_narrow(const Moves& moves) {
+/// The same of the first few thousand states that are reached from state 0, if they come a few at a time. From a state
+/// within a band the process comes to no more than the width of the band.
+std::optional<Index> width_in_sample(const Moves& moves) {
+  Index width = 0;
   std::vector<char> seen(at(moves.size()), 0);
   std::vector<Column> level{0};
   std::vector<Column> next;
   seen[0] = 1;
   for (Index found = 1; found < kSample && !level.empty(); found += std::ssize(level)) {
-    if (std::ssize(level) > 2 * kWidest) return false;
+    if (std::ssize(level) > 2 * kWidest) return std::nullopt;
     next.clear();
     for (const Column state : level) {
       moves.for_each(state, [&](Column column, double) {
+        width = std::max<Index>(width, std::abs(state - column));
         if (std::exchange(seen[at(column)], 1) == 0) next.push_back(column);
       });
     }
     std::swap(level, next);
   }
-  return true;
+  return width;
 }
 
 /// LU from both ends at once: the first half of the states is eliminated downwards and the second upwards, side by
@@ -63,9 +63,8 @@ bool looks_narrow(const Moves& moves) {
 template <Index kWidth>
 class BandedLu final : public LaneMethod {
  public:
-  BandedLu(const System& forward, std::optional<Relabelling> relabelling)
-      : team_(*forward.team),
-        relabelling_(std::move(relabelling)),
+  BandedLu(const Moves& forward, Team& team)
+      : team_(team),
         size_(forward.size()),
         middle_(std::max<Index>(0, (size_ - kWidth) / 2)),
         second_(std::min(size_, middle_ + kWidth)),
@@ -73,11 +72,11 @@ class BandedLu final : public LaneMethod {
     eliminate(forward);
   }
 
+  /// Whether all entries lie within the band.
+  bool fits() const { return fits_; }
+
   std::vector<Outcome> solve_together(Direction direction, std::span<const Lane> lanes, Monitor&) override {
-    const auto solve_lanes = [&](std::span<const Lane> in_order) {
-      return solve_in_place(in_order, team_, [&](auto x) { overwrite(direction, x); });
-    };
-    return relabelling_ ? relabelling_->under_new_labels(lanes, solve_lanes) : solve_lanes(lanes);
+    return solve_in_place(lanes, team_, [&](auto x) { overwrite(direction, x); });
   }
 
   bool is_direct() const override { return true; }
@@ -137,7 +136,7 @@ class BandedLu final : public LaneMethod {
 
   /// Leaves multipliers in the columns of states that come before, inverse pivots on the diagonal, and the upper factor
   /// in the columns of states that come after.
-  void eliminate(const System& forward) {
+  void eliminate(const Moves& forward) {
     in_order([&](Index row) {
       load(forward, row);
       for_before(row, [&](Index pivot) {
@@ -151,13 +150,16 @@ class BandedLu final : public LaneMethod {
   }
 
   /// A row of I - discount P_pi.
-  void load(const System& forward, Index row) {
-    const CsrMatrix& m = forward.matrix;
+  void load(const Moves& forward, Index row) {
     std::fill_n(&entry(row, row - kWidth), 2 * kWidth + 1, 0.0);
     entry(row, row) = 1.0;
-    for (Index k = m.first[row]; k < m.first[row] + m.length[row]; ++k) {
-      entry(row, m.column[k]) -= forward.discount * m.value[k];
-    }
+    forward.for_each(row, [&](Column column, double value) {
+      if (std::abs(row - column) <= kWidth) {
+        entry(row, column) -= value;
+      } else {
+        fits_ = false;
+      }
+    });
   }
 
   template <class Number>
@@ -198,33 +200,59 @@ class BandedLu final : public LaneMethod {
   }
 
   Team& team_;
-  std::optional<Relabelling> relabelling_;
   Index size_;
   Index middle_;         // the first state between the halves
   Index second_;         // and the first of the second half
   Buffer<double> band_;  // row by row, from the first diagonal to the last
+  std::atomic<bool> fits_{true};
 };
 
+/// A band of so many diagonals on either side, unless they are too many or too few.
 template <Index kWidth = 1>
-std::unique_ptr<LaneMethod> eliminated(const System& forward, Index width, std::optional<Relabelling> relabelling) {
-  if constexpr (kWidth < kWidest) {
-    if (width > kWidth) return eliminated<kWidth + 1>(forward, width, std::move(relabelling));
+std::unique_ptr<LaneMethod> eliminated(const Moves& forward, Index width, Team& team) {
+  if (width <= kWidth) {
+    auto method = std::make_unique<BandedLu<kWidth>>(forward, team);
+    if (method->fits()) return method;
+  } else if constexpr (kWidth < kWidest) {
+    return eliminated<kWidth + 1>(forward, width, team);
   }
-  return std::make_unique<BandedLu<kWidth>>(forward, std::move(relabelling));
+  return nullptr;
 }
+
+/// A method for a system under other labels.
+class Relabelled final : public LaneMethod {
+ public:
+  Relabelled(std::unique_ptr<LaneMethod> method, Relabelling relabelling)
+      : method_(std::move(method)), relabelling_(std::move(relabelling)) {}
+
+  std::vector<Outcome> solve_together(Direction direction, std::span<const Lane> lanes, Monitor& monitor) override {
+    return relabelling_.under_new_labels(lanes, [&](std::span<const Lane> relabelled) {
+      return method_->solve_together(direction, relabelled, monitor);
+    });
+  }
+
+  bool is_direct() const override { return method_->is_direct(); }
+
+ private:
+  std::unique_ptr<LaneMethod> method_;
+  Relabelling relabelling_;
+};
 
 }  // namespace
 
 Candidate make_banded_lu(Systems& systems, Direction wanted, Monitor&) {
-  if (!looks_narrow(Moves(systems, wanted))) return {nullptr, "its states have no narrow order"};
-  const System& forward = systems[Direction::kForward];
-  const Index width = width_of(forward.matrix, systems.team());
-  if (width <= kWidest) return {eliminated(forward, width, std::nullopt), {}};
-  Relabelling relabelling = Relabelling::by_breadth(forward.matrix, systems.team());
-  const System relabelled = relabelling.apply(forward);
-  const Index narrowed = width_of(relabelled.matrix, systems.team());
-  if (narrowed > kWidest) return {nullptr, "its states have no narrow order"};
-  return {eliminated(relabelled, narrowed, std::move(relabelling)), {}};
+  const std::optional<Index> width = width_in_sample(Moves(systems, wanted));
+  if (!width) return {nullptr, "its states have no narrow order"};
+  Team& team = systems.team();
+  const Moves forward(systems, Direction::kForward);
+  if (auto method = eliminated(forward, *width, team)) return {std::move(method), {}};
+  if (auto method = eliminated(forward, width_of(forward, team), team)) return {std::move(method), {}};
+  Relabelling relabelling = Relabelling::by_breadth(systems[Direction::kForward].matrix, team);
+  const System relabelled = relabelling.apply(systems[Direction::kForward]);
+  const Moves in_order(relabelled);
+  auto method = eliminated(in_order, width_of(in_order, team), team);
+  if (!method) return {nullptr, "its states have no narrow order"};
+  return {std::make_unique<Relabelled>(std::move(method), std::move(relabelling)), {}};
 }
 
 }  // namespace rlcore::linear

@@ -55,7 +55,7 @@ double scale_of(const Claim& claim, Direction direction, Team& team) {
 std::vector<double> form_residuals(const Kernel& kernel, Direction direction, Arithmetic arithmetic,
                                    std::span<const Claim> claims, std::span<const double> scales, Team& team) {
   std::vector<Attempt> attempts;
-  for (const auto& [b, x, residual] : claims) attempts.push_back({b.value, x, residual});
+  for (const auto& [b, x, residual, ahead] : claims) attempts.push_back({b.value, x, residual, ahead});
   if (arithmetic == Arithmetic::kDoubles) return kernel.residuals_in_doubles(direction, attempts, scales, team);
   kernel.residuals(direction, attempts, team);
   std::vector<double> errors;

@@ -30,6 +30,7 @@ struct Proof {
 struct RightSide {
   TwofoldVector value;
   double error = 0.0;
+  bool wants_ahead = false;  // values: sum_s' P(s'|s,a) x(s') of every pair is of use, if proofs are formed in doubles
 };
 
 /// A test function t and what (I - K) t lies between.
@@ -48,6 +49,7 @@ struct Claim {
   const RightSide& b;
   const TwofoldVector& x;
   Vector residual;
+  Vector ahead = {};  // where sum_s' P(s'|s,a) x(s') is to be left, which residuals in doubles come by
 };
 
 /// What residuals are formed in. Doubles serve discounted kernels alone.

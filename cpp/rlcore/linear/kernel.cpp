@@ -26,6 +26,21 @@ void put_residuals(std::span<const Attempt> attempts, std::size_t state, const T
   for (std::size_t k = 0; k < attempts.size(); ++k) attempts[k].residual[state] = lane(residual, k);
 }
 
+/// sum_s' P_pi(s'|s) x(s'), formed from what every pair has ahead of it, which is left where it is wanted.
+template <class Number>
+RLCORE_INLINE Number put_ahead(const Chain& chain, std::span<const Attempt> attempts, Index state, const Number* x) {
+  Number over_actions{};
+  for (Index pair = chain.mdp().first_pair(state); pair < chain.mdp().first_pair(state + 1); ++pair) {
+    const Number ahead = chain.mdp().row(pair).dot(x);
+    for (std::size_t k = 0; k < attempts.size(); ++k) {
+      if (!attempts[k].ahead.empty()) attempts[k].ahead[at(pair)] = lane(ahead, k);
+    }
+    const double weight = chain.policy()[at(pair)];
+    if (weight != 0.0) over_actions += weight * ahead;
+  }
+  return over_actions;
+}
+
 /// The same from the high part of b.
 template <class Number>
 void put_residuals_in_doubles(std::span<const Attempt> attempts, std::size_t state, const Number& rest) {
@@ -163,10 +178,13 @@ template <class Number>
 std::vector<double> Kernel::forward_in_doubles(std::span<const Attempt> attempts, std::span<const double> scales,
                                                Team& team) const {
   const Numbers<Number> x = high_parts<Number>(answers(attempts), team);
+  const bool wanted = std::any_of(attempts.begin(), attempts.end(), [](const Attempt& a) { return !a.ahead.empty(); });
   team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
     for (Index state = first; state < last; ++state) {
       const auto s = at(state);
-      put_residuals_in_doubles(attempts, s, discount_ * chain_.mean_ahead_in_doubles(state, x.data()) - x[s]);
+      const Number ahead =
+          wanted ? put_ahead(chain_, attempts, state, x.data()) : chain_.mean_ahead_in_doubles(state, x.data());
+      put_residuals_in_doubles(attempts, s, discount_ * ahead - x[s]);
     }
   });
   std::vector<double> errors;

@@ -23,6 +23,7 @@ struct Attempt {
   const TwofoldVector& b;
   const TwofoldVector& x;
   Vector residual;
+  Vector ahead = {};  // and sum_s' P(s'|s,a) x(s') of every pair, if it is wanted
 };
 
 class Kernel {

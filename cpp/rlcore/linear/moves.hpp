@@ -19,6 +19,8 @@ class Moves {
     }
   }
 
+  explicit Moves(const System& system) : size_(system.size()), system_(&system) {}
+
   Index size() const { return size_; }
 
   /// Calls body(column, value) for the entries of discount M in a row; those of several actions one after the other.

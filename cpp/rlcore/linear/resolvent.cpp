@@ -57,6 +57,7 @@ class ToSize {
   Solution back(Solution solution) const {
     if (!scaled_) return solution;
     solution.x = scaled(solution.x, exponent_);
+    solution.ahead = {};
     Certificate& certificate = solution.certificate;
     certificate.error_bound = std::ldexp(certificate.error_bound, exponent_) + std::numeric_limits<double>::min();
     certificate.residual = std::ldexp(certificate.residual, exponent_);
@@ -163,6 +164,7 @@ class Resolvent::Refinement {
     const double residual = system_.norm(residual_);
     proof_ = {residual * system_.amplification, 0.0, residual, 0.0};
     if (doubles_may_do(resolvent.kernel_)) arithmetic_ = Arithmetic::kDoubles;
+    num_pairs_ = resolvent.kernel_.chain().mdp().num_pairs();
   }
 
   /// The next correction, to be found.
@@ -188,7 +190,11 @@ class Resolvent::Refinement {
     for_states([&](std::size_t i) { x_[i] = x_[i] + sign * correction_rest_[i]; });
   }
 
-  Claim claim() { return {b_, x_, residual_}; }
+  Claim claim() {
+    const bool leaves_ahead = b_.wants_ahead && arithmetic_ == Arithmetic::kDoubles;
+    if (leaves_ahead && ahead_.empty()) ahead_ = unset<Doubles>(num_pairs_);
+    return {b_, x_, residual_, ahead_};
+  }
   Arithmetic arithmetic() const { return arithmetic_; }
 
   /// A residual in doubles whose rounding costs too much gives way to twofold ones.
@@ -197,6 +203,7 @@ class Resolvent::Refinement {
     norm_ = norm_of_answer();
     if (arithmetic_ == Arithmetic::kDoubles && !(proof_.floor <= kSpare * tolerance_ * norm_)) {
       arithmetic_ = Arithmetic::kTwofold;
+      ahead_ = {};
     }
   }
   bool got_worse() const { return !(proof_.error <= before_.error); }
@@ -236,7 +243,7 @@ class Resolvent::Refinement {
         (proof_.error + std::fabs(proof_.shift - shift) + arithmetic) * (1.0 + 4.0 * kUnitRoundoff);
     certificate_.residual = proof_.residual;
     certificate_.converged = meets_tolerance() || (tolerance_ == 0.0 && proof_.error <= kSomeDigits * norm_);
-    return {std::move(x_), std::move(certificate_)};
+    return {std::move(x_), std::move(certificate_), {std::move(ahead_), shift}};
   }
 
  private:
@@ -276,6 +283,8 @@ class Resolvent::Refinement {
   Doubles correction_;
   Doubles correction_rest_;  // of a method that finds more than doubles hold
   TwofoldVector x_;
+  Index num_pairs_;
+  Doubles ahead_;  // of x, as the last proof left it; empty before, and after proofs in twofold arithmetic
   Arithmetic arithmetic_ = Arithmetic::kTwofold;
   Proof proof_;
   Proof before_;

@@ -32,9 +32,16 @@ struct Certificate {
   void include(const Certificate& other);
 };
 
+/// What every pair has ahead: of = sum_s' P(s'|s,a) h(s') in doubles, where x = h + shift.
+struct Ahead {
+  Doubles of;
+  double shift = 0.0;
+};
+
 struct Solution {
   TwofoldVector x;
   Certificate certificate;
+  Ahead ahead = {};  // empty unless it was wanted, and the last proof was formed in doubles
 };
 
 class Resolvent {
