@@ -22,13 +22,7 @@ Interval Chain::deficit(double discount) const {
 TwofoldVector Chain::mean_over_actions(ConstVector pair_values, Team& team) const {
   auto mean = unset<TwofoldVector>(size());
   team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
-    for (Index state = first; state < last; ++state) {
-      TwofoldSum sum;
-      for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
-        sum.add_product({pair_values[at(pair)]}, policy_[at(pair)]);
-      }
-      mean[at(state)] = sum.total();
-    }
+    sum_over_actions(mdp_, pair_values, policy_, first, last, mean);
   });
   return mean;
 }

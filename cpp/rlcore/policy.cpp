@@ -10,21 +10,35 @@
 
 namespace rlcore {
 
-double check_policy_row(const Mdp& mdp, Index state, const double* row, const char* argument, Index item) {
-  const Index num_actions = mdp.first_pair(state + 1) - mdp.first_pair(state);
-  double sum = 0.0;
+namespace {
+
+[[noreturn]] void refuse_row(Index num_actions, Index state, const double* row, double sum, const char* argument,
+                             Index item) {
   for (Index action = 0; action < num_actions; ++action) {
     const double probability = row[action];
     if (!(probability >= 0.0 && std::isfinite(probability))) {
       throw PolicyError(argument, {state, action, item},
                         "expected a probability in [0, 1], got " + format(probability));
     }
-    sum += probability;
   }
-  if (!(std::fabs(sum - 1.0) <= kRowTolerance)) {
-    throw PolicyError(argument, {.state = state, .item = item},
-                      "expected probabilities that sum to 1 within 1e-9, got a sum of " + format(sum) +
-                          "; divide the row by its sum");
+  throw PolicyError(
+      argument, {.state = state, .item = item},
+      "expected probabilities that sum to 1 within 1e-9, got a sum of " + format(sum) + "; divide the row by its sum");
+}
+
+}  // namespace
+
+double check_policy_row(const Mdp& mdp, Index state, const double* row, const char* argument, Index item) {
+  const Index num_actions = mdp.first_pair(state + 1) - mdp.first_pair(state);
+  double sum = 0.0;
+  double lowest = 0.0;
+  for (Index action = 0; action < num_actions; ++action) {
+    sum += row[action];
+    lowest = std::min(lowest, row[action]);
+  }
+  // What is not a number, or not finite, makes the sum so.
+  if (!(lowest >= 0.0 && std::fabs(sum - 1.0) <= kRowTolerance)) {
+    refuse_row(num_actions, state, row, sum, argument, item);
   }
   return sum;
 }

@@ -73,6 +73,24 @@ RLCORE_INLINE void scatter(const TwofoldOf<Number>& weight, const Row& row, Twof
   }
 }
 
+template <class Exact>
+RLCORE_INLINE void sum_range(const Mdp& mdp, ConstVector x, ConstVector weight, Index first, Index last,
+                             TwofoldVector& out) {
+  for (Index state = first; state < last; ++state) {
+    double sum = 0.0;
+    double rest = 0.0;
+    for (auto i = at(mdp.first_pair(state)); i < at(mdp.first_pair(state + 1)); ++i) {
+      add_product<Exact>(Twofold{x[i]}, weight[i], sum, rest);
+    }
+    out[at(state)] = two_sum(sum, rest);
+  }
+}
+
+void sum_range_portably(const Mdp& mdp, ConstVector x, ConstVector weight, Index first, Index last,
+                        TwofoldVector& out) {
+  sum_range<BySplitting>(mdp, x, weight, first, last, out);
+}
+
 template <class Number>
 struct Portable {
   using Twofolds = TwofoldOf<Number>;
@@ -100,10 +118,17 @@ struct Fused {
   static constexpr TwofoldRowsOf<Number> kRows{dot_rows, add_dot_rows, scatter_rows};
 };
 
+[[gnu::target("fma")]] void sum_range_fused(const Mdp& mdp, ConstVector x, ConstVector weight, Index first, Index last,
+                                            TwofoldVector& out) {
+  sum_range<ByFma>(mdp, x, weight, first, last, out);
+}
+
 bool machine_has_fma() { return __builtin_cpu_supports("fma") != 0; }
 #else
 template <class Number>
 using Fused = Portable<Number>;
+
+constexpr auto* sum_range_fused = sum_range_portably;
 
 bool machine_has_fma() { return false; }
 #endif
@@ -113,6 +138,10 @@ bool machine_has_fma() { return false; }
 template <class Number>
 const TwofoldRowsOf<Number>& twofold_rows_of() {
   return machine_has_fma() ? Fused<Number>::kRows : Portable<Number>::kRows;
+}
+
+void sum_over_actions(const Mdp& mdp, ConstVector x, ConstVector weight, Index first, Index last, TwofoldVector& out) {
+  (machine_has_fma() ? sum_range_fused : sum_range_portably)(mdp, x, weight, first, last, out);
 }
 
 template const TwofoldRowsOf<double>& twofold_rows_of<double>();

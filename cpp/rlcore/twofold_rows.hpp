@@ -29,4 +29,7 @@ template <class Number>
 const TwofoldRowsOf<Number>& twofold_rows_of();
 inline const TwofoldRows& twofold_rows() { return twofold_rows_of<double>(); }
 
+/// out(s) = sum_a weight(s,a) x(s,a), for the states of a range.
+void sum_over_actions(const Mdp& mdp, ConstVector x, ConstVector weight, Index first, Index last, TwofoldVector& out);
+
 }  // namespace rlcore
