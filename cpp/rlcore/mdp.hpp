@@ -103,7 +103,7 @@ class Mdp {
   Index num_entries() const { return static_cast<Index>(arrays_.column.size()); }
   Index first_pair(Index state) const { return arrays_.pair_start[at(state)]; }
   Index first_entry(Index pair) const { return arrays_.row_start[pair]; }
-  Row row(Index pair) const {
+  RLCORE_INLINE Row row(Index pair) const {
     const Index first = first_entry(pair);
     const Index last = first_entry(pair + 1);
     return {arrays_.column.data() + first, arrays_.probability.data() + first, last - first,
