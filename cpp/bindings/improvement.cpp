@@ -96,6 +96,15 @@ auto with_candidates(const Mdp& mdp, const BaseArrays& base_arrays, const Candid
   return find(base, candidates, team, monitor);
 }
 
+/// A neighbourhood with its policy; the model is kept by the binding.
+struct NeighbourhoodOf {
+  NeighbourhoodOf(const Mdp& mdp, Array<double> of, double discount)
+      : policy(std::move(of)), shared(mdp, span_of(policy), discount) {}
+
+  Array<double> policy;
+  Neighbourhood shared;
+};
+
 struct DiscountedSumsFields {
   py::object value, bound;
   CertificateFields certificate;
@@ -270,10 +279,15 @@ void bind_improvement(py::module_& module) {
       .def_readonly("bound", &DiscountedSumsFields::bound)
       .def_readonly("certificate", &DiscountedSumsFields::certificate);
 
+  py::class_<NeighbourhoodOf>(module, "Neighbourhood", "What the solves for policies near one policy share.")
+      .def(py::init<const Mdp&, Array<double>, double>(), py::keep_alive<1, 2>(), py::arg("mdp"),
+           py::arg("policy").noconvert(), py::arg("discount"));
+
   module.def(
       "discounted_sums",
-      [](const Mdp& mdp, const Array<double>& near, const Array<double>& policies, const Array<double>& functions,
-         double discount, double tolerance, int num_threads, const py::object& progress) {
+      [](NeighbourhoodOf& near, const Array<double>& policies, const Array<double>& functions, double tolerance,
+         int num_threads, const py::object& progress) {
+        const Mdp& mdp = near.shared.mdp();
         const std::vector<ConstVector> rows = rows_of(policies, mdp.num_pairs());
         if (functions.size() != static_cast<py::ssize_t>(rows.size()) * mdp.num_states()) {
           throw ModelError("functions", {}, "expected a number for each state of every policy");
@@ -282,8 +296,7 @@ void bind_improvement(py::module_& module) {
         std::vector<DiscountedSums> results;
         {
           const py::gil_scoped_release no_gil;
-          results = discounted_sums(mdp, span_of(near), rows, span_of(functions), discount, {tolerance, num_threads},
-                                    monitor);
+          results = discounted_sums(near.shared, rows, span_of(functions), {tolerance, num_threads}, monitor);
         }
         const Shape lead{static_cast<py::ssize_t>(rows.size())};
         DiscountedSumsFields fields;
@@ -293,9 +306,9 @@ void bind_improvement(py::module_& module) {
             certificate_fields(results, lead, [](const DiscountedSums& d) -> auto& { return d.certificate; });
         return fields;
       },
-      "The discounted sums of a function of the state under each policy.", py::arg("mdp"), py::arg("near").noconvert(),
-      py::arg("policies").noconvert(), py::arg("functions").noconvert(), py::arg("discount"), py::arg("tolerance"),
-      py::arg("num_threads"), py::arg("progress"));
+      "The discounted sums of a function of the state under each policy.", py::arg("near"),
+      py::arg("policies").noconvert(), py::arg("functions").noconvert(), py::arg("tolerance"), py::arg("num_threads"),
+      py::arg("progress"));
 
   py::class_<Divergences>(module, "Divergences", "TV and KL of two policies, (num_states,) each.")
       .def_property_readonly("tv", [](const Divergences& found) { return copied(found.tv); })

@@ -4,15 +4,12 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <mutex>
-#include <optional>
 #include <thread>
 #include <utility>
 
 #include "rlcore/batch.hpp"
 #include "rlcore/extent.hpp"
 #include "rlcore/lane_corrections.hpp"
-#include "rlcore/linear/bicgstab.hpp"
 #include "rlcore/policy.hpp"
 
 namespace rlcore {
@@ -26,14 +23,8 @@ constexpr Index kMostPairs = Index{1} << 25;
 constexpr std::size_t kMostTogether = 16;
 constexpr std::size_t kFewestTogether = 3;
 
-/// What a correction in single precision can leave of the error, and how many there may be.
-constexpr double kSingle = 2e-6;
+/// How many corrections there may be.
 constexpr int kMostCorrections = 6;
-
-/// Factors for single precision. Those that keep row sums with fewer entries make what is rough larger, of which its
-/// rounding consists.
-constexpr linear::IncompleteLu::Thresholds kNearFactors{
-    .drop = 1e-3, .fill = 6, .keeps_row_sums = false, .most_work = 1000.0};
 
 /// What each correction must at most leave of it.
 constexpr double kProgress = 0.1;
@@ -301,61 +292,21 @@ class LaneSums {
   Numbers<Single> residual_, correction_;
 };
 
-/// Incomplete factors of one policy, made when they are first asked for.
-class NearFactors {
- public:
-  NearFactors(const Mdp& mdp, ConstVector near, double discount) : mdp_(mdp), near_(near), discount_(discount) {}
-
-  /// Null, if they would fill.
-  const linear::IncompleteLu* get(Team& team, Monitor& monitor) {
-    const std::scoped_lock lock(mutex_);
-    if (!was_tried_) make(team, monitor);
-    was_tried_ = true;
-    return factors_ ? &*factors_ : nullptr;
-  }
-
-  /// Of what LaneBicgstab balances functions with; valid after `get`.
-  ConstVector balance() const { return balance_; }
-
- private:
-  void make(Team& team, Monitor& monitor) {
-    const Chain chain(mdp_, near_, check_policy(mdp_, near_, team));
-    const linear::Kernel kernel(chain, discount_);
-    const linear::System system = kernel.assemble(linear::Direction::kForward, team);
-    const bool is_far = system.conserves && system.amplification > linear::kFarthestForRough;
-    factors_ = linear::IncompleteLu::factorise(system, is_far ? linear::kFineFactors : kNearFactors, monitor);
-    if (!factors_ || !system.conserves) return;
-    const Doubles ones(at(system.size()), 1.0);
-    balance_.resize(ones.size());
-    factors_->solve<double>(linear::Direction::kTransposed, ones, balance_);
-    const double sum = linear::dot(ones, balance_, team);
-    for (double& weight : balance_) weight /= sum;
-  }
-
-  const Mdp& mdp_;
-  ConstVector near_;
-  double discount_;
-  std::mutex mutex_;
-  bool was_tried_ = false;
-  std::optional<linear::IncompleteLu> factors_;
-  Doubles balance_;
-};
-
 /// The policies of a batch, some side by side.
 class Shared {
  public:
-  Shared(const Mdp& mdp, ConstVector near, std::span<const ConstVector> policies, ConstVector functions,
-         double discount, const Options& options, Monitor& monitor, std::span<DiscountedSums> results)
-      : mdp_(mdp),
+  Shared(Neighbourhood& near, std::span<const ConstVector> policies, ConstVector functions, const Options& options,
+         Monitor& monitor, std::span<DiscountedSums> results)
+      : near_(near),
+        mdp_(near.mdp()),
         policies_(policies),
         functions_(functions),
-        discount_(discount),
         tolerance_(options.tolerance),
-        team_(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads),
+        team_(mdp_.num_entries() < kParallelEntries ? 1 : options.num_threads),
         monitor_(monitor),
         results_(results),
-        merged_(MergedRows::of(mdp, team_)),
-        factors_(mdp, near, discount) {}
+        merged_(near.merged_rows(team_)),
+        sweeps_may_contract_(near.sweeps_may_contract(team_)) {}
 
   /// Which policies are solved.
   std::vector<char> solve() {
@@ -401,27 +352,30 @@ class Shared {
       results.push_back(&results_[i]);
     }
     const auto policies = policies_.subspan(first, count);
-    LaneSums<kLanes> sums(mdp_, policies, functions, discount_, tolerance_, team, monitor);
-    const PolicyLanes<Single> steps(mdp_, merged_ ? &*merged_ : nullptr, policies, team);
-    sums.correct(LaneSweeps<Single>(steps, discount_, mdp_.num_states(), team), results);
-    if (sums.all_are_solved()) return sums.solved();
-    if (const linear::IncompleteLu* const factors = factors_.get(team, monitor)) {
-      const ConstVector balance = factors_.balance();
-      sums.correct(LaneBicgstab<Single>(steps, *factors, balance, discount_, mdp_.num_states(), team), results);
+    const double discount = near_.discount();
+    LaneSums<kLanes> sums(mdp_, policies, functions, discount, tolerance_, team, monitor);
+    const PolicyLanes<Single> steps(mdp_, merged_, policies, team);
+    if (sweeps_may_contract_) {
+      sums.correct(LaneSweeps<Single>(steps, discount, mdp_.num_states(), team), results);
+      if (sums.all_are_solved()) return sums.solved();
+    }
+    if (const linear::IncompleteLu* const factors = near_.factors(team, monitor)) {
+      const ConstVector balance = near_.balance();
+      sums.correct(LaneBicgstab<Single>(steps, *factors, balance, discount, mdp_.num_states(), team), results);
     }
     return sums.solved();
   }
 
+  Neighbourhood& near_;
   const Mdp& mdp_;
   std::span<const ConstVector> policies_;
   ConstVector functions_;
-  double discount_;
   double tolerance_;
   Team team_;
   Monitor& monitor_;
   std::span<DiscountedSums> results_;
-  std::optional<MergedRows> merged_;
-  NearFactors factors_;
+  const MergedRows* merged_;
+  bool sweeps_may_contract_;
 };
 
 /// Sums of one policy by way of its own resolvent.
@@ -441,21 +395,21 @@ DiscountedSums sums_of(const Mdp& mdp, ConstVector policy, ConstVector f, double
 
 }  // namespace
 
-std::vector<DiscountedSums> discounted_sums(const Mdp& mdp, ConstVector near, std::span<const ConstVector> policies,
-                                            ConstVector functions, double discount, const Options& options,
-                                            Monitor& monitor) {
+std::vector<DiscountedSums> discounted_sums(Neighbourhood& near, std::span<const ConstVector> policies,
+                                            ConstVector functions, const Options& options, Monitor& monitor) {
+  const Mdp& mdp = near.mdp();
   mdp.ensure_checked(options.num_threads);
   std::vector<DiscountedSums> results(policies.size());
   std::vector<char> solved(policies.size());
   if (policies.size() >= kFewestTogether && mdp.num_states() >= kFewestStates && mdp.num_pairs() <= kMostPairs &&
       options.tolerance > 0.0) {
-    Shared shared(mdp, near, policies, functions, discount, options, monitor, results);
-    solved = shared.solve();
+    solved = Shared(near, policies, functions, options, monitor, results).solve();
   }
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
     if (solved[i] != 0) return;
     const ConstVector f = functions.subspan(i * at(mdp.num_states()), at(mdp.num_states()));
-    results[i] = sums_of(mdp, policies[i], f, discount, options.tolerance, static_cast<Index>(i), team, watch);
+    results[i] =
+        sums_of(mdp, policies[i], f, near.discount(), options.tolerance, static_cast<Index>(i), team, watch);
   });
   return results;
 }

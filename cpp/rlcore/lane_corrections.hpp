@@ -52,6 +52,19 @@ struct LaneGoal {
   }
 };
 
+/// What a correction in single precision can leave of the error.
+inline constexpr double kSingle = 2e-6;
+
+/// Sweeps after which the contraction is judged, and how many there may be for a few digits.
+inline constexpr Index kSweepsToJudge = 6;
+inline constexpr double kMostSweeps = 40.0;
+
+/// Whether what shrinks at this rate falls by so much in time, after so many sweeps.
+inline bool contracts_in_time(double rate, double fall, Index sweeps) {
+  if (fall >= 1.0) return true;
+  return rate < 1.0 && static_cast<double>(sweeps) + std::log(fall) / std::log(rate) <= kMostSweeps;
+}
+
 /// How the solve for a lane went.
 struct LaneOutcome {
   Index iterations = 0;
@@ -81,7 +94,8 @@ class LaneSweeps {
       for (std::size_t k = 0; k < goals.size(); ++k) {
         if (lane(step, k) == 0) continue;
         const double error = goals[k].error_of(lane(change.least, k), lane(change.most, k));
-        outcomes[k] = {sweeps, sweeps >= kProbe && !contracts(error / before[k], goals[k].error / error, sweeps)};
+        const bool is_judged = sweeps >= kSweepsToJudge;
+        outcomes[k] = {sweeps, is_judged && !contracts_in_time(error / before[k], goals[k].error / error, sweeps)};
         if (error <= goals[k].error || outcomes[k].gave_up) lane(step, k) = 0;
         before[k] = error;
       }
@@ -91,16 +105,6 @@ class LaneSweeps {
   }
 
  private:
-  /// Sweeps after which the contraction is judged, and how many there may be for a few digits.
-  static constexpr Index kProbe = 6;
-  static constexpr Index kMost = 40;
-
-  /// Whether what shrinks at this rate falls by so much in time.
-  static bool contracts(double rate, double fall, Index sweeps) {
-    if (fall >= 1.0) return true;
-    return rate < 1.0 && static_cast<double>(sweeps) + std::log(fall) / std::log(rate) <= kMost;
-  }
-
   /// Of the change, which is the residual of x.
   Extremes<Number> sweep(std::span<const Number> r, const Number& step, std::span<const Number> x) {
     const Index size = std::ssize(x);
@@ -135,7 +139,7 @@ class LaneBicgstab {
  public:
   static constexpr const char* kName = "shared BiCGSTAB";
 
-  /// `balance` is M^-T 1, scaled to the sum 1; empty, where constants are not free.
+  /// `balance` is M^-T 1, scaled to the sum 1; empty where constants are not free.
   LaneBicgstab(const PolicyLanes<Number>& policies, const linear::IncompleteLu& factors, ConstVector balance,
                double discount, Index size, Team& team)
       : policies_(policies),

@@ -109,6 +109,11 @@ class ComparisonBase:
         """
         return start_defect(self.mdp, self.setting)
 
+    @cached_property
+    def neighbourhood(self) -> _core.Neighbourhood:
+        """What the solves for candidates share, however many chunks they come in."""
+        return _core.Neighbourhood(self.mdp._core, self.policy, self.gamma)
+
     @property
     def is_sharp(self) -> bool:
         """Whether A and w have more digits than doubles."""

@@ -127,7 +127,7 @@ def _responses(
     """Solve (I - gamma P') W = Abar under each candidate; Average: W is the bias of Abar."""
     if isinstance(base.setting, Discounted):
         found = _core.discounted_sums(
-            base.mdp._core, base.policy, policies.reshape(-1), abar, base.gamma, tol, *base.threads_and_callback
+            base.neighbourhood, policies.reshape(-1), abar, tol, *base.threads_and_callback
         )
         return found.value, found.bound
     values, errors = np.empty_like(abar), np.empty(len(policies))

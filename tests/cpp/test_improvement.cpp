@@ -90,7 +90,8 @@ double gap_of(const Evaluated& one, const std::vector<double>& candidate, double
   const Candidates candidates(one.mdp, {candidate});
   const Doubles abar = mean_advantages(one.base(), candidates, team, monitor);
   const std::vector<ConstVector> policies{candidate};
-  const auto sums = discounted_sums(one.mdp, one.policy, policies, abar, gamma, {1e-12, num_threads}, monitor);
+  Neighbourhood near(one.mdp, one.policy, gamma);
+  const auto sums = discounted_sums(near, policies, abar, {1e-12, num_threads}, monitor);
   const auto shifts = step_shifts(one.base(), candidates, {sums.front().value, {}}, false, team, monitor);
   return gamma * shifts.front().carried;
 }
@@ -141,8 +142,9 @@ TEST_CASE("the sums of a policy are the same to the last bit, whatever goes besi
     const Doubles abar = mean_advantages(one.base(), all, team, monitor);
     const auto sums_of = [&](std::size_t first, std::size_t count, int num_threads) {
       const auto size = at(one.mdp.num_states());
-      return discounted_sums(one.mdp, one.policy, all.policies().subspan(first, count),
-                             ConstVector(abar).subspan(first * size, count * size), 0.99, {1e-9, num_threads}, monitor);
+      Neighbourhood near(one.mdp, one.policy, 0.99);
+      return discounted_sums(near, all.policies().subspan(first, count),
+                             ConstVector(abar).subspan(first * size, count * size), {1e-9, num_threads}, monitor);
     };
     const auto together = sums_of(0, 21, 1);
     for (const int num_threads : {2, 3, 9}) {
@@ -175,7 +177,8 @@ TEST_CASE("constants in a guess do not cost digits at a long horizon") {
   for (double& value : functions) value = normal(random);
   Monitor monitor;
   const std::vector<ConstVector> policies(kCount, one.policy);
-  for (const auto& sums : discounted_sums(one.mdp, one.policy, policies, functions, 0.9999, {1e-9, 1}, monitor)) {
+  Neighbourhood near(one.mdp, one.policy, 0.9999);
+  for (const auto& sums : discounted_sums(near, policies, functions, {1e-9, 1}, monitor)) {
     double largest = 0.0;
     for (const double value : sums.value) largest = std::max(largest, std::fabs(value));
     CHECK(sums.bound <= 1e-9 * largest);
