@@ -137,12 +137,8 @@ class LaneSums {
     return std::any_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) { return lane.goal.is_open; });
   }
 
-  /// What a correction is to make of the error: as many as it takes gain the same number of digits each.
-  static double next_error(const Lane& lane) {
-    const double last = 0.5 * lane.enough;
-    const double corrections = std::ceil(std::log(last / lane.error) / std::log(kSingle));
-    return corrections > 1.0 ? lane.error * std::pow(last / lane.error, 1.0 / corrections) : last;
-  }
+  /// What the next correction is to leave: as little as single precision can, or what is asked for.
+  static double next_error(const Lane& lane) { return std::max(0.5 * lane.enough, kSingle * lane.error); }
 
   static double largest_of(double least, double most) { return std::max(std::fabs(least), std::fabs(most)); }
 

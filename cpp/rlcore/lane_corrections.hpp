@@ -53,7 +53,7 @@ struct LaneGoal {
 };
 
 /// What a correction in single precision can leave of the error.
-inline constexpr double kSingle = 2e-6;
+inline constexpr double kSingle = 1e-6;
 
 /// Sweeps after which the contraction is judged, and how many there may be for a few digits.
 inline constexpr Index kSweepsToJudge = 6;
@@ -84,7 +84,7 @@ class LaneSweeps {
   std::vector<LaneOutcome> solve(std::span<const Number> r, std::span<const LaneGoal> goals, Numbers<Number>& x,
                                  Monitor& monitor) {
     std::vector<LaneOutcome> outcomes(goals.size());
-    std::vector<double> before(goals.size());
+    std::vector<double> first(goals.size()), before(goals.size());
     Number step{};  // 1 in lanes that go on
     for (std::size_t k = 0; k < goals.size(); ++k) lane(step, k) = goals[k].is_open ? 1 : 0;
     std::copy(r.begin(), r.end(), x.begin());
@@ -94,9 +94,12 @@ class LaneSweeps {
       for (std::size_t k = 0; k < goals.size(); ++k) {
         if (lane(step, k) == 0) continue;
         const double error = goals[k].error_of(lane(change.least, k), lane(change.most, k));
-        const bool is_judged = sweeps >= kSweepsToJudge;
-        outcomes[k] = {sweeps, is_judged && !contracts_in_time(error / before[k], goals[k].error / error, sweeps)};
-        if (error <= goals[k].error || outcomes[k].gave_up) lane(step, k) = 0;
+        const double rate = sweeps == 1 ? 1.0 : error / before[k];
+        if (sweeps == 1) first[k] = error;
+        const bool is_enough = rate * error <= goals[k].error;  // the sweep has changed x, and will be as good again
+        const bool is_in_time = sweeps < kSweepsToJudge || contracts_in_time(rate, goals[k].error / error, sweeps);
+        outcomes[k] = {sweeps, !is_enough && !is_in_time && error > kSpent * first[k]};
+        if (is_enough || !is_in_time) lane(step, k) = 0;
         before[k] = error;
       }
       monitor.poll({kName, sweeps, 0.0, 0.0});
@@ -105,6 +108,9 @@ class LaneSweeps {
   }
 
  private:
+  /// Where less than this is left of the error, sweeps that end do so for want of digits.
+  static constexpr double kSpent = 1e-4;
+
   /// Of the change, which is the residual of x.
   Extremes<Number> sweep(std::span<const Number> r, const Number& step, std::span<const Number> x) {
     const Index size = std::ssize(x);
