@@ -132,11 +132,13 @@ void bind_improvement(py::module_& module) {
 
   struct ComparisonFields {
     std::vector<Comparison> all;
+    py::object abar = py::none();  // of every candidate in every state, where it was asked for
   };
   const auto field = [](double Comparison::* member) {
     return [member](const ComparisonFields& fields) { return column(fields.all, member); };
   };
   py::class_<ComparisonFields>(module, "Comparisons", "Sums and extremes over the states, (candidates,) each.")
+      .def_readonly("abar", &ComparisonFields::abar)
       .def_property_readonly("alpha", field(&Comparison::alpha))
       .def_property_readonly("tv", field(&Comparison::tv))
       .def_property_readonly("kl_max", field(&Comparison::kl_max))
@@ -178,23 +180,21 @@ void bind_improvement(py::module_& module) {
 
   module.def(
       "compare",
-      [](const Mdp& mdp, const BaseArrays& base, const CandidateArrays& candidates, int num_threads,
+      [](const Mdp& mdp, const BaseArrays& base, const CandidateArrays& candidates, bool with_abar, int num_threads,
          const py::object& progress) {
-        return ComparisonFields{with_candidates(mdp, base, candidates, num_threads, progress, compare)};
+        Doubles abar;
+        ComparisonFields fields{with_candidates(
+            mdp, base, candidates, num_threads, progress,
+            [&](const Base& of, const Candidates& all, Team& team, Monitor& monitor) {
+              if (with_abar) abar.resize(at(all.size() * mdp.num_states()));
+              return compare(of, all, team, monitor, abar);
+            })};
+        const auto count = static_cast<py::ssize_t>(fields.all.size());
+        if (with_abar) fields.abar = owning_array(std::move(abar), {count, mdp.num_states()});
+        return fields;
       },
       "Compares candidates with a base policy.", py::arg("mdp"), py::arg("base"), py::arg("candidates"),
-      py::arg("num_threads"), py::arg("progress"));
-
-  module.def(
-      "mean_advantages",
-      [](const Mdp& mdp, const BaseArrays& base, const CandidateArrays& candidates, int num_threads,
-         const py::object& progress) {
-        Doubles abar = with_candidates(mdp, base, candidates, num_threads, progress, mean_advantages);
-        const auto count = static_cast<py::ssize_t>(abar.size()) / mdp.num_states();
-        return owning_array(std::move(abar), {count, mdp.num_states()});
-      },
-      "Abar of every candidate in every state.", py::arg("mdp"), py::arg("base"), py::arg("candidates"),
-      py::arg("num_threads"), py::arg("progress"));
+      py::arg("with_abar"), py::arg("num_threads"), py::arg("progress"));
 
   struct StepShiftFields {
     std::vector<StepShift> all;

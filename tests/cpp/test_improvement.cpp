@@ -83,12 +83,19 @@ std::vector<double> random_policy(const Model& model, unsigned seed) {
   return policy;
 }
 
+/// Abar of every candidate, (candidates, num_states).
+Doubles mean_advantages(const Evaluated& one, const Candidates& candidates, Team& team, Monitor& monitor) {
+  Doubles abar(at(candidates.size() * one.mdp.num_states()));
+  compare(one.base(), candidates, team, monitor, abar);
+  return abar;
+}
+
 /// eta' - L: gamma ((P' - P)^T rho)^T W.
 double gap_of(const Evaluated& one, const std::vector<double>& candidate, double gamma, int num_threads) {
   Team team(num_threads);
   Monitor monitor;
   const Candidates candidates(one.mdp, {candidate});
-  const Doubles abar = mean_advantages(one.base(), candidates, team, monitor);
+  const Doubles abar = mean_advantages(one, candidates, team, monitor);
   const std::vector<ConstVector> policies{candidate};
   Neighbourhood near(one.mdp, one.policy, gamma);
   const auto sums = discounted_sums(near, policies, abar, {1e-12, num_threads}, monitor);
@@ -139,7 +146,7 @@ TEST_CASE("the sums of a policy are the same to the last bit, whatever goes besi
     const Candidates all(one.mdp, {candidates.begin(), candidates.end()});
     Team team(1);
     Monitor monitor;
-    const Doubles abar = mean_advantages(one.base(), all, team, monitor);
+    const Doubles abar = mean_advantages(one, all, team, monitor);
     const auto sums_of = [&](std::size_t first, std::size_t count, int num_threads) {
       const auto size = at(one.mdp.num_states());
       Neighbourhood near(one.mdp, one.policy, 0.99);
