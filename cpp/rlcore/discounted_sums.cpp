@@ -43,8 +43,8 @@ class LaneSums {
   static constexpr Index kRun = 32;
 
   /// Lanes without a policy repeat the first.
-  LaneSums(const Mdp& mdp, std::span<const ConstVector> policies, std::span<const ConstVector> functions,
-           double discount, double tolerance, Team& team, Monitor& monitor)
+  LaneSums(const Mdp& mdp, const PolicyLanes<Single>& steps, std::span<const ConstVector> policies,
+           std::span<const ConstVector> functions, double discount, double tolerance, Team& team, Monitor& monitor)
       : mdp_(mdp),
         policies_(kLanes, policies.front()),
         functions_(kLanes, functions.front()),
@@ -59,7 +59,7 @@ class LaneSums {
     std::copy(policies.begin(), policies.end(), policies_.begin());
     std::copy(functions.begin(), functions.end(), functions_.begin());
     for (std::size_t k = 0; k < lanes_.size(); ++k) {
-      const Chain chain(mdp, policies[k], check_policy(mdp, policies[k], team));
+      const Chain chain(mdp, policies[k], steps.row_sum(k));
       lanes_[k].goal.deficit = chain.deficit(discount);
       lanes_[k].constants_are_free = chain.conserves();
       lanes_[k].scale = power_of_two_above(extent_of(functions[k], team).largest());
@@ -349,8 +349,8 @@ class Shared {
     }
     const auto policies = policies_.subspan(first, count);
     const double discount = near_.discount();
-    LaneSums<kLanes> sums(mdp_, policies, functions, discount, tolerance_, team, monitor);
     const PolicyLanes<Single> steps(mdp_, merged_, policies, team);
+    LaneSums<kLanes> sums(mdp_, steps, policies, functions, discount, tolerance_, team, monitor);
     if (sweeps_may_contract_) {
       sums.correct(LaneSweeps<Single>(steps, discount, mdp_.num_states(), team), results);
       if (sums.all_are_solved()) return sums.solved();

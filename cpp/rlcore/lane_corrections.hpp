@@ -19,22 +19,6 @@
 
 namespace rlcore {
 
-/// The least and the largest number of each lane.
-template <class Number>
-struct Extremes {
-  Number least = in_every_lane<Number>(std::numeric_limits<double>::infinity());
-  Number most = in_every_lane<Number>(-std::numeric_limits<double>::infinity());
-
-  RLCORE_INLINE void include(const Number& x) {
-    least = min(least, x);
-    most = max(most, x);
-  }
-  void include(const Extremes& other) {
-    least = min(least, other.least);
-    most = max(most, other.most);
-  }
-};
-
 /// Let w = (I - gamma P) 1. If low w <= r <= high w, then low <= (I - gamma P)^-1 r <= high.
 inline Interval sums_between(double least, double most, const Interval& w) {
   return {least / (least < 0.0 ? w.lower : w.upper), most / (most > 0.0 ? w.lower : w.upper)};
