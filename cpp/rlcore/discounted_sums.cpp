@@ -137,8 +137,14 @@ class LaneSums {
     return std::any_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) { return lane.goal.is_open; });
   }
 
-  /// What the next correction is to leave: as little as single precision can, or what is asked for.
-  static double next_error(const Lane& lane) { return std::max(0.5 * lane.enough, kSingle * lane.error); }
+  /// What the next correction is to leave: as many as it takes gain the same number of digits each, but the last,
+  /// which counts most, a little less than those before it.
+  static double next_error(const Lane& lane) {
+    const double last = 0.5 * lane.enough;
+    const double corrections = std::ceil(std::log(last / lane.error) / std::log(kSingle));
+    if (corrections <= 1.0) return last;
+    return lane.error * std::max(kSingle, 0.5 * std::pow(last / lane.error, 1.0 / corrections));
+  }
 
   static double largest_of(double least, double most) { return std::max(std::fabs(least), std::fabs(most)); }
 
@@ -260,7 +266,9 @@ class LaneSums {
     Claim claim{.shift = 0.5 * (rest.lower + rest.upper),
                 .error = 0.5 * (rest.upper - rest.lower) * (1.0 + 32.0 * kUnitRoundoff),
                 .floor = 4.0 * rounding / w.lower};
-    claim.scale = largest_of(lowest + claim.shift, highest + claim.shift);
+    // f = (I - discount P) W, so that the span of f is at most four times the largest number of W.
+    const double known = is_zero_ ? 0.25 * (most - least) : 0.0;
+    claim.scale = std::max(largest_of(lowest + claim.shift, highest + claim.shift), known);
     return claim;
   }
 
