@@ -39,6 +39,9 @@ struct LaneGoal {
 /// What a correction in single precision can leave of the error.
 inline constexpr double kSingle = 1e-6;
 
+/// Where less than this is left of the error, a solve that gains no more does so for want of digits.
+inline constexpr double kSpent = 1e-4;
+
 /// Sweeps after which the contraction is judged, and how many there may be for a few digits.
 inline constexpr Index kSweepsToJudge = 6;
 inline constexpr double kMostSweeps = 40.0;
@@ -92,9 +95,6 @@ class LaneSweeps {
   }
 
  private:
-  /// Where less than this is left of the error, sweeps that end do so for want of digits.
-  static constexpr double kSpent = 1e-4;
-
   /// Of the change, which is the residual of x.
   Extremes<Number> sweep(std::span<const Number> r, const Number& step, std::span<const Number> x) {
     const Index size = std::ssize(x);
@@ -156,8 +156,8 @@ class LaneBicgstab {
         if (is_going_[k] == 0) continue;
         outcomes[k].iterations = iterations;
         const double error = goals[k].error_of(lane(left.least, k), lane(left.most, k));
-        if (error < best[k].error) best[k] = {error, iterations};
-        if (error <= goals[k].error || iterations - best[k].iteration == kStagnation) stop(k);
+        best[k].include(error, iterations);
+        if (error <= goals[k].error || best[k].has_stagnated(iterations)) stop(k);
       }
       if (std::find(is_going_.begin(), is_going_.end(), 1) == is_going_.end()) return outcomes;
       step_along_search();
@@ -169,13 +169,24 @@ class LaneBicgstab {
  private:
   using Real = RealOf<Number>;
 
-  /// Iterations without a new best residual after which the solve has stagnated: the digits of single precision are
-  /// spent.
+  /// Iterations without a new best residual after which the solve has stagnated, and fewer where the digits of single
+  /// precision may be spent.
   static constexpr Index kStagnation = 5;
+  static constexpr Index kStagnationIfSpent = 3;
 
+  /// How far a lane has come.
   struct Best {
+    double first = 0.0;
     double error = std::numeric_limits<double>::infinity();
     Index iteration = 0;
+
+    void include(double next, Index at_iteration) {
+      if (at_iteration == 0) first = next;
+      if (next < error) *this = {first, next, at_iteration};
+    }
+    bool has_stagnated(Index now) const {
+      return now - iteration == (error < kSpent * first ? kStagnationIfSpent : kStagnation);
+    }
   };
 
   void begin(std::span<const Number> r, std::span<const LaneGoal> goals, Numbers<Number>& x) {
