@@ -156,6 +156,7 @@ class LaneSums {
   /// Forms residuals; concludes the lanes that are good, and gives up those that do not come nearer.
   void look(const char* method, std::span<DiscountedSums* const> results) {
     const Range range = find_residuals();
+    std::vector<std::size_t> finished;
     for (std::size_t k = 0; k < lanes_.size(); ++k) {
       Lane& lane = lanes_[k];
       if (!lane.goal.is_open) continue;
@@ -164,11 +165,27 @@ class LaneSums {
       if (claim.error <= lane.enough) {
         conclude(k, claim, method, *results[k]);
         lane.is_solved = true;
+        finished.push_back(k);
       }
       lane.goal.is_open = !lane.is_solved && claim.error <= kProgress * lane.error;
       lane.error = claim.error;
       lane.shift = claim.shift;
     }
+    if (!finished.empty()) take_values(finished, results);
+  }
+
+  /// x and the shift of some lanes, a run of states after the other: these stay in cache for all lanes.
+  void take_values(std::span<const std::size_t> finished, std::span<DiscountedSums* const> results) const {
+    for (const std::size_t k : finished) results[k]->value.resize(x_.size());
+    team_.for_blocks(mdp_.num_states(), kBlock, [&](Index first, Index last, Index) {
+      for (Index from = first; from < last; from += kRun) {
+        const std::size_t end = at(std::min(from + kRun, last));
+        for (const std::size_t k : finished) {
+          double* const value = results[k]->value.data();
+          for (auto i = at(from); i < end; ++i) value[i] = x_[i].lane[k] + lanes_[k].shift;
+        }
+      }
+    });
   }
 
   /// r = f + discount P x - x, in the units of the lanes and, where constants are free, up to a constant.
@@ -272,11 +289,7 @@ class LaneSums {
     return claim;
   }
 
-  /// x and the shift.
   void conclude(std::size_t k, const Claim& claim, const char* method, DiscountedSums& result) const {
-    result.value.resize(at(mdp_.num_states()));
-    take_lane<Number>(x_, k, result.value, team_);
-    for (double& value : result.value) value += claim.shift;
     result.bound = claim.error + 2.0 * kUnitRoundoff * (claim.scale + std::fabs(claim.shift));
     result.certificate.error_bound = result.bound;
     result.certificate.converged = true;
