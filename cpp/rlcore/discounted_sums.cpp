@@ -121,6 +121,7 @@ class LaneSums {
     double error = 0.0;
     double floor = 0.0;  // what rounding alone could claim
     double scale = 0.0;  // the largest number
+    double surely = 0.0;  // the same, as far as it is known for planning
   };
 
   /// Of all states.
@@ -161,8 +162,9 @@ class LaneSums {
       Lane& lane = lanes_[k];
       if (!lane.goal.is_open) continue;
       const Claim claim = claim_of(range, k);
-      lane.enough = std::max(kShare * tolerance_ * claim.scale, claim.floor);
-      if (claim.error <= lane.enough) {
+      const auto enough_for = [&](double scale) { return std::max(kShare * tolerance_ * scale, claim.floor); };
+      lane.enough = enough_for(claim.surely);
+      if (claim.error <= enough_for(claim.scale)) {
         conclude(k, claim, method, *results[k]);
         lane.is_solved = true;
         finished.push_back(k);
@@ -283,9 +285,9 @@ class LaneSums {
     Claim claim{.shift = 0.5 * (rest.lower + rest.upper),
                 .error = 0.5 * (rest.upper - rest.lower) * (1.0 + 32.0 * kUnitRoundoff),
                 .floor = 4.0 * rounding / w.lower};
-    // f = (I - discount P) W, so that the span of f is at most four times the largest number of W.
-    const double known = is_zero_ ? 0.25 * (most - least) : 0.0;
-    claim.scale = std::max(largest_of(lowest + claim.shift, highest + claim.shift), known);
+    claim.scale = largest_of(lowest + claim.shift, highest + claim.shift);
+    // f = (I - discount P) W is at most twice as large as W; a guess of zero and its shift tell less.
+    claim.surely = is_zero_ ? 0.5 * largest_of(least, most) : claim.scale;
     return claim;
   }
 
