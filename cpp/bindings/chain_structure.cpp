@@ -5,9 +5,9 @@
 #include "arrays.hpp"
 #include "module.hpp"
 #include "monitor.hpp"
+#include "rlcore/extent.hpp"
 #include "rlcore/policy.hpp"
 #include "rlcore/reachability.hpp"
-#include "rlcore/extent.hpp"
 
 namespace rlcore::bindings {
 namespace {

@@ -183,12 +183,12 @@ void bind_improvement(py::module_& module) {
       [](const Mdp& mdp, const BaseArrays& base, const CandidateArrays& candidates, bool with_abar, int num_threads,
          const py::object& progress) {
         Doubles abar;
-        ComparisonFields fields{with_candidates(
-            mdp, base, candidates, num_threads, progress,
-            [&](const Base& of, const Candidates& all, Team& team, Monitor& monitor) {
-              if (with_abar) abar.resize(at(all.size() * mdp.num_states()));
-              return compare(of, all, team, monitor, abar);
-            })};
+        ComparisonFields fields{
+            with_candidates(mdp, base, candidates, num_threads, progress,
+                            [&](const Base& of, const Candidates& all, Team& team, Monitor& monitor) {
+                              if (with_abar) abar.resize(at(all.size() * mdp.num_states()));
+                              return compare(of, all, team, monitor, abar);
+                            })};
         const auto count = static_cast<py::ssize_t>(fields.all.size());
         if (with_abar) fields.abar = owning_array(std::move(abar), {count, mdp.num_states()});
         return fields;

@@ -119,8 +119,8 @@ class LaneSums {
   struct Claim {
     double shift = 0.0;
     double error = 0.0;
-    double floor = 0.0;  // what rounding alone could claim
-    double scale = 0.0;  // the largest number
+    double floor = 0.0;   // what rounding alone could claim
+    double scale = 0.0;   // the largest number
     double surely = 0.0;  // the same, as far as it is known for planning
   };
 
@@ -427,8 +427,7 @@ std::vector<DiscountedSums> discounted_sums(Neighbourhood& near, std::span<const
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
     if (solved[i] != 0) return;
     const ConstVector f = functions.subspan(i * at(mdp.num_states()), at(mdp.num_states()));
-    results[i] =
-        sums_of(mdp, policies[i], f, near.discount(), options.tolerance, static_cast<Index>(i), team, watch);
+    results[i] = sums_of(mdp, policies[i], f, near.discount(), options.tolerance, static_cast<Index>(i), team, watch);
   });
   return results;
 }

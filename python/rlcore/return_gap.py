@@ -135,9 +135,7 @@ def _responses(
 ) -> tuple[FloatArray, FloatArray]:
     """Solve (I - gamma P') W = Abar under each candidate; Average: W is the bias of Abar."""
     if isinstance(base.setting, Discounted):
-        found = _core.discounted_sums(
-            base.neighbourhood, policies.reshape(-1), abar, tol, *base.threads_and_callback
-        )
+        found = _core.discounted_sums(base.neighbourhood, policies.reshape(-1), abar, tol, *base.threads_and_callback)
         return found.value, found.bound
     values, errors = np.empty_like(abar), np.empty(len(policies))
     for item, policy in enumerate(policies):
