@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -222,6 +223,48 @@ TEST_CASE("divergences keep their digits for rows that hardly differ") {
   CHECK(kl[0] + kl[1] == doctest::Approx(0x1p-79).epsilon(1e-14));
   CHECK(kl[2] == doctest::Approx(1e-310 * (1.0 - std::log(2.0))).epsilon(1e-10));
   CHECK(std::isinf(kl[3]));
+}
+
+TEST_CASE("what policies share may be kept: the sums have the same bits in a second call") {
+  for (const bool mixes : {true, false}) {
+    const Model model = mixes ? random_model(5000, 3, 5) : walk(30000);
+    const Evaluated one(model, 0.99);
+    std::vector<std::vector<double>> candidates;
+    for (unsigned seed = 0; seed < 5; ++seed) candidates.push_back(random_policy(model, seed));
+    const std::vector<ConstVector> policies(candidates.begin(), candidates.end());
+    Doubles functions(5 * at(one.mdp.num_states()));
+    for (std::size_t i = 0; i < functions.size(); ++i) functions[i] = std::sin(static_cast<double>(i));
+    Monitor monitor;
+    Neighbourhood near(one.mdp, one.policy, 0.99);
+    const auto first = discounted_sums(near, policies, functions, {1e-9, 2}, monitor);
+    const auto second = discounted_sums(near, policies, functions, {1e-9, 1}, monitor);
+    for (std::size_t i = 0; i < 5; ++i) {
+      CHECK(first[i].value == second[i].value);
+      CHECK(first[i].certificate.method == (mixes ? "shared sweeps" : "shared BiCGSTAB"));
+    }
+  }
+}
+
+TEST_CASE("sums under what is no policy are refused, whatever stands beside it") {
+  const Model model = random_model(600, 2, 3);
+  const Evaluated one(model, 0.9);
+  const Doubles functions(4 * at(one.mdp.num_states()));
+  Monitor monitor;
+  Neighbourhood near(one.mdp, one.policy, 0.9);
+  for (const double wrong : {std::nan(""), -0.25, 2.0, std::numeric_limits<double>::infinity()}) {
+    std::vector<double> bad = one.policy;
+    bad[700] = wrong;
+    const std::vector<ConstVector> policies{one.policy, one.policy, bad, one.policy};
+    CHECK_THROWS_AS(discounted_sums(near, policies, functions, {1e-9, 1}, monitor), PolicyError);
+  }
+  std::vector<double> negative(one.policy.size(), -0.25);
+  for (std::size_t pair = 1; pair < negative.size(); pair += 2) negative[pair] = 1.25;  // rows sum to 1
+  const std::vector<ConstVector> policies{one.policy, negative, one.policy};
+  const ConstVector three = ConstVector(functions).first(3 * at(one.mdp.num_states()));
+  CHECK_THROWS_AS(discounted_sums(near, policies, three, {1e-9, 1}, monitor), PolicyError);
+  const std::vector<double> too_short(one.policy.size() - 1, 0.5);
+  const std::vector<ConstVector> short_ones{one.policy, too_short, one.policy};
+  CHECK_THROWS_AS(discounted_sums(near, short_ones, three, {1e-9, 1}, monitor), PolicyError);
 }
 
 TEST_CASE("candidates that are no policies are refused") {
