@@ -85,7 +85,7 @@ class LaneSweeps {
         if (sweeps == 1) first[k] = error;
         const bool is_enough = rate * error <= goals[k].error;  // the sweep has changed x, and will be as good again
         const bool is_in_time = sweeps < kSweepsToJudge || contracts_in_time(rate, goals[k].error / error, sweeps);
-        outcomes[k] = {sweeps, !is_enough && !is_in_time && error > kSpent * first[k]};
+        outcomes[k] = {sweeps, !is_enough && !is_in_time && !(error <= kSpent * first[k])};
         if (is_enough || !is_in_time) lane(step, k) = 0;
         before[k] = error;
       }
