@@ -5,6 +5,9 @@
 #include "arrays.hpp"
 #include "module.hpp"
 #include "monitor.hpp"
+#include "rlcore/extent.hpp"
+#include "rlcore/policy.hpp"
+#include "rlcore/reachability.hpp"
 
 namespace rlcore::bindings {
 namespace {
@@ -52,6 +55,21 @@ void bind_chain_structure(py::module_& module) {
       },
       "The recurrent classes, transient states and periods of a policy's chain.", py::arg("mdp"),
       py::arg("policy").noconvert(), py::arg("num_threads"), py::arg("progress"));
+
+  module.def(
+      "reachable_states",
+      [](const Mdp& mdp, const Array<double>& policy, const Array<double>& initial) {
+        std::vector<char> reached;
+        {
+          const py::gil_scoped_release no_gil;
+          Team alone(1);  // a search is serial
+          const Chain chain(mdp, span_of(policy), check_policy(mdp, span_of(policy), alone));
+          reached = reachable(chain, twofold(span_of(initial), alone));
+        }
+        return owning_array(std::move(reached), {mdp.num_states()});
+      },
+      "Which states a policy can visit from where `initial` is positive.", py::arg("mdp"),
+      py::arg("policy").noconvert(), py::arg("initial").noconvert());
 }
 
 }  // namespace rlcore::bindings

@@ -96,6 +96,15 @@ auto with_candidates(const Mdp& mdp, const BaseArrays& base_arrays, const Candid
   return find(base, candidates, team, monitor);
 }
 
+/// A neighbourhood with its policy; the model is kept by the binding.
+struct NeighbourhoodOf {
+  NeighbourhoodOf(const Mdp& mdp, Array<double> of, double discount)
+      : policy(std::move(of)), shared(mdp, span_of(policy), discount) {}
+
+  Array<double> policy;
+  Neighbourhood shared;
+};
+
 struct DiscountedSumsFields {
   py::object value, bound;
   CertificateFields certificate;
@@ -123,11 +132,13 @@ void bind_improvement(py::module_& module) {
 
   struct ComparisonFields {
     std::vector<Comparison> all;
+    py::object abar = py::none();  // of every candidate in every state, where it was asked for
   };
   const auto field = [](double Comparison::* member) {
     return [member](const ComparisonFields& fields) { return column(fields.all, member); };
   };
   py::class_<ComparisonFields>(module, "Comparisons", "Sums and extremes over the states, (candidates,) each.")
+      .def_readonly("abar", &ComparisonFields::abar)
       .def_property_readonly("alpha", field(&Comparison::alpha))
       .def_property_readonly("tv", field(&Comparison::tv))
       .def_property_readonly("kl_max", field(&Comparison::kl_max))
@@ -169,23 +180,21 @@ void bind_improvement(py::module_& module) {
 
   module.def(
       "compare",
-      [](const Mdp& mdp, const BaseArrays& base, const CandidateArrays& candidates, int num_threads,
+      [](const Mdp& mdp, const BaseArrays& base, const CandidateArrays& candidates, bool with_abar, int num_threads,
          const py::object& progress) {
-        return ComparisonFields{with_candidates(mdp, base, candidates, num_threads, progress, compare)};
+        Doubles abar;
+        ComparisonFields fields{
+            with_candidates(mdp, base, candidates, num_threads, progress,
+                            [&](const Base& of, const Candidates& all, Team& team, Monitor& monitor) {
+                              if (with_abar) abar.resize(at(all.size() * mdp.num_states()));
+                              return compare(of, all, team, monitor, abar);
+                            })};
+        const auto count = static_cast<py::ssize_t>(fields.all.size());
+        if (with_abar) fields.abar = owning_array(std::move(abar), {count, mdp.num_states()});
+        return fields;
       },
       "Compares candidates with a base policy.", py::arg("mdp"), py::arg("base"), py::arg("candidates"),
-      py::arg("num_threads"), py::arg("progress"));
-
-  module.def(
-      "mean_advantages",
-      [](const Mdp& mdp, const BaseArrays& base, const CandidateArrays& candidates, int num_threads,
-         const py::object& progress) {
-        Doubles abar = with_candidates(mdp, base, candidates, num_threads, progress, mean_advantages);
-        const auto count = static_cast<py::ssize_t>(abar.size()) / mdp.num_states();
-        return owning_array(std::move(abar), {count, mdp.num_states()});
-      },
-      "Abar of every candidate in every state.", py::arg("mdp"), py::arg("base"), py::arg("candidates"),
-      py::arg("num_threads"), py::arg("progress"));
+      py::arg("with_abar"), py::arg("num_threads"), py::arg("progress"));
 
   struct StepShiftFields {
     std::vector<StepShift> all;
@@ -270,10 +279,15 @@ void bind_improvement(py::module_& module) {
       .def_readonly("bound", &DiscountedSumsFields::bound)
       .def_readonly("certificate", &DiscountedSumsFields::certificate);
 
+  py::class_<NeighbourhoodOf>(module, "Neighbourhood", "What the solves for policies near one policy share.")
+      .def(py::init<const Mdp&, Array<double>, double>(), py::keep_alive<1, 2>(), py::arg("mdp"),
+           py::arg("policy").noconvert(), py::arg("discount"));
+
   module.def(
       "discounted_sums",
-      [](const Mdp& mdp, const Array<double>& near, const Array<double>& policies, const Array<double>& functions,
-         double discount, double tolerance, int num_threads, const py::object& progress) {
+      [](NeighbourhoodOf& near, const Array<double>& policies, const Array<double>& functions, double tolerance,
+         int num_threads, const py::object& progress) {
+        const Mdp& mdp = near.shared.mdp();
         const std::vector<ConstVector> rows = rows_of(policies, mdp.num_pairs());
         if (functions.size() != static_cast<py::ssize_t>(rows.size()) * mdp.num_states()) {
           throw ModelError("functions", {}, "expected a number for each state of every policy");
@@ -282,8 +296,7 @@ void bind_improvement(py::module_& module) {
         std::vector<DiscountedSums> results;
         {
           const py::gil_scoped_release no_gil;
-          results = discounted_sums(mdp, span_of(near), rows, span_of(functions), discount, {tolerance, num_threads},
-                                    monitor);
+          results = discounted_sums(near.shared, rows, span_of(functions), {tolerance, num_threads}, monitor);
         }
         const Shape lead{static_cast<py::ssize_t>(rows.size())};
         DiscountedSumsFields fields;
@@ -293,9 +306,9 @@ void bind_improvement(py::module_& module) {
             certificate_fields(results, lead, [](const DiscountedSums& d) -> auto& { return d.certificate; });
         return fields;
       },
-      "The discounted sums of a function of the state under each policy.", py::arg("mdp"), py::arg("near").noconvert(),
-      py::arg("policies").noconvert(), py::arg("functions").noconvert(), py::arg("discount"), py::arg("tolerance"),
-      py::arg("num_threads"), py::arg("progress"));
+      "The discounted sums of a function of the state under each policy.", py::arg("near"),
+      py::arg("policies").noconvert(), py::arg("functions").noconvert(), py::arg("tolerance"), py::arg("num_threads"),
+      py::arg("progress"));
 
   py::class_<Divergences>(module, "Divergences", "TV and KL of two policies, (num_states,) each.")
       .def_property_readonly("tv", [](const Divergences& found) { return copied(found.tv); })

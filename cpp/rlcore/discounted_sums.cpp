@@ -4,15 +4,12 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <mutex>
-#include <optional>
 #include <thread>
 #include <utility>
 
 #include "rlcore/batch.hpp"
 #include "rlcore/extent.hpp"
 #include "rlcore/lane_corrections.hpp"
-#include "rlcore/linear/bicgstab.hpp"
 #include "rlcore/policy.hpp"
 
 namespace rlcore {
@@ -26,14 +23,8 @@ constexpr Index kMostPairs = Index{1} << 25;
 constexpr std::size_t kMostTogether = 16;
 constexpr std::size_t kFewestTogether = 3;
 
-/// What a correction in single precision can leave of the error, and how many there may be.
-constexpr double kSingle = 2e-6;
+/// How many corrections there may be.
 constexpr int kMostCorrections = 6;
-
-/// Factors for single precision. Those that keep row sums with fewer entries make what is rough larger, of which its
-/// rounding consists.
-constexpr linear::IncompleteLu::Thresholds kNearFactors{
-    .drop = 1e-3, .fill = 6, .keeps_row_sums = false, .most_work = 1000.0};
 
 /// What each correction must at most leave of it.
 constexpr double kProgress = 0.1;
@@ -52,8 +43,8 @@ class LaneSums {
   static constexpr Index kRun = 32;
 
   /// Lanes without a policy repeat the first.
-  LaneSums(const Mdp& mdp, std::span<const ConstVector> policies, std::span<const ConstVector> functions,
-           double discount, double tolerance, Team& team, Monitor& monitor)
+  LaneSums(const Mdp& mdp, const PolicyLanes<Single>& steps, std::span<const ConstVector> policies,
+           std::span<const ConstVector> functions, double discount, double tolerance, Team& team, Monitor& monitor)
       : mdp_(mdp),
         policies_(kLanes, policies.front()),
         functions_(kLanes, functions.front()),
@@ -68,7 +59,7 @@ class LaneSums {
     std::copy(policies.begin(), policies.end(), policies_.begin());
     std::copy(functions.begin(), functions.end(), functions_.begin());
     for (std::size_t k = 0; k < lanes_.size(); ++k) {
-      const Chain chain(mdp, policies[k], check_policy(mdp, policies[k], team));
+      const Chain chain(mdp, policies[k], steps.row_sum(k));
       lanes_[k].goal.deficit = chain.deficit(discount);
       lanes_[k].constants_are_free = chain.conserves();
       lanes_[k].scale = power_of_two_above(extent_of(functions[k], team).largest());
@@ -128,8 +119,9 @@ class LaneSums {
   struct Claim {
     double shift = 0.0;
     double error = 0.0;
-    double floor = 0.0;  // what rounding alone could claim
-    double scale = 0.0;  // the largest number
+    double floor = 0.0;   // what rounding alone could claim
+    double scale = 0.0;   // the largest number
+    double surely = 0.0;  // the same, as far as it is known for planning
   };
 
   /// Of all states.
@@ -146,11 +138,13 @@ class LaneSums {
     return std::any_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) { return lane.goal.is_open; });
   }
 
-  /// What a correction is to make of the error: as many as it takes gain the same number of digits each.
+  /// What the next correction is to leave: as many as it takes gain the same number of digits each, but the last,
+  /// which counts most, a little less than those before it.
   static double next_error(const Lane& lane) {
     const double last = 0.5 * lane.enough;
     const double corrections = std::ceil(std::log(last / lane.error) / std::log(kSingle));
-    return corrections > 1.0 ? lane.error * std::pow(last / lane.error, 1.0 / corrections) : last;
+    if (corrections <= 1.0) return last;
+    return lane.error * std::max(kSingle, 0.5 * std::pow(last / lane.error, 1.0 / corrections));
   }
 
   static double largest_of(double least, double most) { return std::max(std::fabs(least), std::fabs(most)); }
@@ -163,19 +157,37 @@ class LaneSums {
   /// Forms residuals; concludes the lanes that are good, and gives up those that do not come nearer.
   void look(const char* method, std::span<DiscountedSums* const> results) {
     const Range range = find_residuals();
+    std::vector<std::size_t> finished;
     for (std::size_t k = 0; k < lanes_.size(); ++k) {
       Lane& lane = lanes_[k];
       if (!lane.goal.is_open) continue;
       const Claim claim = claim_of(range, k);
-      lane.enough = std::max(kShare * tolerance_ * claim.scale, claim.floor);
-      if (claim.error <= lane.enough) {
+      const auto enough_for = [&](double scale) { return std::max(kShare * tolerance_ * scale, claim.floor); };
+      lane.enough = enough_for(claim.surely);
+      if (claim.error <= enough_for(claim.scale)) {
         conclude(k, claim, method, *results[k]);
         lane.is_solved = true;
+        finished.push_back(k);
       }
       lane.goal.is_open = !lane.is_solved && claim.error <= kProgress * lane.error;
       lane.error = claim.error;
       lane.shift = claim.shift;
     }
+    if (!finished.empty()) take_values(finished, results);
+  }
+
+  /// x and the shift of some lanes, a run of states after the other: these stay in cache for all lanes.
+  void take_values(std::span<const std::size_t> finished, std::span<DiscountedSums* const> results) const {
+    for (const std::size_t k : finished) results[k]->value.resize(x_.size());
+    team_.for_blocks(mdp_.num_states(), kBlock, [&](Index first, Index last, Index) {
+      for (Index from = first; from < last; from += kRun) {
+        const std::size_t end = at(std::min(from + kRun, last));
+        for (const std::size_t k : finished) {
+          double* const value = results[k]->value.data();
+          for (auto i = at(from); i < end; ++i) value[i] = x_[i].lane[k] + lanes_[k].shift;
+        }
+      }
+    });
   }
 
   /// r = f + discount P x - x, in the units of the lanes and, where constants are free, up to a constant.
@@ -274,14 +286,12 @@ class LaneSums {
                 .error = 0.5 * (rest.upper - rest.lower) * (1.0 + 32.0 * kUnitRoundoff),
                 .floor = 4.0 * rounding / w.lower};
     claim.scale = largest_of(lowest + claim.shift, highest + claim.shift);
+    // f = (I - discount P) W is at most twice as large as W; a guess of zero and its shift tell less.
+    claim.surely = is_zero_ ? 0.5 * largest_of(least, most) : claim.scale;
     return claim;
   }
 
-  /// x and the shift.
   void conclude(std::size_t k, const Claim& claim, const char* method, DiscountedSums& result) const {
-    result.value.resize(at(mdp_.num_states()));
-    take_lane<Number>(x_, k, result.value, team_);
-    for (double& value : result.value) value += claim.shift;
     result.bound = claim.error + 2.0 * kUnitRoundoff * (claim.scale + std::fabs(claim.shift));
     result.certificate.error_bound = result.bound;
     result.certificate.converged = true;
@@ -301,61 +311,21 @@ class LaneSums {
   Numbers<Single> residual_, correction_;
 };
 
-/// Incomplete factors of one policy, made when they are first asked for.
-class NearFactors {
- public:
-  NearFactors(const Mdp& mdp, ConstVector near, double discount) : mdp_(mdp), near_(near), discount_(discount) {}
-
-  /// Null, if they would fill.
-  const linear::IncompleteLu* get(Team& team, Monitor& monitor) {
-    const std::scoped_lock lock(mutex_);
-    if (!was_tried_) make(team, monitor);
-    was_tried_ = true;
-    return factors_ ? &*factors_ : nullptr;
-  }
-
-  /// Of what LaneBicgstab balances functions with; valid after `get`.
-  ConstVector balance() const { return balance_; }
-
- private:
-  void make(Team& team, Monitor& monitor) {
-    const Chain chain(mdp_, near_, check_policy(mdp_, near_, team));
-    const linear::Kernel kernel(chain, discount_);
-    const linear::System system = kernel.assemble(linear::Direction::kForward, team);
-    const bool is_far = system.conserves && system.amplification > linear::kFarthestForRough;
-    factors_ = linear::IncompleteLu::factorise(system, is_far ? linear::kFineFactors : kNearFactors, monitor);
-    if (!factors_ || !system.conserves) return;
-    const Doubles ones(at(system.size()), 1.0);
-    balance_.resize(ones.size());
-    factors_->solve<double>(linear::Direction::kTransposed, ones, balance_);
-    const double sum = linear::dot(ones, balance_, team);
-    for (double& weight : balance_) weight /= sum;
-  }
-
-  const Mdp& mdp_;
-  ConstVector near_;
-  double discount_;
-  std::mutex mutex_;
-  bool was_tried_ = false;
-  std::optional<linear::IncompleteLu> factors_;
-  Doubles balance_;
-};
-
 /// The policies of a batch, some side by side.
 class Shared {
  public:
-  Shared(const Mdp& mdp, ConstVector near, std::span<const ConstVector> policies, ConstVector functions,
-         double discount, const Options& options, Monitor& monitor, std::span<DiscountedSums> results)
-      : mdp_(mdp),
+  Shared(Neighbourhood& near, std::span<const ConstVector> policies, ConstVector functions, const Options& options,
+         Monitor& monitor, std::span<DiscountedSums> results)
+      : near_(near),
+        mdp_(near.mdp()),
         policies_(policies),
         functions_(functions),
-        discount_(discount),
         tolerance_(options.tolerance),
-        team_(mdp.num_entries() < kParallelEntries ? 1 : options.num_threads),
+        team_(mdp_.num_entries() < kParallelEntries ? 1 : options.num_threads),
         monitor_(monitor),
         results_(results),
-        merged_(MergedRows::of(mdp, team_)),
-        factors_(mdp, near, discount) {}
+        merged_(near.merged_rows(team_)),
+        sweeps_may_contract_(near.sweeps_may_contract(team_)) {}
 
   /// Which policies are solved.
   std::vector<char> solve() {
@@ -401,27 +371,30 @@ class Shared {
       results.push_back(&results_[i]);
     }
     const auto policies = policies_.subspan(first, count);
-    LaneSums<kLanes> sums(mdp_, policies, functions, discount_, tolerance_, team, monitor);
-    const PolicyLanes<Single> steps(mdp_, merged_ ? &*merged_ : nullptr, policies, team);
-    sums.correct(LaneSweeps<Single>(steps, discount_, mdp_.num_states(), team), results);
-    if (sums.all_are_solved()) return sums.solved();
-    if (const linear::IncompleteLu* const factors = factors_.get(team, monitor)) {
-      const ConstVector balance = factors_.balance();
-      sums.correct(LaneBicgstab<Single>(steps, *factors, balance, discount_, mdp_.num_states(), team), results);
+    const double discount = near_.discount();
+    const PolicyLanes<Single> steps(mdp_, merged_, policies, team);
+    LaneSums<kLanes> sums(mdp_, steps, policies, functions, discount, tolerance_, team, monitor);
+    if (sweeps_may_contract_) {
+      sums.correct(LaneSweeps<Single>(steps, discount, mdp_.num_states(), team), results);
+      if (sums.all_are_solved()) return sums.solved();
+    }
+    if (const linear::IncompleteLu* const factors = near_.factors(team, monitor)) {
+      const ConstVector balance = near_.balance();
+      sums.correct(LaneBicgstab<Single>(steps, *factors, balance, discount, mdp_.num_states(), team), results);
     }
     return sums.solved();
   }
 
+  Neighbourhood& near_;
   const Mdp& mdp_;
   std::span<const ConstVector> policies_;
   ConstVector functions_;
-  double discount_;
   double tolerance_;
   Team team_;
   Monitor& monitor_;
   std::span<DiscountedSums> results_;
-  std::optional<MergedRows> merged_;
-  NearFactors factors_;
+  const MergedRows* merged_;
+  bool sweeps_may_contract_;
 };
 
 /// Sums of one policy by way of its own resolvent.
@@ -441,21 +414,20 @@ DiscountedSums sums_of(const Mdp& mdp, ConstVector policy, ConstVector f, double
 
 }  // namespace
 
-std::vector<DiscountedSums> discounted_sums(const Mdp& mdp, ConstVector near, std::span<const ConstVector> policies,
-                                            ConstVector functions, double discount, const Options& options,
-                                            Monitor& monitor) {
+std::vector<DiscountedSums> discounted_sums(Neighbourhood& near, std::span<const ConstVector> policies,
+                                            ConstVector functions, const Options& options, Monitor& monitor) {
+  const Mdp& mdp = near.mdp();
   mdp.ensure_checked(options.num_threads);
   std::vector<DiscountedSums> results(policies.size());
   std::vector<char> solved(policies.size());
   if (policies.size() >= kFewestTogether && mdp.num_states() >= kFewestStates && mdp.num_pairs() <= kMostPairs &&
       options.tolerance > 0.0) {
-    Shared shared(mdp, near, policies, functions, discount, options, monitor, results);
-    solved = shared.solve();
+    solved = Shared(near, policies, functions, options, monitor, results).solve();
   }
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
     if (solved[i] != 0) return;
     const ConstVector f = functions.subspan(i * at(mdp.num_states()), at(mdp.num_states()));
-    results[i] = sums_of(mdp, policies[i], f, discount, options.tolerance, static_cast<Index>(i), team, watch);
+    results[i] = sums_of(mdp, policies[i], f, near.discount(), options.tolerance, static_cast<Index>(i), team, watch);
   });
   return results;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "rlcore/evaluation.hpp"
+#include "rlcore/neighbourhood.hpp"
 
 namespace rlcore {
 
@@ -18,9 +19,8 @@ struct DiscountedSums {
 };
 
 /// For every policy (num_pairs) the sums of its own function, of which `functions` holds one each,
-/// (policies, num_states); `near` is the policy to which they are near. Throws PolicyError, SettingError.
-std::vector<DiscountedSums> discounted_sums(const Mdp& mdp, ConstVector near, std::span<const ConstVector> policies,
-                                            ConstVector functions, double discount, const Options& options,
-                                            Monitor& monitor);
+/// (policies, num_states). Throws PolicyError, SettingError.
+std::vector<DiscountedSums> discounted_sums(Neighbourhood& near, std::span<const ConstVector> policies,
+                                            ConstVector functions, const Options& options, Monitor& monitor);
 
 }  // namespace rlcore

@@ -65,8 +65,10 @@ SumChange exact_sum_change(Index num_actions, const double* p, const double* q) 
 /// What some states tell of a candidate.
 class Findings {
  public:
-  /// The rows of the states [first, first + count), which follow one another.
-  void include(const Base& base, Index first, Index count, const double* rows, Index item, Doubles& scratch) {
+  /// The rows of the states [first, first + count), which follow one another. Leaves their Abar in `abar`, which is of
+  /// all states, or empty.
+  void include(const Base& base, Index first, Index count, const double* rows, Index item, Doubles& scratch,
+               Vector abar) {
     const Mdp& mdp = base.mdp;
     const Index first_pair = mdp.first_pair(first);
     const Index num_pairs = mdp.first_pair(first + count) - first_pair;
@@ -77,7 +79,8 @@ class Findings {
     RunSums sums;
     for (Index state = first; state < first + count; ++state) {
       const Index begin = mdp.first_pair(state) - first_pair;
-      include_state(base, state, rows + begin, change + begin, kl + begin, item, sums);
+      const double found = include_state(base, state, rows + begin, change + begin, kl + begin, item, sums);
+      if (!abar.empty()) abar[at(state)] = found;
     }
     tv_.add(sums.tv);
     kl_.add(sums.kl);
@@ -132,8 +135,9 @@ class Findings {
   }
 
  private:
-  void include_state(const Base& base, Index state, const double* row, const double* change, const double* kl_terms,
-                     Index item, RunSums& sums) {
+  /// Returns Abar.
+  double include_state(const Base& base, Index state, const double* row, const double* change, const double* kl_terms,
+                       Index item, RunSums& sums) {
     const Mdp& mdp = base.mdp;
     const Index first = mdp.first_pair(state);
     const Index num_actions = mdp.first_pair(state + 1) - first;
@@ -172,7 +176,7 @@ class Findings {
     most.abar_scale = std::max(most.abar_scale, scale);
     most.drift_max = std::max(most.drift_max, worth * excess);
     const double weight = base.weight[at(state)];
-    if (weight == 0.0 || tv == 0.0) return;
+    if (weight == 0.0 || tv == 0.0) return abar;
     most.tv_visited = std::max(most.tv_visited, tv);
     most.kl_visited = std::max(most.kl_visited, kl);
     most.abar_visited = std::max(most.abar_visited, std::fabs(abar));
@@ -184,6 +188,7 @@ class Findings {
     sums.sum_change += weight * excess;
     sums.drift += weight * base.value[at(state)] * sum_change.value;
     sums.drift_error += weight * worth * (sum_change.error + kComparisonError * std::fabs(sum_change.value));
+    return abar;
   }
 
   static constexpr double kNone = std::numeric_limits<double>::infinity();
@@ -298,14 +303,17 @@ void for_candidates(const Base& base, const Candidates& candidates, Team& team, 
 
 }  // namespace
 
-std::vector<Comparison> compare(const Base& base, const Candidates& candidates, Team& team, Monitor& monitor) {
+std::vector<Comparison> compare(const Base& base, const Candidates& candidates, Team& team, Monitor& monitor,
+                                Vector abar) {
   const Index blocks = candidates.are_changes() ? 1 : num_blocks(base.mdp.num_states());
   std::vector<Findings> parts(at(candidates.size() * blocks));
   for_candidates(base, candidates, team, monitor, [&](Index candidate, Index first, Index last, Index block) {
     Findings findings;
     Doubles scratch;
+    const std::size_t size = abar.empty() ? 0 : at(base.mdp.num_states());
+    const Vector of_candidate = abar.subspan(at(candidate) * size, size);
     candidates.for_runs(candidate, first, last, kRun, [&](Index begin, Index count, const double* rows) {
-      findings.include(base, begin, count, rows, candidate, scratch);
+      findings.include(base, begin, count, rows, candidate, scratch, of_candidate);
     });
     parts[at(candidate * blocks + block)] = findings;
   });
@@ -323,22 +331,6 @@ std::vector<Comparison> compare(const Base& base, const Candidates& candidates, 
     }
   });
   return found;
-}
-
-Doubles mean_advantages(const Base& base, const Candidates& candidates, Team& team, Monitor& monitor) {
-  const Mdp& mdp = base.mdp;
-  Doubles abar(at(candidates.size() * mdp.num_states()));
-  for_candidates(base, candidates, team, monitor, [&](Index candidate, Index first, Index last, Index) {
-    candidates.for_rows(candidate, first, last, [&](Index state, const double* row) {
-      const Index pair = mdp.first_pair(state);
-      double sum = 0.0;
-      for (Index other = pair; other < mdp.first_pair(state + 1); ++other) {
-        sum += (row[other - pair] - base.policy[at(other)]) * base.advantage[at(other)];
-      }
-      abar[at(candidate * mdp.num_states() + state)] = sum;
-    });
-  });
-  return abar;
 }
 
 }  // namespace rlcore

@@ -61,10 +61,10 @@ struct Comparison {
 /// Bounds the relative error of summing over states.
 inline constexpr double kComparisonError = 0x1p-46;
 
-/// Compares every candidate with the base. Throws PolicyError if a row of a candidate is not a distribution.
-std::vector<Comparison> compare(const Base& base, const Candidates& candidates, Team& team, Monitor& monitor);
-
-/// Abar of every candidate, (candidates, num_states).
-Doubles mean_advantages(const Base& base, const Candidates& candidates, Team& team, Monitor& monitor);
+/// Compares every candidate with the base. Throws PolicyError if a row of a candidate is not a distribution. Where
+/// `abar` has room for it, (candidates, num_states), it gets the Abar of every candidate in the states that it may
+/// change.
+std::vector<Comparison> compare(const Base& base, const Candidates& candidates, Team& team, Monitor& monitor,
+                                Vector abar = {});
 
 }  // namespace rlcore

@@ -19,22 +19,6 @@
 
 namespace rlcore {
 
-/// The least and the largest number of each lane.
-template <class Number>
-struct Extremes {
-  Number least = in_every_lane<Number>(std::numeric_limits<double>::infinity());
-  Number most = in_every_lane<Number>(-std::numeric_limits<double>::infinity());
-
-  RLCORE_INLINE void include(const Number& x) {
-    least = min(least, x);
-    most = max(most, x);
-  }
-  void include(const Extremes& other) {
-    least = min(least, other.least);
-    most = max(most, other.most);
-  }
-};
-
 /// Let w = (I - gamma P) 1. If low w <= r <= high w, then low <= (I - gamma P)^-1 r <= high.
 inline Interval sums_between(double least, double most, const Interval& w) {
   return {least / (least < 0.0 ? w.lower : w.upper), most / (most > 0.0 ? w.lower : w.upper)};
@@ -51,6 +35,22 @@ struct LaneGoal {
     return 0.5 * (sums.upper - sums.lower);
   }
 };
+
+/// What a correction in single precision can leave of the error.
+inline constexpr double kSingle = 1e-6;
+
+/// Where less than this is left of the error, a solve that gains no more does so for want of digits.
+inline constexpr double kSpent = 1e-4;
+
+/// Sweeps after which the contraction is judged, and how many there may be for a few digits.
+inline constexpr Index kSweepsToJudge = 6;
+inline constexpr double kMostSweeps = 40.0;
+
+/// Whether what shrinks at this rate falls by so much in time, after so many sweeps.
+inline bool contracts_in_time(double rate, double fall, Index sweeps) {
+  if (fall >= 1.0) return true;
+  return rate < 1.0 && static_cast<double>(sweeps) + std::log(fall) / std::log(rate) <= kMostSweeps;
+}
 
 /// How the solve for a lane went.
 struct LaneOutcome {
@@ -71,7 +71,7 @@ class LaneSweeps {
   std::vector<LaneOutcome> solve(std::span<const Number> r, std::span<const LaneGoal> goals, Numbers<Number>& x,
                                  Monitor& monitor) {
     std::vector<LaneOutcome> outcomes(goals.size());
-    std::vector<double> before(goals.size());
+    std::vector<double> first(goals.size()), before(goals.size());
     Number step{};  // 1 in lanes that go on
     for (std::size_t k = 0; k < goals.size(); ++k) lane(step, k) = goals[k].is_open ? 1 : 0;
     std::copy(r.begin(), r.end(), x.begin());
@@ -81,8 +81,12 @@ class LaneSweeps {
       for (std::size_t k = 0; k < goals.size(); ++k) {
         if (lane(step, k) == 0) continue;
         const double error = goals[k].error_of(lane(change.least, k), lane(change.most, k));
-        outcomes[k] = {sweeps, sweeps >= kProbe && !contracts(error / before[k], goals[k].error / error, sweeps)};
-        if (error <= goals[k].error || outcomes[k].gave_up) lane(step, k) = 0;
+        const double rate = sweeps == 1 ? 1.0 : error / before[k];
+        if (sweeps == 1) first[k] = error;
+        const bool is_enough = rate * error <= goals[k].error;  // the sweep has changed x, and will be as good again
+        const bool is_in_time = sweeps < kSweepsToJudge || contracts_in_time(rate, goals[k].error / error, sweeps);
+        outcomes[k] = {sweeps, !is_enough && !is_in_time && !(error <= kSpent * first[k])};
+        if (is_enough || !is_in_time) lane(step, k) = 0;
         before[k] = error;
       }
       monitor.poll({kName, sweeps, 0.0, 0.0});
@@ -91,16 +95,6 @@ class LaneSweeps {
   }
 
  private:
-  /// Sweeps after which the contraction is judged, and how many there may be for a few digits.
-  static constexpr Index kProbe = 6;
-  static constexpr Index kMost = 40;
-
-  /// Whether what shrinks at this rate falls by so much in time.
-  static bool contracts(double rate, double fall, Index sweeps) {
-    if (fall >= 1.0) return true;
-    return rate < 1.0 && static_cast<double>(sweeps) + std::log(fall) / std::log(rate) <= kMost;
-  }
-
   /// Of the change, which is the residual of x.
   Extremes<Number> sweep(std::span<const Number> r, const Number& step, std::span<const Number> x) {
     const Index size = std::ssize(x);
@@ -135,7 +129,7 @@ class LaneBicgstab {
  public:
   static constexpr const char* kName = "shared BiCGSTAB";
 
-  /// `balance` is M^-T 1, scaled to the sum 1; empty, where constants are not free.
+  /// `balance` is M^-T 1, scaled to the sum 1; empty where constants are not free.
   LaneBicgstab(const PolicyLanes<Number>& policies, const linear::IncompleteLu& factors, ConstVector balance,
                double discount, Index size, Team& team)
       : policies_(policies),
@@ -162,8 +156,8 @@ class LaneBicgstab {
         if (is_going_[k] == 0) continue;
         outcomes[k].iterations = iterations;
         const double error = goals[k].error_of(lane(left.least, k), lane(left.most, k));
-        if (error < best[k].error) best[k] = {error, iterations};
-        if (error <= goals[k].error || iterations - best[k].iteration == kStagnation) stop(k);
+        best[k].include(error, iterations);
+        if (error <= goals[k].error || best[k].has_stagnated(iterations)) stop(k);
       }
       if (std::find(is_going_.begin(), is_going_.end(), 1) == is_going_.end()) return outcomes;
       step_along_search();
@@ -175,13 +169,24 @@ class LaneBicgstab {
  private:
   using Real = RealOf<Number>;
 
-  /// Iterations without a new best residual after which the solve has stagnated: the digits of single precision are
-  /// spent.
+  /// Iterations without a new best residual after which the solve has stagnated, and fewer where the digits of single
+  /// precision may be spent.
   static constexpr Index kStagnation = 5;
+  static constexpr Index kStagnationIfSpent = 3;
 
+  /// How far a lane has come.
   struct Best {
+    double first = 0.0;
     double error = std::numeric_limits<double>::infinity();
     Index iteration = 0;
+
+    void include(double next, Index at_iteration) {
+      if (at_iteration == 0) first = next;
+      if (next < error) *this = {first, next, at_iteration};
+    }
+    bool has_stagnated(Index now) const {
+      return now - iteration == (error < kSpent * first ? kStagnationIfSpent : kStagnation);
+    }
   };
 
   void begin(std::span<const Number> r, std::span<const LaneGoal> goals, Numbers<Number>& x) {

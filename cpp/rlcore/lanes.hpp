@@ -9,6 +9,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -149,6 +150,22 @@ bool is_zero(const Number& x) {
   for (std::size_t k = 0; k < kLanesOf<Number>; ++k) zero = zero && lane(x, k) == 0.0;
   return zero;
 }
+
+/// The least and the largest number of each lane.
+template <class Number>
+struct Extremes {
+  Number least = in_every_lane<Number>(std::numeric_limits<double>::infinity());
+  Number most = in_every_lane<Number>(-std::numeric_limits<double>::infinity());
+
+  RLCORE_INLINE void include(const Number& x) {
+    least = min(least, x);
+    most = max(most, x);
+  }
+  void include(const Extremes& other) {
+    least = min(least, other.least);
+    most = max(most, other.most);
+  }
+};
 
 /// A vector of numbers of each lane.
 template <class Number>

@@ -2,11 +2,14 @@
 // brings twice as many numbers as in doubles. What is found with it is a guess; doubles prove it.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <optional>
 #include <vector>
 
 #include "rlcore/lanes.hpp"
 #include "rlcore/mdp.hpp"
+#include "rlcore/policy.hpp"
 
 namespace rlcore {
 
@@ -23,15 +26,23 @@ struct MergedRows {
 template <class Number>
 class PolicyLanes {
  public:
-  /// `merged` is the model's, or null where there is none.
+  /// `merged` is the model's, or null where there is none. Throws PolicyError, as check_policy does.
   PolicyLanes(const Mdp& mdp, const MergedRows* merged, std::span<const ConstVector> policies, Team& team)
       : mdp_(mdp), merged_(merged), weight_(at(merged == nullptr ? mdp.num_pairs() : merged->start.back())) {
-    if (merged_ == nullptr) {
-      interleave<Number>(policies, weight_, team);
-    } else {
-      assemble(policies, team);
+    for (const ConstVector& policy : policies) {
+      if (ssize(policy) != mdp.num_pairs()) check_policy(mdp, policy);
+    }
+    const Rows rows = read(policies, team);
+    for (std::size_t k = 0; k < policies.size(); ++k) {
+      const Interval sums{lane(rows.sum.least, k), lane(rows.sum.most, k)};
+      const bool is_policy = lane(rows.least_probability, k) >= 0.0 && sums.lower >= 1.0 - kRowTolerance &&
+                             sums.upper <= 1.0 + kRowTolerance && std::isfinite(lane(rows.total, k));
+      row_sum_.push_back(is_policy ? enclosed_sum(mdp, sums) : check_policy(mdp, policies[k], team));
     }
   }
+
+  /// Encloses the sums of the rows of a policy.
+  const Interval& row_sum(std::size_t k) const { return row_sum_[k]; }
 
   /// Calls visit(state, (P_pi x)(state)) for the states in [first, last), in order.
   template <class Visit>
@@ -74,28 +85,76 @@ class PolicyLanes {
     return ahead;
   }
 
-  void assemble(std::span<const ConstVector> policies, Team& team) {
+  using Wide = LaneArray<static_cast<int>(kLanesOf<Number>)>;
+
+  /// What one look at the policies tells of their rows.
+  struct Rows {
+    Wide least_probability{};
+    Extremes<Wide> sum;
+    Wide total{};  // of all sums: none, if one of them is no number, which extremes pass over
+
+    void include(const Rows& other) {
+      least_probability = min(least_probability, other.least_probability);
+      sum.include(other.sum);
+      total += other.total;
+    }
+  };
+
+  /// Keeps the weights.
+  Rows read(std::span<const ConstVector> policies, Team& team) {
     constexpr Index kRun = 64;
-    team.for_blocks(mdp_.num_states(), kRun, [&](Index first, Index last, Index) {
-      const Index begin = mdp_.first_pair(first);
-      Numbers<Number> policy(at(mdp_.first_pair(last) - begin));
-      interleave_from<Number>(policies, at(begin), policy);
-      for (Index state = first; state < last; ++state) {
-        Number* const merged = weight_.data() + merged_->start[at(state)];
-        for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
-          const Row row = mdp_.row(pair);
-          const Column* const place = merged_->place.data() + mdp_.first_entry(pair);
-          for (Index k = 0; k < row.length; ++k) {
-            merged[place[k]] += static_cast<Real>(row.probability[k]) * policy[at(pair - begin)];
-          }
+    std::vector<Rows> parts(at(num_blocks(mdp_.num_states())));
+    team.for_blocks(mdp_.num_states(), kBlock, [&](Index first, Index last, Index block) {
+      Numbers<Wide> policy;
+      for (Index begin = first; begin < last; begin += kRun) {
+        const Index end = std::min(begin + kRun, last);
+        const Index first_pair = mdp_.first_pair(begin);
+        policy.resize(at(mdp_.first_pair(end) - first_pair));
+        interleave_from<Wide>(policies, at(first_pair), policy);
+        for (Index state = begin; state < end; ++state) {
+          const auto row = std::span(policy).subspan(at(mdp_.first_pair(state) - first_pair));
+          include_row(state, row, parts[at(block)]);
+          keep_row(state, row);
         }
       }
     });
+    Rows all;
+    for (const Rows& part : parts) all.include(part);
+    return all;
+  }
+
+  RLCORE_INLINE void include_row(Index state, std::span<const Wide> row, Rows& rows) const {
+    Wide sum{};
+    for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
+      const Wide& probability = row[at(pair - mdp_.first_pair(state))];
+      rows.least_probability = min(rows.least_probability, probability);
+      sum += probability;
+    }
+    rows.sum.include(sum);
+    rows.total += sum;
+  }
+
+  RLCORE_INLINE void keep_row(Index state, std::span<const Wide> row) {
+    for (Index pair = mdp_.first_pair(state); pair < mdp_.first_pair(state + 1); ++pair) {
+      const Wide& probability = row[at(pair - mdp_.first_pair(state))];
+      const auto weight = Number::each([&](std::size_t k) { return static_cast<Real>(probability.lane[k]); });
+      if (merged_ == nullptr) {
+        weight_[at(pair)] = weight;
+        continue;
+      }
+      const Row successors = mdp_.row(pair);
+      const Column* const place = merged_->place.data() + mdp_.first_entry(pair);
+      Number* const merged = weight_.data() + merged_->start[at(state)];
+      for (Index k = 0; k < successors.length; ++k) {
+        merged[place[k]] += static_cast<Real>(successors.probability[k]) * weight;
+      }
+    }
   }
 
   const Mdp& mdp_;
   const MergedRows* merged_;
   Numbers<Number> weight_;  // of each pair, or of each successor
+  std::vector<Interval> row_sum_;
 };
 
 }  // namespace rlcore

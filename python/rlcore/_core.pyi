@@ -22,6 +22,7 @@ __all__: list[str] = [
     "FiniteHorizonEvaluationFields",
     "FiniteHorizonOccupancyFields",
     "Mdp",
+    "Neighbourhood",
     "OccupancyFields",
     "OldPolicy",
     "PlanFields",
@@ -48,12 +49,12 @@ __all__: list[str] = [
     "kl_error",
     "kl_penalty_step",
     "max_kl_step",
-    "mean_advantages",
     "mean_kl_step",
     "occupancy",
     "occupancy_average",
     "occupancy_episodic",
     "occupancy_finite_horizon",
+    "reachable_states",
     "return_gaps",
     "return_gaps_average",
     "return_gaps_episodic",
@@ -274,6 +275,8 @@ class Comparisons:
     Sums and extremes over the states, (candidates,) each.
     """
     @property
+    def abar(self) -> typing.Any: ...
+    @property
     def abar_max(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
     def abar_max_low(self) -> numpy.typing.NDArray[numpy.float64]: ...
@@ -380,6 +383,17 @@ class DiscountedSumsFields:
     def certificate(self) -> CertificateFields: ...
     @property
     def value(self) -> typing.Any: ...
+
+class Neighbourhood:
+    """
+    What the solves for policies near one policy share.
+    """
+    def __init__(
+        self,
+        mdp: Mdp,
+        policy: numpy.typing.NDArray[numpy.float64],
+        discount: typing.SupportsFloat | typing.SupportsIndex,
+    ) -> None: ...
 
 class Divergences:
     """
@@ -533,6 +547,7 @@ def compare(
     mdp: Mdp,
     base: Base,
     candidates: Candidates,
+    with_abar: bool,
     num_threads: typing.SupportsInt | typing.SupportsIndex,
     progress: typing.Any,
 ) -> Comparisons:
@@ -553,11 +568,9 @@ def deviation_rows(
     """
 
 def discounted_sums(
-    mdp: Mdp,
-    near: numpy.typing.NDArray[numpy.float64],
+    near: Neighbourhood,
     policies: numpy.typing.NDArray[numpy.float64],
     functions: numpy.typing.NDArray[numpy.float64],
-    discount: typing.SupportsFloat | typing.SupportsIndex,
     tolerance: typing.SupportsFloat | typing.SupportsIndex,
     num_threads: typing.SupportsInt | typing.SupportsIndex,
     progress: typing.Any,
@@ -687,17 +700,6 @@ def max_kl_step(
     The best policy with KL <= radius in every state.
     """
 
-def mean_advantages(
-    mdp: Mdp,
-    base: Base,
-    candidates: Candidates,
-    num_threads: typing.SupportsInt | typing.SupportsIndex,
-    progress: typing.Any,
-) -> numpy.ndarray:
-    """
-    Abar of every candidate in every state.
-    """
-
 def mean_kl_step(
     mdp: Mdp,
     old: OldPolicy,
@@ -761,6 +763,13 @@ def occupancy_finite_horizon(
 ) -> FiniteHorizonOccupancyFields:
     """
     The distributions and visits of one policy for every step, or one for all.
+    """
+
+def reachable_states(
+    mdp: Mdp, policy: numpy.typing.NDArray[numpy.float64], initial: numpy.typing.NDArray[numpy.float64]
+) -> numpy.ndarray:
+    """
+    Which states a policy can visit from where `initial` is positive.
     """
 
 def return_gaps(

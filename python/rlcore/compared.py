@@ -73,9 +73,14 @@ def core_candidates(chunk: Chunk) -> _core.Candidates:
 
 def compared(base: ComparisonBase, chunk: Chunk) -> Compared:
     """Look once at every candidate."""
-    found = _core.compare(base.mdp._core, base.core, core_candidates(chunk), *base.threads_and_callback)
+    return compared_with_abar(base, chunk, wanted=False)[0]
+
+
+def compared_with_abar(base: ComparisonBase, chunk: Chunk, *, wanted: bool) -> tuple[Compared, FloatArray | None]:
+    """Look once at every candidate; if it is wanted with Abar in doubles, of every candidate in every state."""
+    found = _core.compare(base.mdp._core, base.core, core_candidates(chunk), wanted, *base.threads_and_callback)
     with np.errstate(invalid="ignore", over="ignore"):
-        return _Look(base, found).enclosed()
+        return _Look(base, found).enclosed(), found.abar
 
 
 class _Look:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csgraph, csr_array, vstack
 
 from rlcore import _core
 from rlcore.arguments import as_callback, as_num_threads
@@ -108,6 +107,11 @@ class ComparisonBase:
         `Average`: w is of a start in one state; of the model's start, as it is stored, it is as much more.
         """
         return start_defect(self.mdp, self.setting)
+
+    @cached_property
+    def neighbourhood(self) -> _core.Neighbourhood:
+        """What the solves for candidates share, however many chunks they come in."""
+        return _core.Neighbourhood(self.mdp._core, self.policy, self.gamma)
 
     @property
     def is_sharp(self) -> bool:
@@ -270,20 +274,8 @@ def _evaluated(
 
 def reachable_states(mdp: MDP, policy: FloatArray, initial: FloatArray) -> NDArray[np.bool_]:
     """Return which states a policy can reach from a start distribution."""
-    taken = csr_array(
-        (np.ones(mdp.num_pairs), (mdp.pair_state, np.arange(mdp.num_pairs))), shape=(mdp.num_states, mdp.num_pairs)
-    )
-    taken.data *= policy > 0.0
-    taken.eliminate_zeros()
-    edges = taken @ mdp.transition
-    source = csr_array((initial > 0.0).astype(float)[None, :])
-    graph = vstack([edges, source], format="csr")
-    graph.resize((mdp.num_states + 1, mdp.num_states + 1))
-    graph.eliminate_zeros()
-    order = csgraph.breadth_first_order(graph, mdp.num_states, return_predecessors=False)
-    found = np.zeros(mdp.num_states + 1, dtype=bool)
-    found[order] = True
-    return found[:-1]
+    found: NDArray[np.bool_] = _core.reachable_states(mdp._core, policy, np.ascontiguousarray(initial))
+    return found
 
 
 def _nowhere_lost(

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from rlcore.arguments import as_num_threads, as_single, as_tolerance
 from rlcore.bounds import Bound, Need, at_lower, at_upper, bounds_in
 from rlcore.candidates import Chunk, PolicyChanges, chunks_of
-from rlcore.compared import Compared, compared
+from rlcore.compared import Compared, compared_with_abar
 from rlcore.comparison_base import ComparisonBase, comparison_base
 from rlcore.enclosure import ULP, Enclosure, Verdict, as_verdicts, at_most, longer
 from rlcore.errors import ArgumentError, InputError, PolicyError
@@ -30,7 +30,7 @@ from rlcore.measures import (
 )
 from rlcore.over_actions import sum_over_actions
 from rlcore.results import Certificate, Evaluation, FloatArray, Progress
-from rlcore.return_gap import ReturnGap, exact_gap
+from rlcore.return_gap import ReturnGap, exact_gap, needs_abar
 from rlcore.settings import Average, Discounted, Episodic, Setting, as_setting
 
 NewReturn = Literal["exact", "enclosed", "skip"]
@@ -194,7 +194,8 @@ class _Plan:
         if base.undefined_pairs.any():
             assert chunk.count == 1
             base = base.where_defined(chunk.policies(base.mdp, base.policy)[0])
-        seen = compared(base, chunk)
+        solves = self.new_return == "exact"
+        seen, abar = compared_with_abar(base, chunk, wanted=solves and needs_abar(base, chunk))
         if isinstance(base.setting, Average):
             ensure_unichain(base, chunk)
         measures = dict(seen.measures)
@@ -206,7 +207,7 @@ class _Plan:
             reason = too_large(base, need)
             if reason is not None:
                 reasons |= {name: reason for name, bound in self.wanted.items() if need in bound.needs}
-        gap = self._exact_gap(base, chunk, seen, horizon) if self.new_return == "exact" else None
+        gap = self._exact_gap(base, chunk, seen, abar, horizon) if solves else None
         if "step shift" in self.needs:
             found = gap.step_shift if gap is not None else None
             measures["step_shift"] = found if found is not None else step_shifts(base, chunk, seen).l1
@@ -223,9 +224,16 @@ class _Plan:
         }
         return _Checked(seen, gap, enclosed, sides, reasons)
 
-    def _exact_gap(self, base: ComparisonBase, chunk: Chunk, seen: Compared, horizon: Enclosure | None) -> ReturnGap:
+    def _exact_gap(
+        self,
+        base: ComparisonBase,
+        chunk: Chunk,
+        seen: Compared,
+        abar: FloatArray | None,
+        horizon: Enclosure | None,
+    ) -> ReturnGap:
         """Solve for eta' - L."""
-        gap = exact_gap(base, chunk, seen, horizon, self.tol)
+        gap = exact_gap(base, chunk, seen, abar, horizon, self.tol)
         if isinstance(base.setting, Episodic):
             gap = _evaluated_where_loose(base, chunk, seen, gap, self.tol)
         return gap

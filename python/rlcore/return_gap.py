@@ -41,22 +41,32 @@ class ReturnGap:
     step_shift: Enclosure | None = None
 
 
-def exact_gap(base: ComparisonBase, chunk: Chunk, seen: Compared, horizon: Enclosure | None, tol: float) -> ReturnGap:
-    """Solve for W of every candidate; of those that change few states, by way of the base's own resolvent."""
+def needs_abar(base: ComparisonBase, chunk: Chunk) -> bool:
+    """Whether `exact_gap` solves for W, the sums of Abar."""
+    few = chunk.largest_change is not None and chunk.largest_change <= MOST_CHANGED
+    return not (few and isinstance(base.setting, Discounted))
+
+
+def exact_gap(
+    base: ComparisonBase, chunk: Chunk, seen: Compared, abar: FloatArray | None, horizon: Enclosure | None, tol: float
+) -> ReturnGap:
+    """Solve for W of every candidate; of those that change few states, by way of the base's own resolvent.
+
+    `abar` is that of every candidate in every state, if it `needs_abar`.
+    """
     if base.is_sharp and chunk.start is None:
         gap_in_full = _gap_in_full(base, chunk, seen, tol)
         if gap_in_full is not None:
             return gap_in_full
-    few = chunk.largest_change is not None and chunk.largest_change <= MOST_CHANGED
     reach: Any
     step_shift = None
-    if few and isinstance(base.setting, Discounted):
+    if abar is None:
         assert horizon is not None
         gap = _gap_by_states(base, chunk, seen, horizon, tol)
         longest = np.asarray(horizon.upper)
         reach = 2.0 * longest * np.minimum(1.0, base.gamma * longest * np.asarray(seen.measures["alpha"].upper))
     else:
-        gap, shifts = _gap_by_solving(base, chunk, seen, horizon, tol)
+        gap, shifts = _gap_by_solving(base, chunk, seen, abar, horizon, tol)
         reach = _most_moved(base, shifts, horizon)
         step_shift = shifts.l1
     # Excesses in the sums of rows add rho'^T excess, and rho' is not far from rho.
@@ -98,10 +108,9 @@ def _gap_in_full(base: ComparisonBase, chunk: Chunk, seen: Compared, tol: float)
 
 
 def _gap_by_solving(
-    base: ComparisonBase, chunk: Chunk, seen: Compared, horizon: Enclosure | None, tol: float
+    base: ComparisonBase, chunk: Chunk, seen: Compared, abar: FloatArray, horizon: Enclosure | None, tol: float
 ) -> tuple[Enclosure, StepShifts]:
     """Form gamma y^T W with its error: that of y times W, and of W times y; constants in W do not count."""
-    abar = _core.mean_advantages(base.mdp._core, base.core, core_candidates(chunk), *base.threads_and_callback)
     policies = chunk.policies(base.mdp, base.policy)
     response, response_error = _responses(base, policies, abar, tol)
     shifts = step_shifts(base, chunk, seen, np.ascontiguousarray(response))
@@ -126,9 +135,7 @@ def _responses(
 ) -> tuple[FloatArray, FloatArray]:
     """Solve (I - gamma P') W = Abar under each candidate; Average: W is the bias of Abar."""
     if isinstance(base.setting, Discounted):
-        found = _core.discounted_sums(
-            base.mdp._core, base.policy, policies.reshape(-1), abar, base.gamma, tol, *base.threads_and_callback
-        )
+        found = _core.discounted_sums(base.neighbourhood, policies.reshape(-1), abar, tol, *base.threads_and_callback)
         return found.value, found.bound
     values, errors = np.empty_like(abar), np.empty(len(policies))
     for item, policy in enumerate(policies):

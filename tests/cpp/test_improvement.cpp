@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -83,14 +84,22 @@ std::vector<double> random_policy(const Model& model, unsigned seed) {
   return policy;
 }
 
+/// Abar of every candidate, (candidates, num_states).
+Doubles mean_advantages(const Evaluated& one, const Candidates& candidates, Team& team, Monitor& monitor) {
+  Doubles abar(at(candidates.size() * one.mdp.num_states()));
+  compare(one.base(), candidates, team, monitor, abar);
+  return abar;
+}
+
 /// eta' - L: gamma ((P' - P)^T rho)^T W.
 double gap_of(const Evaluated& one, const std::vector<double>& candidate, double gamma, int num_threads) {
   Team team(num_threads);
   Monitor monitor;
   const Candidates candidates(one.mdp, {candidate});
-  const Doubles abar = mean_advantages(one.base(), candidates, team, monitor);
+  const Doubles abar = mean_advantages(one, candidates, team, monitor);
   const std::vector<ConstVector> policies{candidate};
-  const auto sums = discounted_sums(one.mdp, one.policy, policies, abar, gamma, {1e-12, num_threads}, monitor);
+  Neighbourhood near(one.mdp, one.policy, gamma);
+  const auto sums = discounted_sums(near, policies, abar, {1e-12, num_threads}, monitor);
   const auto shifts = step_shifts(one.base(), candidates, {sums.front().value, {}}, false, team, monitor);
   return gamma * shifts.front().carried;
 }
@@ -138,11 +147,12 @@ TEST_CASE("the sums of a policy are the same to the last bit, whatever goes besi
     const Candidates all(one.mdp, {candidates.begin(), candidates.end()});
     Team team(1);
     Monitor monitor;
-    const Doubles abar = mean_advantages(one.base(), all, team, monitor);
+    const Doubles abar = mean_advantages(one, all, team, monitor);
     const auto sums_of = [&](std::size_t first, std::size_t count, int num_threads) {
       const auto size = at(one.mdp.num_states());
-      return discounted_sums(one.mdp, one.policy, all.policies().subspan(first, count),
-                             ConstVector(abar).subspan(first * size, count * size), 0.99, {1e-9, num_threads}, monitor);
+      Neighbourhood near(one.mdp, one.policy, 0.99);
+      return discounted_sums(near, all.policies().subspan(first, count),
+                             ConstVector(abar).subspan(first * size, count * size), {1e-9, num_threads}, monitor);
     };
     const auto together = sums_of(0, 21, 1);
     for (const int num_threads : {2, 3, 9}) {
@@ -175,7 +185,8 @@ TEST_CASE("constants in a guess do not cost digits at a long horizon") {
   for (double& value : functions) value = normal(random);
   Monitor monitor;
   const std::vector<ConstVector> policies(kCount, one.policy);
-  for (const auto& sums : discounted_sums(one.mdp, one.policy, policies, functions, 0.9999, {1e-9, 1}, monitor)) {
+  Neighbourhood near(one.mdp, one.policy, 0.9999);
+  for (const auto& sums : discounted_sums(near, policies, functions, {1e-9, 1}, monitor)) {
     double largest = 0.0;
     for (const double value : sums.value) largest = std::max(largest, std::fabs(value));
     CHECK(sums.bound <= 1e-9 * largest);
@@ -212,6 +223,48 @@ TEST_CASE("divergences keep their digits for rows that hardly differ") {
   CHECK(kl[0] + kl[1] == doctest::Approx(0x1p-79).epsilon(1e-14));
   CHECK(kl[2] == doctest::Approx(1e-310 * (1.0 - std::log(2.0))).epsilon(1e-10));
   CHECK(std::isinf(kl[3]));
+}
+
+TEST_CASE("what policies share may be kept: the sums have the same bits in a second call") {
+  for (const bool mixes : {true, false}) {
+    const Model model = mixes ? random_model(5000, 3, 5) : walk(30000);
+    const Evaluated one(model, 0.99);
+    std::vector<std::vector<double>> candidates;
+    for (unsigned seed = 0; seed < 5; ++seed) candidates.push_back(random_policy(model, seed));
+    const std::vector<ConstVector> policies(candidates.begin(), candidates.end());
+    Doubles functions(5 * at(one.mdp.num_states()));
+    for (std::size_t i = 0; i < functions.size(); ++i) functions[i] = std::sin(static_cast<double>(i));
+    Monitor monitor;
+    Neighbourhood near(one.mdp, one.policy, 0.99);
+    const auto first = discounted_sums(near, policies, functions, {1e-9, 2}, monitor);
+    const auto second = discounted_sums(near, policies, functions, {1e-9, 1}, monitor);
+    for (std::size_t i = 0; i < 5; ++i) {
+      CHECK(first[i].value == second[i].value);
+      CHECK(first[i].certificate.method == (mixes ? "shared sweeps" : "shared BiCGSTAB"));
+    }
+  }
+}
+
+TEST_CASE("sums under what is no policy are refused, whatever stands beside it") {
+  const Model model = random_model(600, 2, 3);
+  const Evaluated one(model, 0.9);
+  const Doubles functions(4 * at(one.mdp.num_states()));
+  Monitor monitor;
+  Neighbourhood near(one.mdp, one.policy, 0.9);
+  for (const double wrong : {std::nan(""), -0.25, 2.0, std::numeric_limits<double>::infinity()}) {
+    std::vector<double> bad = one.policy;
+    bad[700] = wrong;
+    const std::vector<ConstVector> policies{one.policy, one.policy, bad, one.policy};
+    CHECK_THROWS_AS(discounted_sums(near, policies, functions, {1e-9, 1}, monitor), PolicyError);
+  }
+  std::vector<double> negative(one.policy.size(), -0.25);
+  for (std::size_t pair = 1; pair < negative.size(); pair += 2) negative[pair] = 1.25;  // rows sum to 1
+  const std::vector<ConstVector> policies{one.policy, negative, one.policy};
+  const ConstVector three = ConstVector(functions).first(3 * at(one.mdp.num_states()));
+  CHECK_THROWS_AS(discounted_sums(near, policies, three, {1e-9, 1}, monitor), PolicyError);
+  const std::vector<double> too_short(one.policy.size() - 1, 0.5);
+  const std::vector<ConstVector> short_ones{one.policy, too_short, one.policy};
+  CHECK_THROWS_AS(discounted_sums(near, short_ones, three, {1e-9, 1}, monitor), PolicyError);
 }
 
 TEST_CASE("candidates that are no policies are refused") {
