@@ -21,9 +21,12 @@ class RunningChain {
  public:
   RunningChain(const Chain& chain, CsrMatrix transition, Team& team, Monitor& monitor);
 
-  /// Overwrites h, or y, so that about `enough` is left of the residual: half of its span, or its L1 norm. False if
-  /// neither way gets there.
-  bool solve(Direction direction, ConstVector b, double enough, Vector x);
+  /// Overwrites x with h, or y, so that about `enough` is left of the residual: half of its span, or its L1 norm. False
+  /// if neither way gets there.
+  ///
+  /// Sweeps see the bias of h on their way: it is sum P^n h = sum (n + 1) P^n b, and N of them leave N times as much of
+  /// its residual as of h's. Forwards it is written to `bias_of_h`, unless that is empty; multigrid writes zeros.
+  bool solve(Direction direction, ConstVector b, double enough, Vector x, Vector bias_of_h = {});
 
   const System& system(Direction direction);
 
@@ -32,7 +35,7 @@ class RunningChain {
   std::string_view method() const { return mixes_ ? "renewal sweeps" : "renewal multigrid"; }
 
  private:
-  bool sum_powers(Direction direction, ConstVector b, double enough, Vector x);
+  bool sum_powers(Direction direction, ConstVector b, double enough, Vector x, Vector bias_of_h);
   bool solve_by_multigrid(Direction direction, ConstVector b, double enough, Vector x);
   bool build_multigrid(Direction direction);
   std::optional<Hierarchy>& of(Direction direction) { return hierarchies_[direction == Direction::kForward ? 0 : 1]; }

@@ -31,6 +31,7 @@ struct Cycles {
   double gain_error = 0.0;
   TwofoldVector above;
   double above_error = 0.0;
+  std::optional<Renewal::Gain> mean_above;  // in the long run, where one class is all there is
 };
 
 double error_at_anchor(LongRun& run, const linear::Solution& solution) {
@@ -84,13 +85,14 @@ Cycles mended_cycles(LongRun& run, const linear::RightSide& reward, double scale
 /// The same by a process that does not stop, where that can be solved.
 std::optional<Cycles> running_cycles(LongRun& run, const linear::RightSide& reward, double scale) {
   const double error = (reward.error + 0x1p-98 * scale) * kOutward;
-  std::optional<Renewal::Earnings> found = run.earnings({reward.value, error}, run.options().tolerance * 0.3);
+  std::optional<Renewal::Earnings> found = run.earnings({reward.value, error}, run.options().tolerance * 0.4);
   if (!found) return std::nullopt;
   Cycles cycles;
-  cycles.gain = TwofoldVector(reward.value.size(), found->gain);
-  cycles.gain_error = found->gain_error;
+  cycles.gain = TwofoldVector(reward.value.size(), found->gain.value);
+  cycles.gain_error = found->gain.error;
   cycles.above = std::move(found->above.x);
   cycles.above_error = found->above.certificate.error_bound;
+  cycles.mean_above = found->mean_above;
   return cycles;
 }
 
@@ -112,6 +114,18 @@ Cycles cycles_by_class(LongRun& run, const linear::RightSide& reward, double sca
   return cycles;
 }
 
+/// What takes the mean over each class out of what cycles earn, P* h = 0; its error is added to `error`.
+TwofoldVector shift_of(LongRun& run, const Cycles& cycles, double largest, double& error) {
+  if (cycles.mean_above) {
+    error += cycles.mean_above->error;
+    return run.by_class({-cycles.mean_above->value}, error);
+  }
+  std::vector<Twofold> shifts;
+  for (Index c = 0; c < run.structure().num_classes(); ++c) shifts.push_back(-run.mean_in_class(c, cycles.above));
+  error += run.stationary().error * largest + 4.0 * dot_error(run.size()) * largest;
+  return run.by_class(shifts, error);
+}
+
 /// g, and h with bounds on its error, also but for a constant.
 struct GainAndBias {
   Cycles cycles;  // `above` is h
@@ -121,23 +135,18 @@ struct GainAndBias {
 
 /// Of earnings r_pi none of which is larger than `scale` (theory 3.2).
 GainAndBias gain_and_bias(LongRun& run, const linear::RightSide& r_pi, double scale, Team& team) {
-  const Chain& chain = run.chain();
-  const ChainStructure& structure = run.structure();
   std::optional<Cycles> running = running_cycles(run, r_pi, scale);
   const bool mends = run.has_one_cycle();
   Cycles cycles =
       running ? std::move(*running) : (mends ? mended_cycles(run, r_pi, scale) : cycles_by_class(run, r_pi, scale));
 
-  // Shifted so that P* h = 0.
   TwofoldVector& bias = cycles.above;
-  std::vector<Twofold> shifts;
-  for (Index c = 0; c < structure.num_classes(); ++c) shifts.push_back(-run.mean_in_class(c, bias));
   const double largest = extent_of(bias, team).largest();
-  double shift_error = cycles.above_error + run.stationary().error * largest + 4.0 * dot_error(run.size()) * largest;
-  const TwofoldVector shift = run.by_class(shifts, shift_error);
+  double shift_error = cycles.above_error;
+  const TwofoldVector shift = shift_of(run, cycles, largest, shift_error);
   for (std::size_t s = 0; s < bias.size(); ++s) bias[s] = bias[s] + shift[s];
   const double error = (cycles.above_error + shift_error + 0x1p-98 * largest) * kOutward;
-  const double relative_error = chain.conserves() ? cycles.above_error : error;
+  const double relative_error = run.chain().conserves() ? cycles.above_error : error;
   return {std::move(cycles), error, relative_error};
 }
 
