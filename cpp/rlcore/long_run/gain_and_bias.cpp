@@ -7,7 +7,6 @@
 
 #include "rlcore/batch.hpp"
 #include "rlcore/long_run/long_run.hpp"
-#include "rlcore/reachability.hpp"
 #include "rlcore/undiscounted.hpp"
 
 namespace rlcore {
@@ -18,11 +17,14 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Covers the roundings of a few operations on bounds.
 constexpr double kOutward = 1.0 + 64.0 * kUnitRoundoff;
 
-/// Where the model's process can be: everywhere, if it has no start distribution.
-std::vector<char> reached_from_start(const Chain& chain) {
-  const Mdp& mdp = chain.mdp();
-  if (mdp.initial().empty()) return std::vector<char>(at(mdp.num_states()), 1);
-  return reachable(chain, twofold(mdp.initial()));
+/// Where the model's process starts: anywhere, if it has no start distribution.
+void ensure_goes_on(const LongRun& run) {
+  const ConstVector initial = run.chain().mdp().initial();
+  if (initial.empty()) {
+    run.ensure_goes_on_everywhere();
+  } else {
+    run.ensure_goes_on_from(initial);
+  }
 }
 
 /// Gains by state, what each state earns above its gain until the next cycle, and bounds on their errors.
@@ -190,7 +192,7 @@ std::vector<Evaluation> evaluate_average(const Mdp& mdp, std::span<const ConstVe
   std::vector<Evaluation> results(policies.size() * rewards.size());
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
     LongRun run(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1, options, team, watch);
-    run.ensure_goes_on(reached_from_start(run.chain()));
+    ensure_goes_on(run);
     for (std::size_t j = 0; j < rewards.size(); ++j) {
       results[i * rewards.size() + j] = evaluation(run, rewards[j], team);
     }
@@ -201,7 +203,7 @@ std::vector<Evaluation> evaluate_average(const Mdp& mdp, std::span<const ConstVe
 std::vector<linear::Solution> biases(const Mdp& mdp, ConstVector policy, std::span<const linear::RightSide> sides,
                                      Index item, const Options& options, Team& team, Monitor& monitor) {
   LongRun run(mdp, policy, item, options, team, monitor);
-  run.ensure_goes_on(reached_from_start(run.chain()));
+  ensure_goes_on(run);
   std::vector<linear::Solution> solutions;
   for (const linear::RightSide& side : sides) {
     GainAndBias found = gain_and_bias(run, side, extent_of(side.value, team).largest() + side.error, team);
