@@ -50,22 +50,33 @@ Kernel::Kernel(const Chain& chain, double discount) : chain_(chain), discount_(d
 Kernel::Kernel(const Chain& chain, std::vector<char> stops, Team& team, SharedFronts* fronts)
     : chain_(chain), fronts_(fronts), stops_(std::move(stops)) {
   sum_rows(team);
-  count_arrivals();
+  count_arrivals(team);
 }
 
 /// Undiscounted answers are worth long times times their residuals: the bound of these must be sharp.
-void Kernel::count_arrivals() {
-  const Mdp& mdp = chain_.mdp();
-  std::vector<std::int32_t, LargeAllocator<std::int32_t>> count(at(size()), 0);
-  for (Index pair = 0; pair < mdp.num_pairs(); ++pair) {
-    if (chain_.policy()[at(pair)] == 0.0) continue;
-    const Row row = mdp.row(pair);
-    for (Index k = 0; k < row.length; ++k) {
-      prefetch(&count[at(row.upcoming(k))]);
-      ++count[at(row.column[k])];
+void Kernel::count_arrivals(Team& team) {
+  using Counts = std::vector<std::int32_t, LargeAllocator<std::int32_t>>;
+  const Index num_parts = std::min<Index>(4, num_blocks(size()));
+  std::vector<Counts> parts(at(num_parts));
+  team.for_blocks(num_parts, 1, [&](Index part, Index, Index) {
+    Counts& count = parts[at(part)];
+    count.resize(at(size()));
+    for (Index state = size() * part / num_parts; state < size() * (part + 1) / num_parts; ++state) {
+      chain_.for_chosen_pairs(state, [&](Index pair, double) {
+        const Row row = chain_.mdp().row(pair);
+        row.prefetch_next();
+        for (Index k = 0; k < row.length; ++k) {
+          prefetch(&count[at(row.upcoming(k))]);
+          ++count[at(row.column[k])];
+        }
+      });
     }
+  });
+  for (std::size_t state = 0; state < at(size()); ++state) {
+    Index arrivals = 0;
+    for (const Counts& count : parts) arrivals += count[state];
+    most_arrivals_ = std::max(most_arrivals_, arrivals);
   }
-  most_arrivals_ = *std::max_element(count.begin(), count.end());
 }
 
 std::optional<Index> Kernel::only_stop() const {

@@ -95,7 +95,7 @@ class Kernel {
   }
 
   void sum_rows(Team& team);
-  void count_arrivals();
+  void count_arrivals(Team& team);
   CsrMatrix jumps(Direction direction, Team& team) const;
 
   const Chain& chain_;

@@ -23,7 +23,7 @@ double error_at(Column state, const linear::Solution& solution, const linear::Ho
 }
 
 LongRun::LongRun(const Mdp& mdp, ConstVector policy, Index item, const Options& options, Team& team, Monitor& monitor)
-    : chain_(mdp, policy, check_policy(mdp, policy, item)),
+    : chain_(mdp, policy, check_policy(mdp, policy, team, item)),
       steps_(possible_steps(chain_, team)),
       structure_(chain_structure(chain_, steps_, team, monitor)),
       item_(item),
