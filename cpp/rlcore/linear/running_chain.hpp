@@ -32,6 +32,7 @@ class RunningChain {
 
   /// Sweeps or steps since this was last asked.
   Index count_iterations() { return std::exchange(iterations_, 0); }
+  bool mixes() const { return mixes_; }
   std::string_view method() const { return mixes_ ? "renewal sweeps" : "renewal multigrid"; }
 
  private:

@@ -178,12 +178,14 @@ std::optional<Renewal::Earnings> Renewal::earnings(const linear::RightSide& rewa
   const auto norm = [&](const Extent& h) { return std::max((h.upper - h.lower) / 2.0, scale) / amplification; };
   if (!mend(poisson, reward.value, reward.error, tolerance, norm)) return std::nullopt;
   const double error = poisson.half_span * amplification * kOutward;
-  std::optional<Gain> mean_above = mean(poisson.h, std::move(poisson.bias_of_h), kPartOfMean * tolerance);
-  return Earnings{poisson.gain, {std::move(poisson.h), certificate(error, poisson.half_span)}, mean_above};
+  Earnings earnings{poisson.gain, {}, {}};
+  if (running_.mixes()) earnings.mean_above = mean(poisson.h, poisson.bias_of_h, kPartOfMean * tolerance);
+  earnings.above = {std::move(poisson.h), certificate(error, poisson.half_span)};
+  return earnings;
 }
 
 /// d'h, the gain of earning h, relative to the largest h.
-std::optional<Renewal::Gain> Renewal::mean(const TwofoldVector& h, Doubles bias_of_h, double tolerance) {
+std::optional<Renewal::Gain> Renewal::mean(const TwofoldVector& h, ConstVector bias_of_h, double tolerance) {
   Poisson poisson{twofold_vector(chain_.size())};
   const double level = bias_of_h[at(anchor_)];
   for_states([&](std::size_t i) { poisson.h[i] = {bias_of_h[i] - level}; });

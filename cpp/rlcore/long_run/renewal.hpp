@@ -39,7 +39,8 @@ class Renewal {
   };
 
   /// The gain of rewards, and what each state earns above it until the anchor is met, with an error of at most
-  /// `tolerance` relative to the largest or to the largest reward; and the mean of that, if it is found as well.
+  /// `tolerance` relative to the largest or to the largest reward; and the mean of that, where sweeps find it on their way. Multigrid would need steps of its own for it, and
+  /// many: from the stationary distribution it is had for less.
   struct Earnings {
     Gain gain;
     linear::Solution above;
@@ -61,7 +62,7 @@ class Renewal {
   };
   template <class Norm>
   bool mend(Poisson& poisson, const TwofoldVector& b, double error, double tolerance, Norm&& norm);
-  std::optional<Gain> mean(const TwofoldVector& h, Doubles bias_of_h, double tolerance);
+  std::optional<Gain> mean(const TwofoldVector& h, ConstVector bias_of_h, double tolerance);
 
   linear::Certificate certificate(double error, double residual);
 
