@@ -33,7 +33,7 @@ Numbers<Number> Gcr<Number>::overlaps_with(std::span<const Number> image) const 
   team_.for_blocks(size_, kBlock, [&](Index first, Index last, Index block) {
     for (std::size_t j = 0; j < count; ++j) {
       Number sum{};
-      for (auto i = at(first); i < at(last); ++i) sum += images_[j][i] * image[i];
+      for (Index i = first; i < last; ++i) sum += images_[j][i] * image[at(i)];
       partial[at(block) * count + j] = sum;
     }
   });
@@ -56,7 +56,7 @@ Number Gcr<Number>::take(std::span<Number> residual, const std::vector<char>& do
   team_.for_blocks(size_, kBlock, [&](Index first, Index last, Index block) {
     for (std::size_t j = 0; j < column.size(); ++j) {
       const Number overlap = column[j];
-      for (auto i = at(first); i < at(last); ++i) w[i] -= overlap * images_[j][i];
+      for (Index i = first; i < last; ++i) w[at(i)] -= overlap * images_[j][i];
     }
     Products sum;
     for (auto i = at(first); i < at(last); ++i) {
@@ -112,7 +112,7 @@ void Gcr<Number>::add_answer(std::span<Number> x) const {
   team_.for_blocks(size_, kBlock, [&](Index first, Index last, Index) {
     for (std::size_t j = 0; j < weights.size(); ++j) {
       const Number weight = weights[j];
-      for (auto i = at(first); i < at(last); ++i) x[i] += weight * directions_[j][i];
+      for (Index i = first; i < last; ++i) x[at(i)] += weight * directions_[j][i];
     }
   });
 }

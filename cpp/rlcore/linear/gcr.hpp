@@ -20,7 +20,7 @@ class Gcr {
  public:
   Gcr(Index size, Index most_directions, Team& team);
 
-  /// Where the next direction z and its image A z are to be written.
+  /// Where the next direction z and its image A z are to be written, all of them: they hold anything.
   std::span<Number> direction() { return storage(directions_); }
   std::span<Number> image() { return storage(images_); }
 
@@ -39,18 +39,18 @@ class Gcr {
  private:
   Numbers<Number> overlaps_with(std::span<const Number> image) const;
 
-  /// The vector at work, whose memory is taken when it is first needed.
-  std::span<Number> storage(std::vector<Numbers<Number>>& vectors) {
-    Numbers<Number>& vector = vectors[at(count_)];
-    if (vector.empty()) vector.resize(at(size_));
-    return vector;
+  /// The vector at work, whose memory is taken when it is first needed, and left to those who write it side by side.
+  std::span<Number> storage(std::vector<Buffer<Number>>& vectors) {
+    Buffer<Number>& vector = vectors[at(count_)];
+    if (vector.data() == nullptr) vector = Buffer<Number>(size_);
+    return {vector.data(), at(size_)};
   }
 
   Team& team_;
   Index size_;
   Index count_ = 0;
-  std::vector<Numbers<Number>> directions_;
-  std::vector<Numbers<Number>> images_;
+  std::vector<Buffer<Number>> directions_;
+  std::vector<Buffer<Number>> images_;
   std::vector<Numbers<Number>> triangle_;  // column j: A z_j in terms of w_1, ..., w_j
   std::vector<Number> lengths_;            // of the residual along w_j, when it was taken
 };

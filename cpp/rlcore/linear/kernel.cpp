@@ -124,17 +124,33 @@ void Kernel::residuals(Direction direction, std::span<const Attempt> attempts, T
   });
 }
 
+/// What a step earns of x: none of it where the process stops. x itself, if it holds nothing there.
+template <class Number>
+std::span<const TwofoldOf<Number>> Kernel::entered(std::span<const TwofoldOf<Number>> x,
+                                                   Numbers<TwofoldOf<Number>>& storage, Team& team) const {
+  std::vector<char> changes(at(num_blocks(size())), 0);
+  if (!stops_.empty()) {
+    team.for_blocks(size(), kBlock, [&](Index first, Index last, Index block) {
+      for (auto i = at(first); i < at(last); ++i) {
+        if (stops_[i] != 0 && !(is_zero(x[i].hi) && is_zero(x[i].lo))) changes[at(block)] = 1;
+      }
+    });
+  }
+  if (std::find(changes.begin(), changes.end(), 1) == changes.end()) return x;
+  storage.resize(x.size());
+  team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
+    for (auto i = at(first); i < at(last); ++i) {
+      if (stops_[i] == 0) storage[i] = x[i];
+    }
+  });
+  return storage;
+}
+
 template <class Number>
 void Kernel::residuals_forward(std::span<const Attempt> attempts, Team& team) const {
   const SideBySide<Number> x(answers(attempts), team);
-  Numbers<TwofoldOf<Number>> entered;
-  if (!stops_.empty()) {
-    entered.assign(x.numbers().begin(), x.numbers().end());
-    for (std::size_t i = 0; i < entered.size(); ++i) {
-      if (stops_[i] != 0) entered[i] = {};
-    }
-  }
-  const TwofoldOf<Number>* const next = stops_.empty() ? x.numbers().data() : entered.data();
+  Numbers<TwofoldOf<Number>> storage;
+  const TwofoldOf<Number>* const next = entered<Number>(x.numbers(), storage, team).data();
   team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
     for (Index state = first; state < last; ++state) {
       const auto s = at(state);

@@ -94,6 +94,9 @@ class Kernel {
     return in_every_lane<Number>(leaving_[state]);
   }
 
+  template <class Number>
+  std::span<const TwofoldOf<Number>> entered(std::span<const TwofoldOf<Number>> x,
+                                             Numbers<TwofoldOf<Number>>& storage, Team& team) const;
   void sum_rows(Team& team);
   void count_arrivals(Team& team);
   CsrMatrix jumps(Direction direction, Team& team) const;

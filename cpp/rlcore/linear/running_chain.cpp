@@ -4,8 +4,6 @@
 #include <cmath>
 #include <utility>
 
-#include "rlcore/linear/gcr.hpp"
-
 namespace rlcore::linear {
 namespace {
 
@@ -118,7 +116,8 @@ bool RunningChain::build_multigrid(Direction direction) {
 bool RunningChain::solve_by_multigrid(Direction direction, ConstVector b, double enough, Vector x) {
   if (!build_multigrid(direction)) return false;
   const System& p = system(direction);
-  Gcr<double> gcr(ssize(b), kDirections, team_);
+  if (!gcr_) gcr_.emplace(ssize(b), kDirections, team_);
+  Gcr<double>& gcr = *gcr_;
   Doubles residual(b.begin(), b.end());
   p.remove_free_part<double>(residual);
   std::fill(x.begin(), x.end(), 0.0);
@@ -136,10 +135,10 @@ bool RunningChain::solve_by_multigrid(Direction direction, ConstVector b, double
     if (gcr.full()) gcr.finish(x);
     ++iterations_;
     monitor_.poll({"renewal multigrid", iterations_, left, enough});
-    if (!std::isfinite(left)) return false;
+    if (!std::isfinite(left)) break;
   }
   gcr.finish(x);
-  return left <= enough || left <= 0.1 * initial;
+  return std::isfinite(left) && (left <= enough || left <= 0.1 * initial);
 }
 
 }  // namespace rlcore::linear

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "rlcore/chain.hpp"
+#include "rlcore/linear/gcr.hpp"
 #include "rlcore/linear/hierarchy.hpp"
 
 namespace rlcore::linear {
@@ -47,6 +48,7 @@ class RunningChain {
   std::array<std::optional<System>, 2> systems_;
   Coarsening coarsening_;
   std::array<std::optional<Hierarchy>, 2> hierarchies_;
+  std::optional<Gcr<double>> gcr_;  // its memory serves all solves
   bool mixes_ = true;  // until a solve has shown that it does not
   Index iterations_ = 0;
 };

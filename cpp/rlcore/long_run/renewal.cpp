@@ -85,7 +85,7 @@ bool Renewal::find_time_to_anchor() {
   stops[at(anchor_)] = 1;
   kernel_.emplace(chain_, std::move(stops), team_);
   Doubles left(size);
-  horizon_ = linear::horizon_of(*kernel_, t, left, team_);
+  horizon_ = linear::horizon_of(*kernel_, std::move(t), left, team_);
   return horizon_.w.lower > 0.0;
 }
 
