@@ -163,9 +163,9 @@ Evaluation undiscounted_evaluation(const Mdp& mdp, ConstVector reward, const Und
   const Extent of_values = extent_of(values.value, team);
   const double rounding = rounding_in_doubles(mdp, 2.0 * of_values.largest() + 2.0 * scale);
   const bool in_doubles = !remainders && of_values.finite() && rounding <= kSpare * values.relative_error;
-  const Magnitudes all =
-      in_doubles ? action_values_in_doubles(mdp, reward, values, rounding, of_values.largest(), out, team)
-                 : twofold_action_values(mdp, reward, values, remainders, out, team);
+  const Magnitudes all = in_doubles
+                             ? action_values_in_doubles(mdp, reward, values, rounding, of_values.largest(), out, team)
+                             : twofold_action_values(mdp, reward, values, remainders, out, team);
 
   const double magnitude = 2.0 * all.value + 2.0 * scale;
   const Index terms = mdp.max_row_length() + 2;

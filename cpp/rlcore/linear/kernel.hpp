@@ -95,8 +95,8 @@ class Kernel {
   }
 
   template <class Number>
-  std::span<const TwofoldOf<Number>> entered(std::span<const TwofoldOf<Number>> x,
-                                             Numbers<TwofoldOf<Number>>& storage, Team& team) const;
+  std::span<const TwofoldOf<Number>> entered(std::span<const TwofoldOf<Number>> x, Numbers<TwofoldOf<Number>>& storage,
+                                             Team& team) const;
   void sum_rows(Team& team);
   void count_arrivals(Team& team);
   CsrMatrix jumps(Direction direction, Team& team) const;

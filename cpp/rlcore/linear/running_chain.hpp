@@ -49,7 +49,7 @@ class RunningChain {
   Coarsening coarsening_;
   std::array<std::optional<Hierarchy>, 2> hierarchies_;
   std::optional<Gcr<double>> gcr_;  // its memory serves all solves
-  bool mixes_ = true;  // until a solve has shown that it does not
+  bool mixes_ = true;               // until a solve has shown that it does not
   Index iterations_ = 0;
 };
 

@@ -87,7 +87,7 @@ Cycles mended_cycles(LongRun& run, const linear::RightSide& reward, double scale
 /// The same by a process that does not stop, where that can be solved.
 std::optional<Cycles> running_cycles(LongRun& run, const linear::RightSide& reward, double scale) {
   const double error = (reward.error + 0x1p-98 * scale) * kOutward;
-  std::optional<Renewal::Earnings> found = run.earnings({reward.value, error}, run.options().tolerance * 0.4);
+  std::optional<Renewal::Earnings> found = run.earnings({reward.value, error}, run.options().tolerance * 0.35);
   if (!found) return std::nullopt;
   Cycles cycles;
   cycles.gain = TwofoldVector(reward.value.size(), found->gain.value);

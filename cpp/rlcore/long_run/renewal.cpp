@@ -128,8 +128,8 @@ std::optional<linear::Solution> Renewal::stationary(double tolerance) {
   }
 }
 
-/// Of a b that is right to `error`: corrects h until half the span of its residual is at most `tolerance` times `norm` of the extent of h; or, if the
-/// tolerance is 0, for as long as that helps. False if it cannot be had.
+/// Of a b that is right to `error`: corrects h until half the span of its residual is at most `tolerance` times `norm`
+/// of the extent of h; or, if the tolerance is 0, for as long as that helps. False if it cannot be had.
 template <class Norm>
 bool Renewal::mend(Poisson& poisson, const TwofoldVector& b, double error, double tolerance, Norm&& norm) {
   auto& [h, gain, half_span, bias_of_h] = poisson;
@@ -151,8 +151,8 @@ bool Renewal::mend(Poisson& poisson, const TwofoldVector& b, double error, doubl
     if (!found.finite() || !of_h.finite()) return false;
     const double middle = (found.lower + found.upper) / 2.0;
     const double size = 2.0 * scale + std::fabs(gain.value.hi) + of_h.largest();
-    const double slack = kernel_->residual_error(Direction::kForward, size) + error +
-                         kUnitRoundoff * found.largest() + 0x1p-98 * size;
+    const double slack =
+        kernel_->residual_error(Direction::kForward, size) + error + kUnitRoundoff * found.largest() + 0x1p-98 * size;
     half_span = ((found.upper - found.lower) / 2.0 + slack) * kOutward;
     gain = {gain.value + middle, half_span + 0x1p-98 * size};
     const double allowed = norm(of_h);

@@ -39,8 +39,8 @@ class Renewal {
   };
 
   /// The gain of rewards, and what each state earns above it until the anchor is met, with an error of at most
-  /// `tolerance` relative to the largest or to the largest reward; and the mean of that, where sweeps find it on their way. Multigrid would need steps of its own for it, and
-  /// many: from the stationary distribution it is had for less.
+  /// `tolerance` relative to the largest or to the largest reward; and the mean of that, where sweeps find it on their
+  /// way. Multigrid would need steps of its own for it, and many: from the stationary distribution it is had for less.
   struct Earnings {
     Gain gain;
     linear::Solution above;
