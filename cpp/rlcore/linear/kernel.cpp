@@ -127,7 +127,7 @@ void Kernel::residuals(Direction direction, std::span<const Attempt> attempts, T
 /// What a step earns of x: none of it where the process stops. x itself, if it holds nothing there.
 template <class Number>
 std::span<const TwofoldOf<Number>> Kernel::entered(std::span<const TwofoldOf<Number>> x,
-                                                   Numbers<TwofoldOf<Number>>& storage, Team& team) const {
+                                                   Buffer<TwofoldOf<Number>>& storage, Team& team) const {
   std::vector<char> changes(at(num_blocks(size())), 0);
   if (!stops_.empty()) {
     team.for_blocks(size(), kBlock, [&](Index first, Index last, Index block) {
@@ -137,19 +137,17 @@ std::span<const TwofoldOf<Number>> Kernel::entered(std::span<const TwofoldOf<Num
     });
   }
   if (std::find(changes.begin(), changes.end(), 1) == changes.end()) return x;
-  storage.resize(x.size());
+  storage = Buffer<TwofoldOf<Number>>(size());
   team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
-    for (auto i = at(first); i < at(last); ++i) {
-      if (stops_[i] == 0) storage[i] = x[i];
-    }
+    for (Index i = first; i < last; ++i) storage[i] = stops_at(i) ? TwofoldOf<Number>{} : x[at(i)];
   });
-  return storage;
+  return {storage.data(), x.size()};
 }
 
 template <class Number>
 void Kernel::residuals_forward(std::span<const Attempt> attempts, Team& team) const {
   const SideBySide<Number> x(answers(attempts), team);
-  Numbers<TwofoldOf<Number>> storage;
+  Buffer<TwofoldOf<Number>> storage;
   const TwofoldOf<Number>* const next = entered<Number>(x.numbers(), storage, team).data();
   team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
     for (Index state = first; state < last; ++state) {

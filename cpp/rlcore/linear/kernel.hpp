@@ -95,7 +95,7 @@ class Kernel {
   }
 
   template <class Number>
-  std::span<const TwofoldOf<Number>> entered(std::span<const TwofoldOf<Number>> x, Numbers<TwofoldOf<Number>>& storage,
+  std::span<const TwofoldOf<Number>> entered(std::span<const TwofoldOf<Number>> x, Buffer<TwofoldOf<Number>>& storage,
                                              Team& team) const;
   void sum_rows(Team& team);
   void count_arrivals(Team& team);

@@ -83,10 +83,16 @@ bool RunningChain::solve(Direction direction, ConstVector b, double enough, Vect
 bool RunningChain::sum_powers(Direction direction, ConstVector b, double enough, Vector x, Vector bias_of_h) {
   const System& p = system(direction);
   const bool forward = direction == Direction::kForward;
-  Doubles term(b.begin(), b.end());
-  Doubles next(b.size());
-  std::fill(x.begin(), x.end(), 0.0);
-  std::fill(bias_of_h.begin(), bias_of_h.end(), 0.0);
+  std::array<Buffer<double>, 2> storage{Buffer<double>(ssize(b)), Buffer<double>(ssize(b))};
+  Vector term(storage[0].data(), b.size());
+  Vector next(storage[1].data(), b.size());
+  team_.for_blocks(ssize(b), kBlock, [&](Index first, Index last, Index) {
+    for (auto i = at(first); i < at(last); ++i) {
+      term[i] = b[i];
+      x[i] = 0.0;
+      if (!bias_of_h.empty()) bias_of_h[i] = 0.0;
+    }
+  });
   Extent extent = extent_of(term, team_);
   std::vector<double> history{p.residual_norm(extent)};
   while (history.back() > enough && history.back() > kMostGain * history.front()) {

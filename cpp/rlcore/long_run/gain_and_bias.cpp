@@ -116,16 +116,22 @@ Cycles cycles_by_class(LongRun& run, const linear::RightSide& reward, double sca
   return cycles;
 }
 
-/// What takes the mean over each class out of what cycles earn, P* h = 0; its error is added to `error`.
-TwofoldVector shift_of(LongRun& run, const Cycles& cycles, double largest, double& error) {
+/// Takes the mean over each class out of what cycles earn, P* h = 0. Returns what the mean may be wrong by.
+double centre(LongRun& run, Cycles& cycles, double largest) {
+  TwofoldVector& bias = cycles.above;
   if (cycles.mean_above) {
-    error += cycles.mean_above->error;
-    return run.by_class({-cycles.mean_above->value}, error);
+    const Twofold mean = cycles.mean_above->value;
+    run.team().for_blocks(std::ssize(bias), kBlock, [&](Index first, Index last, Index) {
+      for (auto s = at(first); s < at(last); ++s) bias[s] = bias[s] - mean;
+    });
+    return cycles.mean_above->error;
   }
   std::vector<Twofold> shifts;
-  for (Index c = 0; c < run.structure().num_classes(); ++c) shifts.push_back(-run.mean_in_class(c, cycles.above));
-  error += run.stationary().error * largest + 4.0 * dot_error(run.size()) * largest;
-  return run.by_class(shifts, error);
+  for (Index c = 0; c < run.structure().num_classes(); ++c) shifts.push_back(-run.mean_in_class(c, bias));
+  double error = (run.stationary().error + 4.0 * dot_error(run.size())) * largest;
+  const TwofoldVector shift = run.by_class(shifts, error);
+  for (std::size_t s = 0; s < bias.size(); ++s) bias[s] = bias[s] + shift[s];
+  return error;
 }
 
 /// g, and h with bounds on its error, also but for a constant.
@@ -142,12 +148,9 @@ GainAndBias gain_and_bias(LongRun& run, const linear::RightSide& r_pi, double sc
   Cycles cycles =
       running ? std::move(*running) : (mends ? mended_cycles(run, r_pi, scale) : cycles_by_class(run, r_pi, scale));
 
-  TwofoldVector& bias = cycles.above;
-  const double largest = extent_of(bias, team).largest();
-  double shift_error = cycles.above_error;
-  const TwofoldVector shift = shift_of(run, cycles, largest, shift_error);
-  for (std::size_t s = 0; s < bias.size(); ++s) bias[s] = bias[s] + shift[s];
-  const double error = (cycles.above_error + shift_error + 0x1p-98 * largest) * kOutward;
+  const double largest = extent_of(cycles.above, team).largest();
+  const double error_of_mean = cycles.above_error + centre(run, cycles, largest);
+  const double error = (cycles.above_error + error_of_mean + 0x1p-98 * largest) * kOutward;
   const double relative_error = run.chain().conserves() ? cycles.above_error : error;
   return {std::move(cycles), error, relative_error};
 }

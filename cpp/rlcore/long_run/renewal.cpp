@@ -66,7 +66,7 @@ bool Renewal::find_time_to_anchor() {
   if (!running_.solve(Direction::kForward, visits, kNearEnough * d_[at(anchor_)].hi, bias)) return false;
   const linear::System& p = running_.system(Direction::kForward);
   Doubles& gain = visits;
-  p.residual(Doubles(visits), bias, gain);
+  p.residual(visits, bias, gain);  // in place
   const double least_gain = extent_of(gain, team_).lower;
   if (!(least_gain > 0.0)) return false;
 
