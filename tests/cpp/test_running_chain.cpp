@@ -61,7 +61,8 @@ TEST_CASE("running systems are solved by sweeps where the chain mixes and by mul
 }
 
 TEST_CASE("sweeps find the bias of what they find on their way") {
-  Setup setup(random_model(5000, 2, 5));
+  const Model model = random_model(5000, 2, 5);  // which the setup borrows
+  Setup setup(model);
   linear::RunningChain running(setup.chain, setup.chain.transition(setup.team), setup.team, setup.monitor);
   const Doubles b = random_vector(setup.chain.size(), 4);
   Doubles h(b.size());
