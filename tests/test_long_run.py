@@ -477,18 +477,24 @@ def test_larger_chains_agree_with_their_own_identities(make: Callable[[], rl.MDP
     np.testing.assert_array_equal(threads.value, found.value)
 
 
-def mixing_chain(num_states: int) -> rl.MDP:
+def mixing_chain(num_states: int, num_transient: int = 0, num_actions: int = 1) -> rl.MDP:
     """A chain that forgets within a few steps; its numbers have few digits, so that exact solutions are cheap."""
     rng = np.random.default_rng(5)
-    sixteenths = np.zeros((num_states, num_states))
+    num_pairs = num_states * num_actions
+    sixteenths = np.zeros((num_pairs, num_states))
     for row in sixteenths:
-        np.add.at(row, rng.integers(num_states, size=16), 1 / 16)
-    return rl.MDP(sp.csr_array(sixteenths), rng.integers(-8, 9, size=num_states), pair_start=range(num_states + 1))
+        np.add.at(row, rng.integers(num_states - num_transient, size=16), 1 / 16)
+    reward = rng.integers(-8, 9, size=num_pairs)
+    return rl.MDP(sp.csr_array(sixteenths), reward, pair_start=range(0, num_pairs + 1, num_actions))
 
 
 @pytest.mark.parametrize(
     ("make", "method"),
-    [(lambda: mixing_chain(230), "renewal sweeps"), (lambda: rl.gallery.slippery_grid(15), "renewal multigrid")],
+    [
+        (lambda: mixing_chain(230), "renewal sweeps"),
+        (lambda: mixing_chain(250, num_transient=30, num_actions=2), "renewal sweeps"),
+        (lambda: rl.gallery.slippery_grid(15), "renewal multigrid"),
+    ],
 )
 @pytest.mark.parametrize("tol", [1e-4, 1e-9, 0.0])
 def test_without_stopping_against_exact_solutions(make: Callable[[], rl.MDP], method: str, tol: float) -> None:
@@ -528,6 +534,16 @@ def test_without_stopping_against_exact_solutions(make: Callable[[], rl.MDP], me
         <= (tol or 1e-12) * max(map(abs, [*bias, *map(Fraction, r)]))
     )
     assert abs(gain - Fraction(found.gain[0])) <= Fraction(found.certificate.bounds["gain"])
+    for i in range(S):
+        for a in range(A):
+            whole = sum(map(Fraction, transition[i][a]), Fraction())
+            ahead = sum((Fraction(p) * b for p, b in zip(transition[i][a], bias, strict=True) if p), Fraction())
+            advantage = Fraction(reward[i][a]) - gain + ahead - whole * bias[i]
+            for exact, field, bound in (
+                (advantage, found.advantage, "advantage"),
+                (advantage + bias[i], found.action_value, "action_value"),
+            ):
+                assert abs(exact - Fraction(field.ravel()[i * A + a])) <= Fraction(found.certificate.bounds[bound])
     error = sum((abs(a - Fraction(b)) for a, b in zip(d, occ.state.tolist(), strict=True)), Fraction())
     assert error <= Fraction(occ.certificate.bounds["state"]) <= (tol or 1e-12)
     one = rl.evaluate(mdp, policy, AVERAGE, tol=tol, num_threads=1)
@@ -535,7 +551,7 @@ def test_without_stopping_against_exact_solutions(make: Callable[[], rl.MDP], me
 
 
 def test_large_chains_take_few_steps() -> None:
-    for mdp, most in ((rl.gallery.garnet(20_000, 4, 5), 110), (rl.gallery.slippery_grid(150), 75)):
+    for mdp, most in ((rl.gallery.garnet(20_000, 4, 5), 50), (rl.gallery.slippery_grid(150), 65)):
         found = average(mdp, rl.uniform_policy(mdp), AVERAGE, tol=1e-8)
         assert found.certificate.method.startswith("renewal")
         assert found.certificate.iterations <= most

@@ -14,27 +14,99 @@ using Flags = std::vector<char>;
 /// So many steps of a search pass between two looks at the monitor.
 constexpr Index kPatience = Index{1} << 16;
 
-/// Whether every state can be reached from state 0, breadth first.
-bool leads_everywhere(const CsrMatrix& matrix, Monitor& monitor) {
-  Flags seen(at(matrix.size), 0);
-  std::vector<Column, LargeAllocator<Column>> found{0};
-  found.reserve(at(matrix.size));
-  seen[0] = 1;
-  for (Index next = 0; next < std::ssize(found) && std::ssize(found) < matrix.size; ++next) {
-    if (next % kPatience == 0) monitor.poll({"components", next, 0.0, 0.0});
-    const Index state = found[at(next)];
-    const Index ahead = std::min(next + 8, std::ssize(found) - 1);
-    prefetch(&matrix.column[matrix.first[found[at(ahead)]]]);
-    prefetch(&matrix.value[matrix.first[found[at(ahead)]]]);
-    for (Index entry = matrix.first[state]; entry < matrix.first[state] + matrix.length[state]; ++entry) {
-      char& is_seen = seen[at(matrix.column[entry])];
-      if (is_seen != 0 || matrix.value[entry] == 0.0) continue;
-      is_seen = 1;
-      found.push_back(matrix.column[entry]);
+/// Whether every state can be reached from state 0: breadth first, but where a search has many ends at once, as in a
+/// random graph, their states are followed side by side, in the order of their numbers.
+class ForwardSearch {
+ public:
+  ForwardSearch(const CsrMatrix& matrix, Team& team, Monitor& monitor)
+      : matrix_(matrix), team_(team), monitor_(monitor), mark_(at(matrix.size), kUnseen) {
+    found_.reserve(at(matrix.size));
+  }
+
+  bool finds_all() {
+    const Index many = matrix_.size / 64 + 1;
+    see(0);
+    follow_found(many);
+    while (sweep() >= many) monitor_.poll({"components", 0, 0.0, 0.0});
+    const Index known = collect_seen();
+    follow_found(matrix_.size - known);
+    return known + std::ssize(found_) == matrix_.size;
+  }
+
+ private:
+  static constexpr char kUnseen = 0;
+  static constexpr char kSeen = 1;
+  static constexpr char kFollowed = 2;
+
+  void see(Column state) {
+    mark_[at(state)] = kSeen;
+    found_.push_back(state);
+  }
+
+  /// Follows what was found, one state after the other, until so many are found.
+  void follow_found(Index enough) {
+    for (Index next = 0; next < std::ssize(found_) && std::ssize(found_) < enough; ++next) {
+      if (next % kPatience == 0) monitor_.poll({"components", next, 0.0, 0.0});
+      const Index state = found_[at(next)];
+      const Index ahead = std::min(next + 8, std::ssize(found_) - 1);
+      prefetch(&matrix_.column[matrix_.first[found_[at(ahead)]]]);
+      prefetch(&matrix_.value[matrix_.first[found_[at(ahead)]]]);
+      mark_[at(state)] = kFollowed;
+      for_entries(state, [&](Index entry) {
+        const Column to = matrix_.column[entry];
+        if (mark_[at(to)] == kUnseen && matrix_.value[entry] != 0.0) see(to);
+      });
     }
   }
-  return std::ssize(found) == matrix.size;
-}
+
+  /// Follows all states that are seen when their turn comes, and returns how many. Others see marks as they come, and
+  /// what is followed once more does no harm.
+  Index sweep() {
+    std::atomic<Index> followed{0};
+    team_.for_blocks(matrix_.size, kBlock, [&](Index first, Index last, Index) {
+      Index of_block = 0;
+      for (Index state = first; state < last; ++state) {
+        std::atomic_ref<char> here(mark_[at(state)]);
+        if (here.load(std::memory_order_relaxed) != kSeen) continue;
+        here.store(kFollowed, std::memory_order_relaxed);
+        ++of_block;
+        prefetch_stream(&matrix_.column[matrix_.first[state]],
+                        &matrix_.column[matrix_.first[state]] + matrix_.length[state]);
+        for_entries(state, [&](Index entry) {
+          std::atomic_ref<char> to(mark_[at(matrix_.column[entry])]);
+          if (to.load(std::memory_order_relaxed) == kUnseen && matrix_.value[entry] != 0.0) {
+            to.store(kSeen, std::memory_order_relaxed);
+          }
+        });
+      }
+      followed += of_block;
+    });
+    return followed;
+  }
+
+  /// What is still to be followed; returns how many states have been.
+  Index collect_seen() {
+    found_.clear();
+    Index followed = 0;
+    for (Index state = 0; state < matrix_.size; ++state) {
+      if (mark_[at(state)] == kSeen) found_.push_back(static_cast<Column>(state));
+      followed += mark_[at(state)] == kFollowed;
+    }
+    return followed;
+  }
+
+  template <class Body>
+  void for_entries(Index state, Body&& body) const {
+    const Index end = matrix_.first[state] + matrix_.length[state];
+    for (Index entry = matrix_.first[state]; entry < end; ++entry) body(entry);
+  }
+
+  const CsrMatrix& matrix_;
+  Team& team_;
+  Monitor& monitor_;
+  Flags mark_;
+  std::vector<Column, LargeAllocator<Column>> found_;
+};
 
 /// Whether state 0 can be reached from every state: sweeps mark who leads to a marked state, to and fro, until none is
 /// left. Sweeps see each other's marks as they come, in any order: who is marked in the end is the same. False too if
@@ -219,7 +291,8 @@ std::optional<Components> strong_components(const CsrMatrix& matrix, Index most_
 }
 
 Components all_strong_components(const CsrMatrix& matrix, Team& team, Monitor& monitor) {
-  if (matrix.size > 0 && is_led_to_from_everywhere(matrix, team, monitor) && leads_everywhere(matrix, monitor)) {
+  if (matrix.size > 0 && is_led_to_from_everywhere(matrix, team, monitor) &&
+      ForwardSearch(matrix, team, monitor).finds_all()) {
     return Components::whole(matrix.size);
   }
   return *ComponentSearch(matrix, std::numeric_limits<Index>::max(), monitor).run();

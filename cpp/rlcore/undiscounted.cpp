@@ -12,6 +12,9 @@ namespace {
 /// Bounds are formed from few numbers, each rounded at most so often.
 constexpr double kOutward = 1.0 + 32.0 * kUnitRoundoff;
 
+/// The part of the error of the values that the rounding of Q and A may come to.
+constexpr double kSpare = 0.125;
+
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 /// The largest of what is lost to the rounding of each field, and of the values' magnitudes.
@@ -99,14 +102,45 @@ class ActionValues {
   const TwofoldRows& rows_;
 };
 
-}  // namespace
+/// In doubles: a product is rounded once, by every sum that it is part of, and by the difference in it; r, g and V are
+/// rounded before, and what they are part of after.
+double rounding_in_doubles(const Mdp& mdp, double magnitude) {
+  return 2.0 * (static_cast<double>(mdp.max_row_length()) + 8.0) * kUnitRoundoff * magnitude +
+         underflow_error(mdp.max_row_length());
+}
 
-Evaluation undiscounted_evaluation(const Mdp& mdp, ConstVector reward, const UndiscountedValues& values,
-                                   bool remainders, Team& team) {
-  Evaluation out;
-  out.value.resize(at(mdp.num_states()));
-  out.action_value.resize(at(mdp.num_pairs()));
-  out.advantage.resize(at(mdp.num_pairs()));
+/// Q and A of a state, which has a value as all others have, in doubles.
+void put_in_doubles(const Mdp& mdp, Index state, ConstVector reward, double gain, Evaluation& out) {
+  const ConstVector value = out.value;
+  const double v = value[at(state)];
+  for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
+    const Row row = mdp.row(pair);
+    row.prefetch_next();
+    double ahead = 0.0;
+    for (Index k = 0; k < row.length; ++k) ahead += row.probability[k] * (value[at(row.column[k])] - v);
+    if (!mdp.termination().empty()) ahead -= mdp.termination()[at(pair)] * v;
+    const double a = ahead + (reward[at(pair)] - gain);
+    out.advantage[at(pair)] = a;
+    out.action_value[at(pair)] = a + v;
+  }
+}
+
+/// V, Q and A in doubles, if all states have values.
+Magnitudes action_values_in_doubles(const Mdp& mdp, ConstVector reward, const UndiscountedValues& values,
+                                    double rounding, double largest, Evaluation& out, Team& team) {
+  team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index) {
+    for (auto s = at(first); s < at(last); ++s) out.value[s] = values.value[s].hi;
+  });
+  team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index) {
+    for (Index state = first; state < last; ++state) {
+      put_in_doubles(mdp, state, reward, values.gain != nullptr ? (*values.gain)[at(state)].hi : 0.0, out);
+    }
+  });
+  return {rounding_of(values.value, team).largest(), rounding, rounding, largest};
+}
+
+Magnitudes twofold_action_values(const Mdp& mdp, ConstVector reward, const UndiscountedValues& values, bool remainders,
+                                 Evaluation& out, Team& team) {
   std::vector<Magnitudes> partial(at(num_blocks(mdp.num_states())));
   const ActionValues action_values(mdp, reward, values, remainders, out);
   team.for_blocks(mdp.num_states(), kBlock, [&](Index first, Index last, Index block) {
@@ -114,8 +148,26 @@ Evaluation undiscounted_evaluation(const Mdp& mdp, ConstVector reward, const Und
   });
   Magnitudes all;
   for (const Magnitudes& part : partial) all.include(part);
+  return all;
+}
 
-  const double magnitude = 2.0 * all.value + 2.0 * extent_of(reward, team).largest();
+}  // namespace
+
+Evaluation undiscounted_evaluation(const Mdp& mdp, ConstVector reward, const UndiscountedValues& values,
+                                   bool remainders, Team& team) {
+  Evaluation out;
+  out.value = unset<Doubles>(mdp.num_states());
+  out.action_value = unset<Doubles>(mdp.num_pairs());
+  out.advantage = unset<Doubles>(mdp.num_pairs());
+  const double scale = extent_of(reward, team).largest();
+  const Extent of_values = extent_of(values.value, team);
+  const double rounding = rounding_in_doubles(mdp, 2.0 * of_values.largest() + 2.0 * scale);
+  const bool in_doubles = !remainders && of_values.finite() && rounding <= kSpare * values.relative_error;
+  const Magnitudes all = in_doubles
+                             ? action_values_in_doubles(mdp, reward, values, rounding, of_values.largest(), out, team)
+                             : twofold_action_values(mdp, reward, values, remainders, out, team);
+
+  const double magnitude = 2.0 * all.value + 2.0 * scale;
   const Index terms = mdp.max_row_length() + 2;
   const double arithmetic = arithmetic_error(terms, 2.0 * magnitude);
   const double whole = mdp.row_sum().upper + kRowTolerance + (mdp.can_end() ? 1.0 : 0.0);

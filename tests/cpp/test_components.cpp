@@ -160,6 +160,32 @@ TEST_CASE("graphs that hang together are seen as one, and others are searched") 
   }
 }
 
+TEST_CASE("large random graphs are searched side by side, and what nobody leads to is missed by none") {
+  constexpr Index kSize = 50000;
+  std::mt19937_64 random(7);
+  Monitor monitor;
+  for (const Index never_entered : {Index{0}, Index{1}}) {
+    CsrMatrix matrix(kSize, 8 * kSize);
+    matrix.num_entries = 8 * kSize;
+    for (Index row = 0; row < kSize; ++row) {
+      matrix.first[row] = 8 * row;
+      matrix.length[row] = 8;
+      for (Index entry = 8 * row; entry < 8 * row + 8; ++entry) {
+        const auto any = static_cast<Index>(random() % static_cast<std::uint64_t>(kSize - never_entered));
+        matrix.column[entry] = static_cast<Column>(entry == 8 * row && row + 1 < kSize - never_entered ? row + 1 : any);
+        matrix.value[entry] = entry % 8 == 7 && row % 2 == 0 ? 0.0 : 0.125;
+      }
+    }
+    const auto searched = strong_components(matrix);
+    for (const int threads : {1, 2}) {
+      Team team(threads);
+      const Components components = all_strong_components(matrix, team, monitor);
+      CHECK(components.count() == searched->count());
+      CHECK(components.count() >= 1 + never_entered);
+    }
+  }
+}
+
 TEST_CASE("a path of a million states does not exhaust the stack") {
   constexpr Index kSize = 1000000;
   const auto open = strong_components(path(kSize, false));

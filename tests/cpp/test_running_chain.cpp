@@ -48,3 +48,19 @@ TEST_CASE("running systems are solved by sweeps where the chain mixes and by mul
     CHECK(running.method() == (mixes ? "renewal sweeps" : "renewal multigrid"));
   }
 }
+
+TEST_CASE("sweeps find the bias of what they find on their way") {
+  const Model model = random_model(5000, 2, 5);  // which the setup borrows
+  UniformChain setup(model);
+  linear::RunningChain running(setup.chain, setup.chain.transition(setup.team), setup.team, setup.monitor);
+  const Doubles b = random_vector(setup.chain.size(), 4);
+  Doubles h(b.size());
+  Doubles bias_of_h(b.size());
+  Doubles left(b.size());
+  const linear::System& system = running.system(Direction::kForward);
+  const double enough = 1e-9 * system.residual_norm(b);
+  REQUIRE(running.solve(Direction::kForward, b, enough, h, bias_of_h));
+  const auto sweeps = static_cast<double>(running.count_iterations());
+  system.residual(h, bias_of_h, left);
+  CHECK(system.residual_norm(left) <= 1.01 * sweeps * enough);
+}

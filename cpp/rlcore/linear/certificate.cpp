@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "rlcore/extent.hpp"
 
@@ -90,12 +91,12 @@ std::vector<Proof> prove(const Kernel& kernel, const Horizon& horizon, Direction
   return proofs;
 }
 
-Horizon horizon_of(const Kernel& kernel, const TwofoldVector& t, Vector residual, Team& team) {
+Horizon horizon_of(const Kernel& kernel, TwofoldVector t, Vector residual, Team& team) {
   const TwofoldVector one(t.size(), Twofold{1.0});
   kernel.residual(Direction::kForward, one, t, residual, team);
   const Extent of_t = extent_of(t, team);
   const Extent found = extent_of(residual, team);
-  Horizon horizon{{-kInfinity, kInfinity}, t, of_t.upper * kOutward};
+  Horizon horizon{{-kInfinity, kInfinity}, std::move(t), of_t.upper * kOutward};
   if (!of_t.finite() || !found.finite() || !(of_t.lower >= 0.0)) return horizon;
   const double slack = kernel.residual_error(Direction::kForward, 1.0 + of_t.largest()) + kUnitRoundoff;
   horizon.w = {(1.0 - found.upper - slack) / kOutward, (1.0 - found.lower + slack) * kOutward};

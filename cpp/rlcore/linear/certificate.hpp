@@ -67,6 +67,6 @@ inline Proof prove(const Kernel& kernel, const Horizon& horizon, Direction direc
 }
 
 /// The horizon that t proves; its w.lower is not positive if t proves none.
-Horizon horizon_of(const Kernel& kernel, const TwofoldVector& t, Vector residual, Team& team);
+Horizon horizon_of(const Kernel& kernel, TwofoldVector t, Vector residual, Team& team);
 
 }  // namespace rlcore::linear

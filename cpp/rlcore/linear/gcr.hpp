@@ -20,7 +20,7 @@ class Gcr {
  public:
   Gcr(Index size, Index most_directions, Team& team);
 
-  /// Where the next direction z and its image A z are to be written.
+  /// Where the next direction z and its image A z are to be written, all of them: they hold anything.
   std::span<Number> direction() { return storage(directions_); }
   std::span<Number> image() { return storage(images_); }
 

@@ -65,22 +65,33 @@ Kernel::Kernel(const Chain& chain, double discount) : chain_(chain), discount_(d
 Kernel::Kernel(const Chain& chain, std::vector<char> stops, Team& team, SharedFronts* fronts)
     : chain_(chain), fronts_(fronts), stops_(std::move(stops)) {
   sum_rows(team);
-  count_arrivals();
+  count_arrivals(team);
 }
 
 /// Undiscounted answers are worth long times times their residuals: the bound of these must be sharp.
-void Kernel::count_arrivals() {
-  const Mdp& mdp = chain_.mdp();
-  std::vector<std::int32_t, LargeAllocator<std::int32_t>> count(at(size()), 0);
-  for (Index pair = 0; pair < mdp.num_pairs(); ++pair) {
-    if (chain_.policy()[at(pair)] == 0.0) continue;
-    const Row row = mdp.row(pair);
-    for (Index k = 0; k < row.length; ++k) {
-      prefetch(&count[at(row.upcoming(k))]);
-      ++count[at(row.column[k])];
+void Kernel::count_arrivals(Team& team) {
+  using Counts = std::vector<std::int32_t, LargeAllocator<std::int32_t>>;
+  const Index num_parts = std::min<Index>(4, num_blocks(size()));
+  std::vector<Counts> parts(at(num_parts));
+  team.for_blocks(num_parts, 1, [&](Index part, Index, Index) {
+    Counts& count = parts[at(part)];
+    count.resize(at(size()));
+    for (Index state = size() * part / num_parts; state < size() * (part + 1) / num_parts; ++state) {
+      chain_.for_chosen_pairs(state, [&](Index pair, double) {
+        const Row row = chain_.mdp().row(pair);
+        row.prefetch_next();
+        for (Index k = 0; k < row.length; ++k) {
+          prefetch(&count[at(row.upcoming(k))]);
+          ++count[at(row.column[k])];
+        }
+      });
     }
+  });
+  for (std::size_t state = 0; state < at(size()); ++state) {
+    Index arrivals = 0;
+    for (const Counts& count : parts) arrivals += count[state];
+    most_arrivals_ = std::max(most_arrivals_, arrivals);
   }
-  most_arrivals_ = *std::max_element(count.begin(), count.end());
 }
 
 std::optional<Index> Kernel::only_stop() const {
@@ -128,17 +139,31 @@ void Kernel::residuals(Direction direction, std::span<const Attempt> attempts, T
   });
 }
 
+/// What a step earns of x: none of it where the process stops. x itself, if it holds nothing there.
+template <class Number>
+std::span<const TwofoldOf<Number>> Kernel::entered(std::span<const TwofoldOf<Number>> x,
+                                                   Buffer<TwofoldOf<Number>>& storage, Team& team) const {
+  std::vector<char> changes(at(num_blocks(size())), 0);
+  if (!stops_.empty()) {
+    team.for_blocks(size(), kBlock, [&](Index first, Index last, Index block) {
+      for (auto i = at(first); i < at(last); ++i) {
+        if (stops_[i] != 0 && !(is_zero(x[i].hi) && is_zero(x[i].lo))) changes[at(block)] = 1;
+      }
+    });
+  }
+  if (std::find(changes.begin(), changes.end(), 1) == changes.end()) return x;
+  storage = Buffer<TwofoldOf<Number>>(size());
+  team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
+    for (Index i = first; i < last; ++i) storage[i] = stops_at(i) ? TwofoldOf<Number>{} : x[at(i)];
+  });
+  return {storage.data(), x.size()};
+}
+
 template <class Number>
 void Kernel::residuals_forward(std::span<const Attempt> attempts, Team& team) const {
   const SideBySide<Number> x(answers(attempts), team);
-  Numbers<TwofoldOf<Number>> entered;
-  if (!stops_.empty()) {
-    entered.assign(x.numbers().begin(), x.numbers().end());
-    for (std::size_t i = 0; i < entered.size(); ++i) {
-      if (stops_[i] != 0) entered[i] = {};
-    }
-  }
-  const TwofoldOf<Number>* const next = stops_.empty() ? x.numbers().data() : entered.data();
+  Buffer<TwofoldOf<Number>> storage;
+  const TwofoldOf<Number>* const next = entered<Number>(x.numbers(), storage, team).data();
   team.for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
     for (Index state = first; state < last; ++state) {
       const auto s = at(state);

@@ -95,8 +95,11 @@ class Kernel {
     return in_every_lane<Number>(leaving_[state]);
   }
 
+  template <class Number>
+  std::span<const TwofoldOf<Number>> entered(std::span<const TwofoldOf<Number>> x, Buffer<TwofoldOf<Number>>& storage,
+                                             Team& team) const;
   void sum_rows(Team& team);
-  void count_arrivals();
+  void count_arrivals(Team& team);
   CsrMatrix jumps(Direction direction, Team& team) const;
 
   const Chain& chain_;

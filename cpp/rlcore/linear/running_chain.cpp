@@ -5,8 +5,6 @@
 #include <cmath>
 #include <utility>
 
-#include "rlcore/linear/gcr.hpp"
-
 namespace rlcore::linear {
 namespace {
 
@@ -22,6 +20,26 @@ constexpr double kSlowestStep = 0.6;
 
 /// What one solve in doubles can be trusted to gain; refinement adds the rest.
 constexpr double kMostGain = 1e-13;
+
+/// x += term and, unless it is empty, bias_of_x += weight term; next = M term - shift. Returns the extent of `next`.
+Extent add_power(const System& p, ConstVector term, double shift, Vector next, Vector x, double weight,
+                 Vector bias_of_x) {
+  std::vector<Extent> partial(at(num_blocks(p.size())));
+  p.team->for_blocks(p.size(), kBlock, [&](Index first, Index last, Index block) {
+    Extent extent;
+    for (Index row = first; row < last; ++row) {
+      const auto i = at(row);
+      next[i] = p.matrix.row_product(row, term.data()) - shift;
+      extent.include(next[i]);
+      x[i] += term[i];
+      if (!bias_of_x.empty()) bias_of_x[i] += weight * term[i];
+    }
+    partial[at(block)] = extent;
+  });
+  Extent all;
+  for (const Extent& extent : partial) all.include(extent);
+  return all;
+}
 
 /// Whether the last steps lowered the residual by too little, each by less than `slowest`.
 bool is_slow(const std::vector<double>& history, std::size_t probe, std::size_t window, double slowest) {
@@ -52,35 +70,36 @@ const System& RunningChain::system(Direction direction) {
   return *systems_[1];
 }
 
-bool RunningChain::solve(Direction direction, ConstVector b, double enough, Vector x) {
+bool RunningChain::solve(Direction direction, ConstVector b, double enough, Vector x, Vector bias_of_h) {
   if (mixes_) {
-    if (sum_powers(direction, b, enough, x)) return true;
+    if (sum_powers(direction, b, enough, x, bias_of_h)) return true;
     mixes_ = false;
   }
+  std::fill(bias_of_h.begin(), bias_of_h.end(), 0.0);
   return solve_by_multigrid(direction, b, enough, x);
 }
 
-bool RunningChain::sum_powers(Direction direction, ConstVector b, double enough, Vector x) {
+/// Forwards, terms are held near zero by constants, which h is free of: each term lacks the middle of the one before.
+bool RunningChain::sum_powers(Direction direction, ConstVector b, double enough, Vector x, Vector bias_of_h) {
   const System& p = system(direction);
-  const Doubles nothing(b.size(), 0.0);
-  Doubles term(b.begin(), b.end());
-  Doubles next(b.size());
-  std::fill(x.begin(), x.end(), 0.0);
-  std::vector<double> history{p.residual_norm(b)};
-  double gain = 0.0;
+  const bool forward = direction == Direction::kForward;
+  auto term = unset<Doubles>(ssize(b));
+  auto next = unset<Doubles>(ssize(b));
+  team_.for_blocks(ssize(b), kBlock, [&](Index first, Index last, Index) {
+    for (auto i = at(first); i < at(last); ++i) {
+      term[i] = b[i];
+      x[i] = 0.0;
+      if (!bias_of_h.empty()) bias_of_h[i] = 0.0;
+    }
+  });
+  Extent extent = extent_of(term, team_);
+  std::vector<double> history{p.residual_norm(extent)};
   while (history.back() > enough && history.back() > kMostGain * history.front()) {
     if (is_slow(history, kProbe, 4, kSlowestSweep)) return false;
-    team_.for_blocks(ssize(x), kBlock, [&](Index first, Index last, Index) {
-      for (auto i = at(first); i < at(last); ++i) {
-        term[i] -= gain;
-        x[i] += term[i];
-      }
-    });
-    const Extent swept = p.sweep(nothing, term, next).value;
+    const double shift = forward ? (extent.lower + extent.upper) / 2.0 : 0.0;
+    extent = add_power(p, term, shift, next, x, static_cast<double>(history.size()), bias_of_h);
     std::swap(term, next);
-    const bool forward = direction == Direction::kForward;
-    gain = forward ? (swept.lower + swept.upper) / 2.0 : 0.0;
-    history.push_back(forward ? (swept.upper - swept.lower) / 2.0 : swept.l1);
+    history.push_back(p.residual_norm(extent));
     ++iterations_;
     monitor_.poll({"renewal sweeps", iterations_, history.back(), enough});
   }
@@ -102,7 +121,8 @@ bool RunningChain::build_multigrid(Direction direction) {
 bool RunningChain::solve_by_multigrid(Direction direction, ConstVector b, double enough, Vector x) {
   if (!build_multigrid(direction)) return false;
   const System& p = system(direction);
-  Gcr<double> gcr(ssize(b), kDirections, team_);
+  if (!gcr_) gcr_.emplace(ssize(b), kDirections, team_);
+  Gcr<double>& gcr = *gcr_;
   Doubles residual(b.begin(), b.end());
   p.remove_free_part<double>(residual);
   std::fill(x.begin(), x.end(), 0.0);
@@ -120,10 +140,10 @@ bool RunningChain::solve_by_multigrid(Direction direction, ConstVector b, double
     if (gcr.full()) gcr.finish(x);
     ++iterations_;
     monitor_.poll({"renewal multigrid", iterations_, left, enough});
-    if (!std::isfinite(left)) return false;
+    if (!std::isfinite(left)) break;
   }
   gcr.finish(x);
-  return left <= enough || left <= 0.1 * initial;
+  return std::isfinite(left) && (left <= enough || left <= 0.1 * initial);
 }
 
 }  // namespace rlcore::linear

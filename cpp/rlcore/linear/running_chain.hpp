@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "rlcore/chain.hpp"
+#include "rlcore/linear/gcr.hpp"
 #include "rlcore/linear/hierarchy.hpp"
 
 namespace rlcore::linear {
@@ -21,18 +22,22 @@ class RunningChain {
  public:
   RunningChain(const Chain& chain, CsrMatrix transition, Team& team, Monitor& monitor);
 
-  /// Overwrites h, or y, so that about `enough` is left of the residual: half of its span, or its L1 norm. False if
-  /// neither way gets there.
-  bool solve(Direction direction, ConstVector b, double enough, Vector x);
+  /// Overwrites x with h, or y, so that about `enough` is left of the residual: half of its span, or its L1 norm. False
+  /// if neither way gets there.
+  ///
+  /// Sweeps see the bias of h on their way: it is sum P^n h = sum (n + 1) P^n b, and N of them leave N times as much of
+  /// its residual as of h's. Forwards it is written to `bias_of_h`, unless that is empty; multigrid writes zeros.
+  bool solve(Direction direction, ConstVector b, double enough, Vector x, Vector bias_of_h = {});
 
   const System& system(Direction direction);
 
   /// Sweeps or steps since this was last asked.
   Index count_iterations() { return std::exchange(iterations_, 0); }
+  bool mixes() const { return mixes_; }
   std::string_view method() const { return mixes_ ? "renewal sweeps" : "renewal multigrid"; }
 
  private:
-  bool sum_powers(Direction direction, ConstVector b, double enough, Vector x);
+  bool sum_powers(Direction direction, ConstVector b, double enough, Vector x, Vector bias_of_h);
   bool solve_by_multigrid(Direction direction, ConstVector b, double enough, Vector x);
   bool build_multigrid(Direction direction);
   std::optional<Hierarchy>& of(Direction direction) { return hierarchies_[direction == Direction::kForward ? 0 : 1]; }
@@ -43,7 +48,8 @@ class RunningChain {
   std::array<std::optional<System>, 2> systems_;
   Coarsening coarsening_;
   std::array<std::optional<Hierarchy>, 2> hierarchies_;
-  bool mixes_ = true;  // until a solve has shown that it does not
+  std::optional<Gcr<double>> gcr_;  // its memory serves all solves
+  bool mixes_ = true;               // until a solve has shown that it does not
   Index iterations_ = 0;
 };
 

@@ -4,7 +4,6 @@
 
 #include "rlcore/batch.hpp"
 #include "rlcore/long_run/long_run.hpp"
-#include "rlcore/reachability.hpp"
 
 namespace rlcore {
 namespace {
@@ -13,7 +12,7 @@ Occupancy occupancy_of(LongRun& run, ConstVector initial) {
   const Chain& chain = run.chain();
   const ChainStructure& structure = run.structure();
   const TwofoldVector start = twofold(initial, run.team());
-  run.ensure_goes_on(reachable(chain, start));
+  run.ensure_goes_on_from(initial);
   double error = 0.0;
   const std::vector<Twofold> weights = run.class_weights(start, error);
   const StationaryDistributions& stationary = run.stationary();

@@ -7,7 +7,6 @@
 
 #include "rlcore/batch.hpp"
 #include "rlcore/long_run/long_run.hpp"
-#include "rlcore/reachability.hpp"
 #include "rlcore/undiscounted.hpp"
 
 namespace rlcore {
@@ -18,11 +17,14 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Covers the roundings of a few operations on bounds.
 constexpr double kOutward = 1.0 + 64.0 * kUnitRoundoff;
 
-/// Where the model's process can be: everywhere, if it has no start distribution.
-std::vector<char> reached_from_start(const Chain& chain, Team& team) {
-  const Mdp& mdp = chain.mdp();
-  if (mdp.initial().empty()) return std::vector<char>(at(mdp.num_states()), 1);
-  return reachable(chain, twofold(mdp.initial(), team));
+/// Where the model's process starts: anywhere, if it has no start distribution.
+void ensure_goes_on(const LongRun& run) {
+  const ConstVector initial = run.chain().mdp().initial();
+  if (initial.empty()) {
+    run.ensure_goes_on_everywhere();
+  } else {
+    run.ensure_goes_on_from(initial);
+  }
 }
 
 /// Gains by state, what each state earns above its gain until the next cycle, and bounds on their errors.
@@ -31,6 +33,7 @@ struct Cycles {
   double gain_error = 0.0;
   TwofoldVector above;
   double above_error = 0.0;
+  std::optional<Renewal::Gain> mean_above;  // in the long run, where one class is all there is
 };
 
 double error_at_anchor(LongRun& run, const linear::Solution& solution) {
@@ -84,13 +87,14 @@ Cycles mended_cycles(LongRun& run, const linear::RightSide& reward, double scale
 /// The same by a process that does not stop, where that can be solved.
 std::optional<Cycles> running_cycles(LongRun& run, const linear::RightSide& reward, double scale) {
   const double error = (reward.error + 0x1p-98 * scale) * kOutward;
-  std::optional<Renewal::Earnings> found = run.earnings({reward.value, error}, run.options().tolerance * 0.3);
+  std::optional<Renewal::Earnings> found = run.earnings({reward.value, error}, run.options().tolerance * 0.35);
   if (!found) return std::nullopt;
   Cycles cycles;
-  cycles.gain = TwofoldVector(reward.value.size(), found->gain);
-  cycles.gain_error = found->gain_error;
+  cycles.gain = TwofoldVector(reward.value.size(), found->gain.value);
+  cycles.gain_error = found->gain.error;
   cycles.above = std::move(found->above.x);
   cycles.above_error = found->above.certificate.error_bound;
+  cycles.mean_above = found->mean_above;
   return cycles;
 }
 
@@ -112,6 +116,24 @@ Cycles cycles_by_class(LongRun& run, const linear::RightSide& reward, double sca
   return cycles;
 }
 
+/// Takes the mean over each class out of what cycles earn, P* h = 0. Returns what the mean may be wrong by.
+double centre(LongRun& run, Cycles& cycles, double largest) {
+  TwofoldVector& bias = cycles.above;
+  if (cycles.mean_above) {
+    const Twofold mean = cycles.mean_above->value;
+    run.team().for_blocks(std::ssize(bias), kBlock, [&](Index first, Index last, Index) {
+      for (auto s = at(first); s < at(last); ++s) bias[s] = bias[s] - mean;
+    });
+    return cycles.mean_above->error;
+  }
+  std::vector<Twofold> shifts;
+  for (Index c = 0; c < run.structure().num_classes(); ++c) shifts.push_back(-run.mean_in_class(c, bias));
+  double error = (run.stationary().error + 4.0 * dot_error(run.size())) * largest;
+  const TwofoldVector shift = run.by_class(shifts, error);
+  for (std::size_t s = 0; s < bias.size(); ++s) bias[s] = bias[s] + shift[s];
+  return error;
+}
+
 /// g, and h with bounds on its error, also but for a constant.
 struct GainAndBias {
   Cycles cycles;  // `above` is h
@@ -121,23 +143,15 @@ struct GainAndBias {
 
 /// Of earnings r_pi none of which is larger than `scale` (theory 3.2).
 GainAndBias gain_and_bias(LongRun& run, const linear::RightSide& r_pi, double scale, Team& team) {
-  const Chain& chain = run.chain();
-  const ChainStructure& structure = run.structure();
   std::optional<Cycles> running = running_cycles(run, r_pi, scale);
   const bool mends = run.has_one_cycle();
   Cycles cycles =
       running ? std::move(*running) : (mends ? mended_cycles(run, r_pi, scale) : cycles_by_class(run, r_pi, scale));
 
-  // Shifted so that P* h = 0.
-  TwofoldVector& bias = cycles.above;
-  std::vector<Twofold> shifts;
-  for (Index c = 0; c < structure.num_classes(); ++c) shifts.push_back(-run.mean_in_class(c, bias));
-  const double largest = extent_of(bias, team).largest();
-  double shift_error = cycles.above_error + run.stationary().error * largest + 4.0 * dot_error(run.size()) * largest;
-  const TwofoldVector shift = run.by_class(shifts, shift_error);
-  for (std::size_t s = 0; s < bias.size(); ++s) bias[s] = bias[s] + shift[s];
-  const double error = (cycles.above_error + shift_error + 0x1p-98 * largest) * kOutward;
-  const double relative_error = chain.conserves() ? cycles.above_error : error;
+  const double largest = extent_of(cycles.above, team).largest();
+  const double error_of_mean = cycles.above_error + centre(run, cycles, largest);
+  const double error = (cycles.above_error + error_of_mean + 0x1p-98 * largest) * kOutward;
+  const double relative_error = run.chain().conserves() ? cycles.above_error : error;
   return {std::move(cycles), error, relative_error};
 }
 
@@ -181,7 +195,7 @@ std::vector<Evaluation> evaluate_average(const Mdp& mdp, std::span<const ConstVe
   std::vector<Evaluation> results(policies.size() * rewards.size());
   for_policies(mdp, policies.size(), options.num_threads, monitor, [&](std::size_t i, Team& team, Monitor& watch) {
     LongRun run(mdp, policies[i], policies.size() > 1 ? static_cast<Index>(i) : -1, options, team, watch);
-    run.ensure_goes_on(reached_from_start(run.chain(), team));
+    ensure_goes_on(run);
     for (std::size_t j = 0; j < rewards.size(); ++j) {
       results[i * rewards.size() + j] = evaluation(run, rewards[j], team);
     }
@@ -192,7 +206,7 @@ std::vector<Evaluation> evaluate_average(const Mdp& mdp, std::span<const ConstVe
 std::vector<linear::Solution> biases(const Mdp& mdp, ConstVector policy, std::span<const linear::RightSide> sides,
                                      Index item, const Options& options, Team& team, Monitor& monitor) {
   LongRun run(mdp, policy, item, options, team, monitor);
-  run.ensure_goes_on(reached_from_start(run.chain(), team));
+  ensure_goes_on(run);
   std::vector<linear::Solution> solutions;
   for (const linear::RightSide& side : sides) {
     GainAndBias found = gain_and_bias(run, side, extent_of(side.value, team).largest() + side.error, team);

@@ -7,6 +7,7 @@
 #include "rlcore/linear/lines.hpp"
 #include "rlcore/long_run/anchors.hpp"
 #include "rlcore/policy.hpp"
+#include "rlcore/reachability.hpp"
 
 namespace rlcore {
 namespace {
@@ -22,7 +23,7 @@ double error_at(Column state, const linear::Solution& solution, const linear::Ho
 }
 
 LongRun::LongRun(const Mdp& mdp, ConstVector policy, Index item, const Options& options, Team& team, Monitor& monitor)
-    : chain_(mdp, policy, check_policy(mdp, policy, item)),
+    : chain_(mdp, policy, check_policy(mdp, policy, team, item)),
       steps_(possible_steps(chain_, team)),
       structure_(chain_structure(chain_, steps_, team, monitor)),
       item_(item),
@@ -39,9 +40,17 @@ LongRun::LongRun(const Mdp& mdp, ConstVector policy, Index item, const Options& 
 
 bool LongRun::has_one_cycle() const { return is_unichain() && chain_.conserves() && !has_small_classes_; }
 
+void LongRun::ensure_goes_on_from(ConstVector initial) const {
+  if (chain_.mdp().can_end()) ensure_goes_on(reachable(chain_, twofold(initial, team_)));
+}
+
+void LongRun::ensure_goes_on_everywhere() const {
+  if (chain_.mdp().can_end()) ensure_goes_on(std::vector<char>(at(size()), 1));
+}
+
+/// No process that comes to one of the marked states may end there.
 void LongRun::ensure_goes_on(const std::vector<char>& reached) const {
   const Mdp& mdp = chain_.mdp();
-  if (mdp.termination().empty()) return;
   for (Index state = 0; state < size(); ++state) {
     if (reached[at(state)] == 0) continue;
     for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
@@ -53,8 +62,6 @@ void LongRun::ensure_goes_on(const std::vector<char>& reached) const {
     }
   }
 }
-
-void LongRun::ensure_goes_on_everywhere() const { ensure_goes_on(std::vector<char>(at(size()), 1)); }
 
 void LongRun::sharpen() {
   if (options_.tolerance > 0.0 && !is_reduced()) {

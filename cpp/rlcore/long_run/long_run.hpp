@@ -24,8 +24,8 @@ class LongRun {
   /// Throws PolicyError; the policy is an item of a batch.
   LongRun(const Mdp& mdp, ConstVector policy, Index item, const Options& options, Team& team, Monitor& monitor);
 
-  /// Throws SettingError if a process that starts in one of the marked states can end.
-  void ensure_goes_on(const std::vector<char>& reached) const;
+  /// Throws SettingError if a process that starts where a distribution is positive, or anywhere, can end.
+  void ensure_goes_on_from(ConstVector initial) const;
   void ensure_goes_on_everywhere() const;
 
   const Chain& chain() const { return chain_; }
@@ -70,6 +70,7 @@ class LongRun {
   std::optional<Renewal::Earnings> earnings(const linear::RightSide& reward, double tolerance);
 
  private:
+  void ensure_goes_on(const std::vector<char>& reached) const;
   bool is_reduced();
   std::optional<StationaryDistributions> without_stopping();
   StationaryDistributions by_cycles();

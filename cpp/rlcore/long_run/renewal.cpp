@@ -27,6 +27,9 @@ constexpr double kWorthwhile = 0.1;
 /// What the best attainable must be for an answer to be given: where it is worse, cycles may do better.
 constexpr double kBest = 0x1p-44;
 
+/// How much of the tolerance of h its mean may use up: it is found in passing, or by a few steps.
+constexpr double kPartOfMean = 0.25;
+
 }  // namespace
 
 Renewal::Renewal(const Chain& chain, CsrMatrix transition, Team& team, Monitor& monitor)
@@ -49,11 +52,9 @@ bool Renewal::find_anchor() {
 
 /// d + correction, and what is less than nothing is nothing.
 void Renewal::correct(ConstVector correction) {
-  team_.for_blocks(chain_.size(), kBlock, [&](Index first, Index last, Index) {
-    for (auto i = at(first); i < at(last); ++i) {
-      d_[i] = d_[i] + correction[i];
-      if (!(d_[i].hi > 0.0)) d_[i] = {};
-    }
+  for_states([&](std::size_t i) {
+    d_[i] = d_[i] + correction[i];
+    if (!(d_[i].hi > 0.0)) d_[i] = {};
   });
 }
 
@@ -65,13 +66,13 @@ bool Renewal::find_time_to_anchor() {
   if (!running_.solve(Direction::kForward, visits, kNearEnough * d_[at(anchor_)].hi, bias)) return false;
   const linear::System& p = running_.system(Direction::kForward);
   Doubles& gain = visits;
-  p.residual(Doubles(visits), bias, gain);
+  p.residual(visits, bias, gain);  // in place
   const double least_gain = extent_of(gain, team_).lower;
   if (!(least_gain > 0.0)) return false;
 
   const double most = extent_of(bias, team_).upper;
   TwofoldVector t(size);
-  for (std::size_t i = 0; i < size; ++i) t[i] = {(most - bias[i]) / least_gain};
+  for_states([&](std::size_t i) { t[i] = {(most - bias[i]) / least_gain}; });
   t[at(anchor_)] = {};
   double until_return = 1.0;
   const CsrMatrix& m = p.matrix;
@@ -84,7 +85,7 @@ bool Renewal::find_time_to_anchor() {
   stops[at(anchor_)] = 1;
   kernel_.emplace(chain_, std::move(stops), team_);
   Doubles left(size);
-  horizon_ = linear::horizon_of(*kernel_, t, left, team_);
+  horizon_ = linear::horizon_of(*kernel_, std::move(t), left, team_);
   return horizon_.w.lower > 0.0;
 }
 
@@ -93,8 +94,18 @@ std::optional<linear::Solution> Renewal::stationary(double tolerance) {
   const auto s = at(anchor_);
   Doubles residual(d_.size());
   Doubles correction(d_.size());
+  running_.system(Direction::kTransposed).residual(Doubles(d_.size(), 0.0), rounded(d_, team_), residual);
   double before = std::numeric_limits<double>::infinity();
   while (true) {
+    // Nothing comes or goes: what is missing elsewhere is at the anchor.
+    residual[s] = 0.0;
+    TwofoldSum elsewhere;
+    for (const double part : residual) elsewhere.add_product({part}, 1.0);
+    residual[s] = -elsewhere.total().hi;
+    const double enough = kAim * tolerance * horizon_.w.lower / horizon_.most;
+    if (!running_.solve(Direction::kTransposed, residual, enough, correction)) return std::nullopt;
+    correct(correction);
+
     linear::RightSide start{twofold_vector(chain_.size())};
     start.value[s] = d_[s];
     const linear::Proof proof = linear::prove(*kernel_, horizon_, Direction::kTransposed, linear::Arithmetic::kTwofold,
@@ -110,62 +121,77 @@ std::optional<linear::Solution> Renewal::stationary(double tolerance) {
     if (!met && !helps) return std::nullopt;
     if (met && (tolerance > 0.0 || !helps)) {
       linear::Solution solution{TwofoldVector(d_.size()), certificate(error, proof.residual)};
-      for (std::size_t i = 0; i < d_.size(); ++i) solution.x[i] = quotient(d_[i], total);
+      for_states([&](std::size_t i) { solution.x[i] = quotient(d_[i], total); });
       return solution;
     }
     before = error;
-    // Nothing comes or goes: what is missing elsewhere is at the anchor.
-    residual[s] = 0.0;
-    TwofoldSum elsewhere;
-    for (const double part : residual) elsewhere.add_product({part}, 1.0);
-    residual[s] = -elsewhere.total().hi;
-    const double enough = kAim * tolerance * horizon_.w.lower / horizon_.most;
-    if (!running_.solve(Direction::kTransposed, residual, enough, correction)) return std::nullopt;
-    correct(correction);
+  }
+}
+
+/// Of a b that is right to `error`: corrects h until half the span of its residual is at most `tolerance` times `norm`
+/// of the extent of h; or, if the tolerance is 0, for as long as that helps. False if it cannot be had.
+template <class Norm>
+bool Renewal::mend(Poisson& poisson, const TwofoldVector& b, double error, double tolerance, Norm&& norm) {
+  auto& [h, gain, half_span, bias_of_h] = poisson;
+  const double scale = extent_of(b, team_).largest();
+  TwofoldVector above_gain(h.size());
+  Doubles residual(h.size());
+  Doubles correction(h.size());
+  Doubles its_bias(bias_of_h.size());
+  double before = std::numeric_limits<double>::infinity();
+  while (true) {
+    const Extent of_h = extent_of(h, team_);
+    for_states([&](std::size_t i) { above_gain[i] = b[i] - gain.value; });
+    if (of_h.largest() > 0.0) {
+      kernel_->residual(Direction::kForward, above_gain, h, residual, team_);
+    } else {
+      for_states([&](std::size_t i) { residual[i] = above_gain[i].hi; });
+    }
+    const Extent found = extent_of(residual, team_);
+    if (!found.finite() || !of_h.finite()) return false;
+    const double middle = (found.lower + found.upper) / 2.0;
+    const double size = 2.0 * scale + std::fabs(gain.value.hi) + of_h.largest();
+    const double slack =
+        kernel_->residual_error(Direction::kForward, size) + error + kUnitRoundoff * found.largest() + 0x1p-98 * size;
+    half_span = ((found.upper - found.lower) / 2.0 + slack) * kOutward;
+    gain = {gain.value + middle, half_span + 0x1p-98 * size};
+    const double allowed = norm(of_h);
+    const bool met = half_span <= (tolerance > 0.0 ? tolerance : kBest) * allowed;
+    const bool helps = half_span <= kWorthwhile * before;
+    if (!met && !helps) return false;
+    if (met && (tolerance > 0.0 || !helps)) return true;
+    before = half_span;
+    for_states([&](std::size_t i) { residual[i] -= middle; });
+    if (!running_.solve(Direction::kForward, residual, kAim * tolerance * allowed, correction, its_bias)) return false;
+    const double level = correction[at(anchor_)];
+    for_states([&](std::size_t i) { h[i] = h[i] + (Twofold{correction[i]} - level); });
+    if (!bias_of_h.empty()) for_states([&](std::size_t i) { bias_of_h[i] += its_bias[i]; });
   }
 }
 
 std::optional<Renewal::Earnings> Renewal::earnings(const linear::RightSide& reward, double tolerance) {
   if (!find_anchor()) return std::nullopt;
   const double scale = extent_of(reward.value, team_).largest();
-  TwofoldVector h = twofold_vector(chain_.size());
-  TwofoldVector above_gain(reward.value);
-  Doubles residual(h.size());
-  Doubles correction(h.size());
-  Twofold gain;
-  double before = std::numeric_limits<double>::infinity();
-  while (true) {
-    kernel_->residual(Direction::kForward, above_gain, h, residual, team_);
-    const Extent found = extent_of(residual, team_);
-    const Extent of_h = extent_of(h, team_);
-    if (!found.finite() || !of_h.finite()) return std::nullopt;
-    const double middle = (found.lower + found.upper) / 2.0;
-    const double size = 2.0 * scale + std::fabs(gain.hi) + of_h.largest();
-    const double slack = kernel_->residual_error(Direction::kForward, size) + reward.error +
-                         kUnitRoundoff * found.largest() + 0x1p-98 * size;
-    const double half = ((found.upper - found.lower) / 2.0 + slack) * kOutward;
-    const double error = 2.0 * half * horizon_.amplification() * kOutward;
-    const double norm = std::max((of_h.upper - of_h.lower) / 2.0, scale);
-    const bool met = error <= (tolerance > 0.0 ? tolerance : kBest) * norm;
-    const bool helps = error <= kWorthwhile * before;
-    if (!met && !helps) return std::nullopt;
-    if (met && (tolerance > 0.0 || !helps)) {
-      const Twofold found_gain = gain + middle;
-      return Earnings{found_gain, half + 0x1p-98 * size, {std::move(h), certificate(error, half)}};
-    }
-    before = error;
-    gain = gain + middle;
-    for (double& part : residual) part -= middle;
-    const double enough = kAim * tolerance * norm / (2.0 * horizon_.amplification());
-    if (!running_.solve(Direction::kForward, residual, enough, correction)) return std::nullopt;
-    const double level = correction[at(anchor_)];
-    team_.for_blocks(chain_.size(), kBlock, [&](Index first, Index last, Index) {
-      for (auto i = at(first); i < at(last); ++i) {
-        h[i] = h[i] + (Twofold{correction[i]} - level);
-        above_gain[i] = reward.value[i] - gain;
-      }
-    });
-  }
+  const double amplification = 2.0 * horizon_.amplification() * kOutward;
+  Poisson poisson{twofold_vector(chain_.size())};
+  poisson.bias_of_h.resize(d_.size());
+  const auto norm = [&](const Extent& h) { return std::max((h.upper - h.lower) / 2.0, scale) / amplification; };
+  if (!mend(poisson, reward.value, reward.error, tolerance, norm)) return std::nullopt;
+  const double error = poisson.half_span * amplification * kOutward;
+  Earnings earnings{poisson.gain, {}, {}};
+  if (running_.mixes()) earnings.mean_above = mean(poisson.h, poisson.bias_of_h, kPartOfMean * tolerance);
+  earnings.above = {std::move(poisson.h), certificate(error, poisson.half_span)};
+  return earnings;
+}
+
+/// d'h, the gain of earning h, relative to the largest h.
+std::optional<Renewal::Gain> Renewal::mean(const TwofoldVector& h, ConstVector bias_of_h, double tolerance) {
+  Poisson poisson{twofold_vector(chain_.size())};
+  const double level = bias_of_h[at(anchor_)];
+  for_states([&](std::size_t i) { poisson.h[i] = {bias_of_h[i] - level}; });
+  const double largest = extent_of(h, team_).largest();
+  if (!mend(poisson, h, 0.0, tolerance, [&](const Extent&) { return largest; })) return std::nullopt;
+  return poisson.gain;
 }
 
 linear::Certificate Renewal::certificate(double error, double residual) {

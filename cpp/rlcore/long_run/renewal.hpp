@@ -8,6 +8,9 @@
 //                                              h - h^ = X (rho - (g - g^)) is at most the span of rho times t
 //     rho' = d^(s) e_s' - d^' (I - K)          d^' = (d^(s) / d(s)) d' - rho' X: a multiple of d but for |rho|'t
 //
+// The mean d'h^ of what is found is a gain too, that of earning h^. So a y^ with (I - P) y^ = h^ but for a constant
+// proves it to within half the span of what is left, without d and without t.
+//
 // t itself comes from the bias h_e of visits to s, (max h_e - h_e) / d(s), and is believed as far as (I - K) t >= w > 0
 // is verified.
 #pragma once
@@ -29,12 +32,19 @@ class Renewal {
   /// the chain neither mixes nor is local, or if what is asked for was not reached.
   std::optional<linear::Solution> stationary(double tolerance);
 
+  /// A mean in the long run, and a bound on its error.
+  struct Gain {
+    Twofold value;
+    double error = 0.0;
+  };
+
   /// The gain of rewards, and what each state earns above it until the anchor is met, with an error of at most
-  /// `tolerance` relative to the largest or to the largest reward.
+  /// `tolerance` relative to the largest or to the largest reward; and the mean of that, where sweeps find it on their
+  /// way. Multigrid would need steps of its own for it, and many: from the stationary distribution it is had for less.
   struct Earnings {
-    Twofold gain;
-    double gain_error = 0.0;
+    Gain gain;
     linear::Solution above;
+    std::optional<Gain> mean_above;
   };
   std::optional<Earnings> earnings(const linear::RightSide& reward, double tolerance);
 
@@ -42,7 +52,26 @@ class Renewal {
   bool find_anchor();
   bool find_time_to_anchor();
   void correct(ConstVector correction);
+
+  /// Poisson's equation (I - P) h = b - g, h = 0 at the anchor, as far as it is solved.
+  struct Poisson {
+    TwofoldVector h;
+    Gain gain = {};
+    double half_span = 0.0;  // of what is left
+    Doubles bias_of_h = {};  // a guess, unless it is empty
+  };
+  template <class Norm>
+  bool mend(Poisson& poisson, const TwofoldVector& b, double error, double tolerance, Norm&& norm);
+  std::optional<Gain> mean(const TwofoldVector& h, ConstVector bias_of_h, double tolerance);
+
   linear::Certificate certificate(double error, double residual);
+
+  template <class Body>
+  void for_states(Body&& body) {
+    team_.for_blocks(chain_.size(), kBlock, [&](Index first, Index last, Index) {
+      for (auto i = at(first); i < at(last); ++i) body(i);
+    });
+  }
 
   const Chain& chain_;
   Team& team_;
