@@ -731,3 +731,19 @@ def test_passage_times_of_queues(slowly: float) -> None:
         for row, target in zip(np.asarray(found).T, targets, strict=True):
             for time, exact in zip(row.tolist(), walk.passage_times(target), strict=True):
                 assert abs(mpmath.mpf(time) - exact) <= 1e-15 * exact
+
+
+def test_what_cannot_be_proven_is_still_a_number() -> None:
+    """Two of four states are left once in 1e305 steps: times that overflow in twofold arithmetic."""
+    stays = [[0.12, 0.88, 0, 0], [0.63, 0.37, 0, 0], [0, 0, 0.93, 0.07], [0, 0, 0.75, 0.25]]
+    moves = [[0.04, 0.47, 0.22, 0.27], [0.19, 0.13, 0.63, 0.05], [0.03, 0.13, 0.39, 0.45], [0.35, 0.4, 0.02, 0.23]]
+    rewards = np.array([[-0.38, -0.67], [0.1, 0.4], [-0.58, -1.0], [-0.6, -0.84]])
+    mdp = rl.MDP.from_arrays([np.array(stays), np.array(moves)], rewards)
+    policy = np.array([[0.5, 0.5], [0.5, 0.5], [1.0, 9.86e-305], [1.0, 9.86e-305]])
+    with pytest.raises(rl.ConvergenceError) as stalled:
+        rl.evaluate(mdp, policy, rl.Average())
+    found = stalled.value.result
+    assert np.isfinite(found.value).all()
+    assert np.isfinite(found.advantage).all()
+    assert found.certificate.error_bound == np.inf
+    assert np.abs(found.gain + 0.5817).max() <= found.certificate.bounds["gain"]

@@ -72,8 +72,8 @@ Proof proof_of(const Claim& claim, double scale, double rounding, const Horizon&
                           ? prove_values(found, rounding, horizon)
                           : prove_occupancies(found.l1, weighted_l1(claim.residual, horizon, team), rounding, horizon,
                                               ssize(claim.residual));
-  const bool finite = std::isfinite(scale) && found.finite();
-  if (!finite || !(horizon.w.lower > 0.0) || !std::isfinite(proof.error)) return {kInfinity, 0.0, kInfinity, 0.0};
+  if (!std::isfinite(scale) || !found.finite()) return {kInfinity, 0.0, kInfinity, 0.0};
+  if (!(horizon.w.lower > 0.0) || !std::isfinite(proof.error)) return {kInfinity, 0.0, proof.residual, 0.0};
   return proof;
 }
 

@@ -206,7 +206,11 @@ class Resolvent::Refinement {
       ahead_ = {};
     }
   }
-  bool got_worse() const { return !(proof_.error <= before_.error); }
+  /// Where nothing is proven before or after, the residual tells.
+  bool got_worse() const {
+    const bool proves = std::isfinite(proof_.error) || std::isfinite(before_.error);
+    return proves ? !(proof_.error <= before_.error) : !(proof_.residual <= before_.residual);
+  }
 
   /// Whether the method is to correct once more. Direct methods polish small answers to the last digit of the twofold
   /// numbers: what is made of them may be far smaller.
