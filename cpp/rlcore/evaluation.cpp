@@ -74,11 +74,11 @@ bool doubles_will_do(const Mdp& mdp, const Item& item) {
 }
 
 /// What it costs that the shift is added to what is ahead of a pair, and not carried through its row, whose sum may not
-/// be one.
+/// be one; and that h may be larger than V by as much.
 double cost_of_shift(const Mdp& mdp, double shift) {
   const auto [lower, upper] = mdp.row_sum();
   const double defect = std::max(std::fabs(1.0 - lower), std::fabs(1.0 - upper));
-  return (defect * kOutward + 8.0 * kUnitRoundoff) * std::fabs(shift);
+  return defect * std::fabs(shift) * kOutward + rounding_in_doubles(mdp, 2.0 * std::fabs(shift));
 }
 
 /// Whether what is ahead came with the proof, and is near enough.
