@@ -355,24 +355,24 @@ class Blocks {
 class BlockTriangular final : public LaneMethod {
  public:
   BlockTriangular(Systems& systems, Direction direction, std::unique_ptr<Blocks> blocks) : systems_(systems) {
-    of(direction) = std::move(blocks);
+    blocks_[direction] = std::move(blocks);
   }
 
   std::vector<Outcome> solve_together(Direction direction, std::span<const Lane> lanes, Monitor& monitor) override {
-    if (!of(direction)) {
+    if (!blocks_[direction]) {
       // The components are the same, but all else goes the other way.
       const System& system = systems_[direction];
       auto blocks = std::make_unique<Blocks>(system, *strong_components(system.matrix));
       blocks->prepare(monitor);
-      of(direction) = std::move(blocks);
+      blocks_[direction] = std::move(blocks);
     }
     with_lanes(lanes.size(), [&]<class Number>() {
       const RightSides<Number> b(lanes, systems_.team());
       if constexpr (kLanesOf<Number> == 1) {
-        of(direction)->template solve<Number>(b.numbers(), lanes.front().x, monitor);
+        blocks_[direction]->template solve<Number>(b.numbers(), lanes.front().x, monitor);
       } else {
         Numbers<Number> x(b.numbers().size());
-        of(direction)->template solve<Number>(b.numbers(), x, monitor);
+        blocks_[direction]->template solve<Number>(b.numbers(), x, monitor);
         for (std::size_t k = 0; k < lanes.size(); ++k) take_lane<Number>(x, k, lanes[k].x, systems_.team());
       }
     });
@@ -382,10 +382,8 @@ class BlockTriangular final : public LaneMethod {
   bool is_direct() const override { return true; }
 
  private:
-  std::unique_ptr<Blocks>& of(Direction direction) { return blocks_[direction == Direction::kForward ? 0 : 1]; }
-
   Systems& systems_;
-  std::array<std::unique_ptr<Blocks>, 2> blocks_;
+  ByDirection<std::unique_ptr<Blocks>> blocks_;
 };
 
 }  // namespace

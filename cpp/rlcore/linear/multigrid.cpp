@@ -26,13 +26,14 @@ class Multigrid final : public LaneMethod {
   /// Builds the levels of one direction; the reason if they are not suitable.
   std::string build(Direction direction, Monitor& monitor) {
     std::string reason;
-    if (!of(direction)) of(direction).emplace(systems_[direction], coarsening_, reason, monitor);
+    std::optional<Hierarchy>& hierarchy = hierarchies_[direction];
+    if (!hierarchy) hierarchy.emplace(systems_[direction], coarsening_, reason, monitor);
     return reason;
   }
 
   std::vector<Outcome> solve_together(Direction direction, std::span<const Lane> lanes, Monitor& monitor) override {
     build(direction, monitor);
-    std::optional<Hierarchy>& hierarchy = of(direction);
+    std::optional<Hierarchy>& hierarchy = hierarchies_[direction];
     return with_lanes(lanes.size(), [&]<class Number>() {
       const auto cycle = [&](std::span<const Number> b, std::span<Number> x) { hierarchy->cycle<Number>(b, x); };
       const GcrSolver<Number> solver{"multigrid", systems_[direction], cycle, kDirections, kMostIterations, kSlowest};
@@ -41,11 +42,9 @@ class Multigrid final : public LaneMethod {
   }
 
  private:
-  std::optional<Hierarchy>& of(Direction direction) { return hierarchies_[direction == Direction::kForward ? 0 : 1]; }
-
   Systems& systems_;
   Coarsening coarsening_;
-  std::array<std::optional<Hierarchy>, 2> hierarchies_;
+  ByDirection<std::optional<Hierarchy>> hierarchies_;
 };
 
 }  // namespace

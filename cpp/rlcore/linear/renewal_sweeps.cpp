@@ -63,7 +63,7 @@ class RenewalSweeps final : public Method {
   };
 
   const System& running(Direction direction) {
-    std::optional<System>& system = running_[direction == Direction::kForward ? 0 : 1];
+    std::optional<System>& system = running_[direction];
     if (!system) {
       const Chain& chain = kernel_.chain();
       const bool forward = direction == Direction::kForward;
@@ -201,7 +201,7 @@ class RenewalSweeps final : public Method {
   const Kernel& kernel_;
   std::size_t stop_;
   Team& team_;
-  std::array<std::optional<System>, 2> running_;
+  ByDirection<std::optional<System>> running_;
   std::optional<Bias> bias_of_stop_;
   std::optional<Doubles> stationary_;
   Index sweeps_ = 0;

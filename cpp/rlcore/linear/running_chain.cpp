@@ -51,23 +51,23 @@ bool is_slow(const std::vector<double>& history, std::size_t probe, std::size_t 
 
 RunningChain::RunningChain(const Chain& chain, CsrMatrix transition, Team& team, Monitor& monitor)
     : chain_(chain), team_(team), monitor_(monitor) {
-  systems_[0].emplace(System{.matrix = std::move(transition),
-                             .discount = 1.0,
-                             .direction = Direction::kForward,
-                             .conserves = true,
-                             .team = &team});
+  systems_[Direction::kForward].emplace(System{.matrix = std::move(transition),
+                                               .discount = 1.0,
+                                               .direction = Direction::kForward,
+                                               .conserves = true,
+                                               .team = &team});
 }
 
 const System& RunningChain::system(Direction direction) {
-  if (direction == Direction::kForward) return *systems_[0];
-  if (!systems_[1]) {
-    systems_[1].emplace(System{.matrix = chain_.transposed_transition(team_),
-                               .discount = 1.0,
-                               .direction = Direction::kTransposed,
-                               .conserves = true,
-                               .team = &team_});
+  std::optional<System>& system = systems_[direction];
+  if (!system) {  // forwards there is one from the start
+    system.emplace(System{.matrix = chain_.transposed_transition(team_),
+                          .discount = 1.0,
+                          .direction = Direction::kTransposed,
+                          .conserves = true,
+                          .team = &team_});
   }
-  return *systems_[1];
+  return *system;
 }
 
 bool RunningChain::solve(Direction direction, ConstVector b, double enough, Vector x, Vector bias_of_h) {
@@ -107,7 +107,7 @@ bool RunningChain::sum_powers(Direction direction, ConstVector b, double enough,
 }
 
 bool RunningChain::build_multigrid(Direction direction) {
-  std::optional<Hierarchy>& hierarchy = of(direction);
+  std::optional<Hierarchy>& hierarchy = hierarchies_[direction];
   if (hierarchy) return true;
   const System& p = system(direction);
   if (!has_few_neighbours(p.matrix)) return false;
@@ -132,7 +132,7 @@ bool RunningChain::solve_by_multigrid(Direction direction, ConstVector b, double
   std::vector<double> history{std::sqrt(dot(residual, residual, team_))};
   while (left > enough && left > kMostGain * initial) {
     if (is_slow(history, 2 * kWindow, kWindow, kSlowestStep)) break;
-    of(direction)->cycle<double>(residual, gcr.direction());
+    hierarchies_[direction]->cycle<double>(residual, gcr.direction());
     p.apply<double>(gcr.direction(), gcr.image());
     p.remove_free_part<double>(gcr.image());
     history.push_back(gcr.take(residual, not_done));

@@ -40,14 +40,13 @@ class RunningChain {
   bool sum_powers(Direction direction, ConstVector b, double enough, Vector x, Vector bias_of_h);
   bool solve_by_multigrid(Direction direction, ConstVector b, double enough, Vector x);
   bool build_multigrid(Direction direction);
-  std::optional<Hierarchy>& of(Direction direction) { return hierarchies_[direction == Direction::kForward ? 0 : 1]; }
 
   const Chain& chain_;
   Team& team_;
   Monitor& monitor_;
-  std::array<std::optional<System>, 2> systems_;
+  ByDirection<std::optional<System>> systems_;
   Coarsening coarsening_;
-  std::array<std::optional<Hierarchy>, 2> hierarchies_;
+  ByDirection<std::optional<Hierarchy>> hierarchies_;
   std::optional<Gcr<double>> gcr_;  // its memory serves all solves
   bool mixes_ = true;               // until a solve has shown that it does not
   Index iterations_ = 0;

@@ -16,6 +16,16 @@ namespace rlcore::linear {
 
 enum class Direction { kForward, kTransposed };
 
+/// One for each direction.
+template <class T>
+class ByDirection {
+ public:
+  T& operator[](Direction direction) { return of_[direction == Direction::kForward ? 0 : 1]; }
+
+ private:
+  std::array<T, 2> of_{};
+};
+
 /// The system of one direction: M is P_pi (values) or its transpose (occupancies).
 struct System {
   CsrMatrix matrix;
@@ -113,7 +123,7 @@ class Systems {
   const Kernel* kernel() const { return kernel_; }
 
   const System& operator[](Direction direction) {
-    std::unique_ptr<System>& system = systems_[direction == Direction::kForward ? 0 : 1];
+    std::unique_ptr<System>& system = systems_[direction];
     if (!system) system = std::make_unique<System>(assemble_(direction));
     return *system;
   }
@@ -123,7 +133,7 @@ class Systems {
   Team& team_;
   Assemble assemble_;
   const Kernel* kernel_;
-  std::array<std::unique_ptr<System>, 2> systems_;
+  ByDirection<std::unique_ptr<System>> systems_;
 };
 
 /// dot(x, y), summed block by block in a fixed order.

@@ -474,25 +474,23 @@ class TwoLevel final : public LaneMethod {
   TwoLevel(Systems& systems, Groups groups) : systems_(systems), groups_(std::move(groups)) {}
 
   bool prepare(Direction direction, const Exchange& exchange, Monitor& monitor) {
-    of(direction) = std::make_unique<TwoLevels>(systems_[direction], groups_, exchange);
-    return of(direction)->prepare(monitor);
+    levels_[direction] = std::make_unique<TwoLevels>(systems_[direction], groups_, exchange);
+    return levels_[direction]->prepare(monitor);
   }
 
   std::vector<Outcome> solve_together(Direction direction, std::span<const Lane> lanes, Monitor& monitor) override {
-    if (!of(direction) && !prepare(direction, Exchange(systems_[direction], groups_), monitor)) {
-      of(direction).reset();
+    if (!levels_[direction] && !prepare(direction, Exchange(systems_[direction], groups_), monitor)) {
+      levels_[direction].reset();
       for (const Lane& lane : lanes) std::fill(lane.x.begin(), lane.x.end(), 0.0);
       return std::vector<Outcome>(lanes.size(), Outcome{0, true});
     }
-    return of(direction)->solve(lanes, monitor);
+    return levels_[direction]->solve(lanes, monitor);
   }
 
  private:
-  std::unique_ptr<TwoLevels>& of(Direction direction) { return levels_[direction == Direction::kForward ? 0 : 1]; }
-
   Systems& systems_;
   Groups groups_;
-  std::array<std::unique_ptr<TwoLevels>, 2> levels_;
+  ByDirection<std::unique_ptr<TwoLevels>> levels_;
 };
 
 /// Whether inverting the groups' blocks takes too long, or too much memory.
