@@ -874,7 +874,10 @@ SETTINGS = "episodic, average or horizon:N"
 GALLERY = ", ".join(name for name in rl.gallery.__all__ if name.islower() and name != "known_answers")
 
 BAD_INPUT = [
-    (["evaluate", "gallery:forest", "--gamma", "1"], "gamma: expected 0 <= gamma < 1, got 1.0"),
+    (
+        ["evaluate", "gallery:forest", "--gamma", "1"],
+        "gamma: expected 0 <= gamma < 1, got 1.0; without a discount use Episodic(), Average() or FiniteHorizon(steps)",
+    ),
     (["evaluate", "gallery:forest", "--gamma", "-0.1"], "gamma: expected 0 <= gamma < 1, got -0.1"),
     (["occupancy", "gallery:forest", "--gamma", "nan"], "gamma: expected 0 <= gamma < 1, got nan"),
     (["evaluate", "gallery:forest"], f"setting: expected either --gamma G or --setting {SETTINGS}, got neither"),
@@ -884,7 +887,10 @@ BAD_INPUT = [
     (["evaluate", "gallery:forest", "--setting", "episodic:3"], f"setting: expected {SETTINGS}, got 'episodic:3'"),
     (["evaluate", "gallery:forest", "--setting", "horizon:0"], "steps: expected a whole number from 1 on, got 0"),
     (["settings", "gallery:forest", "--gammas", ".9,x"], "gammas: expected numbers separated by commas, got '.9,x'"),
-    (["settings", "gallery:forest", "--gammas", ".9,1"], "gamma: expected 0 <= gamma < 1, got 1.0"),
+    (
+        ["settings", "gallery:forest", "--gammas", ".9,1"],
+        "gamma: expected 0 <= gamma < 1, got 1.0; without a discount use Episodic(), Average() or FiniteHorizon(steps)",
+    ),
     ([*EVALUATE, "--tol", "2"], "tol: expected a relative error in [0, 1), got 2.0; 0 asks for the best attainable"),
     (["info", "forest"], f"MODEL: {FORMS}, got 'forest'; did you mean 'gallery:forest'?"),
     (["info", "Taxi-v4"], f"MODEL: {FORMS}, got 'Taxi-v4'; did you mean 'gym:Taxi-v4'?"),

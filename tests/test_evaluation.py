@@ -223,7 +223,11 @@ BAD_CALLS = [
         rl.PolicyError,
         "policy: expected at least one item in the batch, got shape (0, 3, 2)",
     ),
-    (lambda: rl.evaluate(FOREST, HALF, 1.0), rl.SettingError, "gamma: expected 0 <= gamma < 1, got 1.0"),
+    (
+        lambda: rl.evaluate(FOREST, HALF, 1.0),
+        rl.SettingError,
+        "gamma: expected 0 <= gamma < 1, got 1.0; without a discount use Episodic(), Average() or FiniteHorizon(steps)",
+    ),
     (lambda: rl.evaluate(FOREST, HALF, float("nan")), rl.SettingError, "gamma: expected 0 <= gamma < 1, got nan"),
     (
         lambda: rl.evaluate(FOREST, HALF, "0.9"),  # type: ignore[arg-type]

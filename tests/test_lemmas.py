@@ -482,7 +482,8 @@ STEPS_TEXT = "steps: expected a whole number from 0 on, got"
         (
             lambda: rl.lemmas(LEAVING, STAY, LEAVE, 1.0, 1),
             rl.SettingError,
-            "gamma: expected 0 <= gamma < 1, got 1.0",
+            "gamma: expected 0 <= gamma < 1, got 1.0; "
+            "without a discount use Episodic(), Average() or FiniteHorizon(steps)",
         ),
         (
             lambda: rl.lemmas(LEAVING, STAY, LEAVE, rl.FiniteHorizon(3), 1),  # type: ignore[arg-type]

@@ -62,7 +62,10 @@ BAD: list[tuple[Callable[[], Any], str]] = [
         lambda: rl.FiniteHorizon(1, np.ones((1, 1))),  # type: ignore[arg-type]
         "gamma: expected a number in [0, 1], or one for each step, got array([1.])",
     ),
-    (lambda: as_setting(1.0, "evaluate"), "gamma: expected 0 <= gamma < 1, got 1.0"),
+    (
+        lambda: as_setting(1.0, "evaluate"),
+        "gamma: expected 0 <= gamma < 1, got 1.0; without a discount use Episodic(), Average() or FiniteHorizon(steps)",
+    ),
     (
         lambda: as_setting("0.9", "evaluate"),
         "setting: expected rlcore.Discounted(gamma), rlcore.Episodic(), rlcore.Average(), rlcore.FiniteHorizon(steps) "
@@ -88,7 +91,10 @@ BAD: list[tuple[Callable[[], Any], str]] = [
         lambda: rl.death_mdp(FOREST, rl.Episodic()),  # type: ignore[arg-type]
         "setting: death_mdp exists for rlcore.Discounted(gamma), not for Episodic()",
     ),
-    (lambda: rl.death_mdp(FOREST, 1.0), "gamma: expected 0 <= gamma < 1, got 1.0"),
+    (
+        lambda: rl.death_mdp(FOREST, 1.0),
+        "gamma: expected 0 <= gamma < 1, got 1.0; without a discount use Episodic(), Average() or FiniteHorizon(steps)",
+    ),
 ]
 
 

@@ -46,7 +46,8 @@ class Discounted:
             object.__setattr__(self, "gamma", number)
             gamma = number if math.isinf(number) else gamma
         if not 0.0 <= gamma < 1.0:
-            raise SettingError(f"gamma: expected 0 <= gamma < 1, got {gamma!r}")
+            remedy = "; without a discount use Episodic(), Average() or FiniteHorizon(steps)" if gamma == 1.0 else ""
+            raise SettingError(f"gamma: expected 0 <= gamma < 1, got {gamma!r}{remedy}")
 
 
 @dataclass(frozen=True, slots=True)
