@@ -49,8 +49,8 @@ class ForwardSearch {
       if (next % kPatience == 0) monitor_.poll({"components", next, 0.0, 0.0});
       const Index state = found_[at(next)];
       const Index ahead = std::min(next + 8, std::ssize(found_) - 1);
-      prefetch(&matrix_.column[matrix_.first[found_[at(ahead)]]]);
-      prefetch(&matrix_.value[matrix_.first[found_[at(ahead)]]]);
+      prefetch(matrix_.column.data() + matrix_.first[found_[at(ahead)]]);
+      prefetch(matrix_.value.data() + matrix_.first[found_[at(ahead)]]);
       mark_[at(state)] = kFollowed;
       for_entries(state, [&](Index entry) {
         const Column to = matrix_.column[entry];
@@ -70,8 +70,8 @@ class ForwardSearch {
         if (here.load(std::memory_order_relaxed) != kSeen) continue;
         here.store(kFollowed, std::memory_order_relaxed);
         ++of_block;
-        prefetch_stream(&matrix_.column[matrix_.first[state]],
-                        &matrix_.column[matrix_.first[state]] + matrix_.length[state]);
+        const Column* const columns = matrix_.column.data() + matrix_.first[state];
+        prefetch_stream(columns, columns + matrix_.length[state]);
         for_entries(state, [&](Index entry) {
           std::atomic_ref<char> to(mark_[at(matrix_.column[entry])]);
           if (to.load(std::memory_order_relaxed) == kUnseen && matrix_.value[entry] != 0.0) {
@@ -251,8 +251,8 @@ class ComponentSearch {
 
   /// The search will be back at this step before long.
   void prefetch_entries(const Step& step) const {
-    prefetch(&matrix_.column[step.next]);
-    prefetch(&matrix_.value[step.next]);
+    prefetch(matrix_.column.data() + step.next);
+    prefetch(matrix_.value.data() + step.next);
   }
 
   /// All that the component's states lead to has been seen.
