@@ -16,7 +16,7 @@ constexpr std::size_t kUnit = std::size_t{1} << 16;
 constexpr std::size_t kHugePage = std::size_t{1} << 21;
 
 /// What may wait for its next use at any time, all arrays together.
-constexpr std::size_t kMostIdle = std::size_t{1} << 30;
+constexpr std::size_t kMostIdle = std::size_t{2} << 30;
 
 /// Whole huge pages, or, for an array that is smaller than one, whole units.
 std::size_t rounded_up(std::size_t bytes) {

@@ -11,7 +11,7 @@ using namespace rlcore;
 namespace {
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
-constexpr std::size_t kMostIdle = 1024 * kMiB;
+constexpr std::size_t kMostIdle = 2048 * kMiB;
 
 /// Marks every page of a block, and says whether all marks are still there.
 void mark(void* memory, std::size_t bytes, unsigned char with) {
