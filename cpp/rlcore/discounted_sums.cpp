@@ -178,7 +178,7 @@ class LaneSums {
 
   /// x and the shift of some lanes, a run of states after the other: these stay in cache for all lanes.
   void take_values(std::span<const std::size_t> finished, std::span<DiscountedSums* const> results) const {
-    for (const std::size_t k : finished) results[k]->value.resize(x_.size());
+    for (const std::size_t k : finished) results[k]->value = unset<Doubles>(mdp_.num_states());
     team_.for_blocks(mdp_.num_states(), kBlock, [&](Index first, Index last, Index) {
       for (Index from = first; from < last; from += kRun) {
         const std::size_t end = at(std::min(from + kRun, last));

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iterator>
 
+#include "rlcore/action_value_rounding.hpp"
 #include "rlcore/batch.hpp"
 #include "rlcore/policy.hpp"
 #include "rlcore/side_by_side.hpp"
@@ -28,9 +29,6 @@ void check_one_reward(const Mdp& mdp, ConstVector reward, Index item) {
 
 /// Bounds are formed from few numbers, each rounded at most so often.
 constexpr double kOutward = 1.0 + 32.0 * kUnitRoundoff;
-
-/// The part of the error of V that the rounding of Q and A may come to.
-constexpr double kSpare = 0.125;
 
 /// An evaluation whose certificate is known, to be filled in.
 struct Item {
@@ -62,15 +60,8 @@ struct Rounding {
   double arithmetic = 0.0;  // the part of both that is not rounding to doubles
 };
 
-/// In doubles: a product is rounded once, by every sum that it is part of, by gamma, r and V; and V was rounded before.
-double rounding_in_doubles(const Mdp& mdp, double magnitude) {
-  return 2.0 * (static_cast<double>(mdp.max_row_length()) + 8.0) * kUnitRoundoff * magnitude +
-         underflow_error(mdp.max_row_length());
-}
-
-/// Whether that is small beside the error of V.
 bool doubles_will_do(const Mdp& mdp, const Item& item) {
-  return rounding_in_doubles(mdp, item.magnitude) <= kSpare * item.out.certificate.error_bound;
+  return is_small_beside(item.out.certificate.error_bound, rounding_in_doubles(mdp, item.magnitude));
 }
 
 /// What it costs that the shift is added to what is ahead of a pair, and not carried through its row, whose sum may not
@@ -83,8 +74,8 @@ double cost_of_shift(const Mdp& mdp, double shift) {
 
 /// Whether what is ahead came with the proof, and is near enough.
 bool is_ahead_known(const Mdp& mdp, const Item& item) {
-  const double enough = kSpare * item.out.certificate.error_bound;
-  return !item.ahead.of.empty() && doubles_will_do(mdp, item) && cost_of_shift(mdp, item.ahead.shift) <= enough;
+  return !item.ahead.of.empty() && doubles_will_do(mdp, item) &&
+         is_small_beside(item.out.certificate.error_bound, cost_of_shift(mdp, item.ahead.shift));
 }
 
 /// Q = r + gamma (P h + shift) and A = Q - V, where V = h + shift and P h is known: Q takes its place.

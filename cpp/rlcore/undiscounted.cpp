@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "rlcore/action_value_rounding.hpp"
 #include "rlcore/twofold_rows.hpp"
 
 namespace rlcore {
@@ -11,9 +12,6 @@ namespace {
 
 /// Bounds are formed from few numbers, each rounded at most so often.
 constexpr double kOutward = 1.0 + 32.0 * kUnitRoundoff;
-
-/// The part of the error of the values that the rounding of Q and A may come to.
-constexpr double kSpare = 0.125;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
@@ -102,13 +100,6 @@ class ActionValues {
   const TwofoldRows& rows_;
 };
 
-/// In doubles: a product is rounded once, by every sum that it is part of, and by the difference in it; r, g and V are
-/// rounded before, and what they are part of after.
-double rounding_in_doubles(const Mdp& mdp, double magnitude) {
-  return 2.0 * (static_cast<double>(mdp.max_row_length()) + 8.0) * kUnitRoundoff * magnitude +
-         underflow_error(mdp.max_row_length());
-}
-
 /// Q and A of a state, which has a value as all others have, in doubles.
 void put_in_doubles(const Mdp& mdp, Index state, ConstVector reward, double gain, Evaluation& out) {
   const ConstVector value = out.value;
@@ -162,7 +153,7 @@ Evaluation undiscounted_evaluation(const Mdp& mdp, ConstVector reward, const Und
   const double scale = extent_of(reward, team).largest();
   const Extent of_values = extent_of(values.value, team);
   const double rounding = rounding_in_doubles(mdp, 2.0 * of_values.largest() + 2.0 * scale);
-  const bool in_doubles = !remainders && of_values.finite() && rounding <= kSpare * values.relative_error;
+  const bool in_doubles = !remainders && of_values.finite() && is_small_beside(values.relative_error, rounding);
   const Magnitudes all = in_doubles
                              ? action_values_in_doubles(mdp, reward, values, rounding, of_values.largest(), out, team)
                              : twofold_action_values(mdp, reward, values, remainders, out, team);

@@ -84,6 +84,12 @@ std::vector<double> random_policy(const Model& model, unsigned seed) {
   return policy;
 }
 
+std::vector<std::vector<double>> random_policies(const Model& model, unsigned count) {
+  std::vector<std::vector<double>> policies;
+  for (unsigned seed = 0; seed < count; ++seed) policies.push_back(random_policy(model, seed));
+  return policies;
+}
+
 /// Abar of every candidate, (candidates, num_states).
 Doubles mean_advantages(const Evaluated& one, const Candidates& candidates, Team& team, Monitor& monitor) {
   Doubles abar(at(candidates.size() * one.mdp.num_states()));
@@ -142,8 +148,7 @@ TEST_CASE("the sums of a policy are the same to the last bit, whatever goes besi
   for (const bool mixes : {true, false}) {
     const Model model = mixes ? random_model(5000, 3, 5) : walk(30000);
     const Evaluated one(model, 0.99);
-    std::vector<std::vector<double>> candidates;
-    for (unsigned seed = 0; seed < 21; ++seed) candidates.push_back(random_policy(model, seed));
+    const std::vector<std::vector<double>> candidates = random_policies(model, 21);
     const Candidates all(one.mdp, {candidates.begin(), candidates.end()});
     Team team(1);
     Monitor monitor;
@@ -229,8 +234,7 @@ TEST_CASE("what policies share may be kept: the sums have the same bits in a sec
   for (const bool mixes : {true, false}) {
     const Model model = mixes ? random_model(5000, 3, 5) : walk(30000);
     const Evaluated one(model, 0.99);
-    std::vector<std::vector<double>> candidates;
-    for (unsigned seed = 0; seed < 5; ++seed) candidates.push_back(random_policy(model, seed));
+    const std::vector<std::vector<double>> candidates = random_policies(model, 5);
     const std::vector<ConstVector> policies(candidates.begin(), candidates.end());
     Doubles functions(5 * at(one.mdp.num_states()));
     for (std::size_t i = 0; i < functions.size(); ++i) functions[i] = std::sin(static_cast<double>(i));

@@ -15,6 +15,7 @@
 
 #include "rlcore/linear/local_traits.hpp"
 #include "rlcore/linear/method.hpp"
+#include "rlcore/linear/pace.hpp"
 
 namespace rlcore::linear {
 namespace {
@@ -30,9 +31,6 @@ constexpr Index kBetweenLooks = 2;
 /// Looks over which the pace is judged, and how many sweeps it may promise to take.
 constexpr std::size_t kWindow = 8;
 constexpr double kPatience = 300.0;
-
-/// How much more than before the next sweep is expected to leave.
-constexpr double kCaution = 1.25;
 
 /// What the residual must fall by for the answer to be worth anything.
 constexpr double kWorthwhile = 0.1;
@@ -146,18 +144,10 @@ class ChebyshevIteration final : public LaneMethod {
     const double answer = system.norm(value);
     const double left = system.residual_norm(residual);
     course.history.push_back(left);
-    course.met = goal.met(left * expected_gain(course.history), answer);
+    course.met = goal.met(left * expected_gain(course.history, kBetweenLooks), answer);
     course.done =
         course.met || !std::isfinite(left) || course.num_sweeps >= kMostSweeps || is_slow(course.history, goal, answer);
     monitor.poll({"Chebyshev iteration", course.num_sweeps, goal.error(left, answer), goal.tolerance});
-  }
-
-  /// What the sweep after a look is expected to leave of the residual: as much as those before it, or a little more.
-  static double expected_gain(const std::vector<double>& history) {
-    const std::size_t n = history.size();
-    if (n < 3) return 1.0;
-    const double pace = std::max(history[n - 1] / history[n - 2], history[n - 2] / history[n - 3]);
-    return std::min(1.0, kCaution * std::pow(pace, 1.0 / kBetweenLooks));
   }
 
   /// Extrapolates the last sweeps to the goal.

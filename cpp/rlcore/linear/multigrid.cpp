@@ -1,7 +1,6 @@
 // Multigrid: GCR around cycles through the levels of smoothed aggregation (hierarchy.hpp), for local chains, such as
 // grids, at discounts near 1, where information must travel far.
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <utility>
 

@@ -7,7 +7,6 @@
 //     (I - K) x = b     x = h_b - c h_e + constant off s, x(s) = c, where e is the indicator of s, c = d'b / d(s)
 //     (I - K)' x = b    x = y + a d, where (I - P)' y = b - (1'b) e and a makes x(s) = b(s)
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -67,13 +66,7 @@ class RenewalSweeps final : public Method {
     if (!system) {
       const Chain& chain = kernel_.chain();
       const bool forward = direction == Direction::kForward;
-      system.emplace(System{
-          .matrix = forward ? chain.transition(team_) : chain.transposed_transition(team_),
-          .discount = 1.0,
-          .direction = direction,
-          .conserves = true,
-          .team = &team_,
-      });
+      system = running_system(forward ? chain.transition(team_) : chain.transposed_transition(team_), direction, team_);
     }
     return *system;
   }

@@ -51,22 +51,13 @@ bool is_slow(const std::vector<double>& history, std::size_t probe, std::size_t 
 
 RunningChain::RunningChain(const Chain& chain, CsrMatrix transition, Team& team, Monitor& monitor)
     : chain_(chain), team_(team), monitor_(monitor) {
-  systems_[Direction::kForward].emplace(System{.matrix = std::move(transition),
-                                               .discount = 1.0,
-                                               .direction = Direction::kForward,
-                                               .conserves = true,
-                                               .team = &team});
+  systems_[Direction::kForward] = running_system(std::move(transition), Direction::kForward, team);
 }
 
 const System& RunningChain::system(Direction direction) {
   std::optional<System>& system = systems_[direction];
-  if (!system) {  // forwards there is one from the start
-    system.emplace(System{.matrix = chain_.transposed_transition(team_),
-                          .discount = 1.0,
-                          .direction = Direction::kTransposed,
-                          .conserves = true,
-                          .team = &team_});
-  }
+  // Forwards there is one from the start.
+  if (!system) system = running_system(chain_.transposed_transition(team_), direction, team_);
   return *system;
 }
 

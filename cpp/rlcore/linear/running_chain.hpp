@@ -8,7 +8,6 @@
 // multigrid. Answers are proposals: who asks judges them.
 #pragma once
 
-#include <array>
 #include <optional>
 #include <utility>
 

@@ -14,6 +14,7 @@
 
 #include "rlcore/linear/local_traits.hpp"
 #include "rlcore/linear/method.hpp"
+#include "rlcore/linear/pace.hpp"
 
 namespace rlcore::linear {
 namespace {
@@ -28,9 +29,6 @@ constexpr double kPatienceIfSparse = 60.0;
 
 /// How many steps the discount must leave for mixing to matter.
 constexpr double kShortHorizon = 4.0;
-
-/// How much more than before the next sweep is expected to leave.
-constexpr double kCaution = 1.25;
 
 /// What the residual must fall by if a probe that ends short of its goal is to count.
 constexpr double kLeastGain = 1e-3;
@@ -49,7 +47,8 @@ class Course {
     answer_ = answer_norm(sweep);
     shift_ = shifts() ? shift(sweep.change) : 0.0;
     history_.push_back(residual_);
-    met_ = goal_.met(expected_residual(), answer_);
+    // The residual is only bounded so: chains that mix contract further.
+    met_ = goal_.met(residual_ * expected_gain(history_), answer_);
     going_ = std::isfinite(residual_) && !met_ && (probing_ ? contracts_in_time() : still_contracts());
     return going_;
   }
@@ -78,14 +77,6 @@ class Course {
     if (system_.direction == Direction::kTransposed) return system_.discount * change.l1;
     if (system_.conserves) return system_.discount * (change.upper - change.lower) / 2.0;
     return system_.discount * std::max(std::fabs(change.lower), std::fabs(change.upper));
-  }
-
-  /// The same is only a bound: chains that mix contract further, as they did before.
-  double expected_residual() const {
-    const std::size_t n = history_.size();
-    if (n < 3) return residual_;
-    const double pace = std::max(history_[n - 1] / history_[n - 2], history_[n - 2] / history_[n - 3]);
-    return residual_ * std::min(1.0, kCaution * pace);
   }
 
   double shift(const Extent& change) const {

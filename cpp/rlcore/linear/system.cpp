@@ -1,6 +1,7 @@
 #include "rlcore/linear/system.hpp"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 namespace rlcore::linear {
@@ -115,6 +116,10 @@ void System::centre(std::span<const Number> r, std::span<Number> x) const {
   team->for_blocks(size(), kBlock, [&](Index first, Index last, Index) {
     for (auto i = at(first); i < at(last); ++i) x[i] += constant;
   });
+}
+
+System running_system(CsrMatrix matrix, Direction direction, Team& team) {
+  return {.matrix = std::move(matrix), .discount = 1.0, .direction = direction, .conserves = true, .team = &team};
 }
 
 template <class Number>

@@ -107,6 +107,9 @@ struct System {
   bool constants_are_free() const { return conserves && direction == Direction::kForward; }
 };
 
+/// The system of a process that goes on for ever: I - M is singular.
+System running_system(CsrMatrix matrix, Direction direction, Team& team);
+
 class Kernel;
 
 /// Both directions of one system, each assembled when it is first asked for.
