@@ -240,7 +240,7 @@ class ComponentSearch {
   }
 
   /// Soon to be looked at, and perhaps entered.
-  void prefetch_successors(const Step& step) const {
+  RLCORE_INLINE void prefetch_successors(const Step& step) const {
     for (Index entry = step.next; entry < step.next + step.left; ++entry) {
       const Column successor = matrix_.column[entry];
       prefetch(&found_.of_[at(successor)]);
@@ -250,7 +250,7 @@ class ComponentSearch {
   }
 
   /// The search will be back at this step before long.
-  void prefetch_entries(const Step& step) const {
+  RLCORE_INLINE void prefetch_entries(const Step& step) const {
     prefetch(matrix_.column.data() + step.next);
     prefetch(matrix_.value.data() + step.next);
   }

@@ -68,7 +68,7 @@ struct Row {
   }
 
   /// Asks for rows to come, where all are read in order.
-  void prefetch_next() const {
+  RLCORE_INLINE void prefetch_next() const {
     prefetch_stream(column, column + length);
     prefetch_stream(probability, probability + length);
   }

@@ -34,14 +34,14 @@ class OutcomeTables {
   Node end() const { return start_ + 1; }
 
   // Drawing goes in three steps, between which what the next one reads may be on its way.
-  void prefetch_extent(Node node) const { prefetch(first_.data() + node); }
+  RLCORE_INLINE void prefetch_extent(Node node) const { prefetch(first_.data() + node); }
   Index guide(Node node, std::uint64_t bits) const {
     const Index first = first_[node];
     return first + bucket(bits, first_[Index{node} + 1] - first);
   }
-  void prefetch_guide(Index position) const { prefetch(guide_.data() + position); }
+  RLCORE_INLINE void prefetch_guide(Index position) const { prefetch(guide_.data() + position); }
   Index first_candidate(Node node, Index position) const { return first_[node] + guide_[position]; }
-  void prefetch_outcome(Index position) const { prefetch(outcome_.data() + position); }
+  RLCORE_INLINE void prefetch_outcome(Index position) const { prefetch(outcome_.data() + position); }
   const Outcome& find(Index candidate, std::uint64_t bits) const {
     const Outcome* outcome = outcome_.data() + candidate;
     // The guide seldom leaves more than two steps. Taken without a branch, which could not be predicted.

@@ -41,7 +41,7 @@ class LevelMatrix {
     return off_diagonal_.part(row, left_[at(row)], off_diagonal_.length(row));
   }
 
-  void fetch_ahead(Index row) const { off_diagonal_.fetch_ahead(row); }
+  RLCORE_INLINE void fetch_ahead(Index row) const { off_diagonal_.fetch_ahead(row); }
 
  private:
   void set_diagonal(Index row, double value) {

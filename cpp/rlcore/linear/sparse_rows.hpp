@@ -94,7 +94,7 @@ class SparseRows {
   }
 
   /// Asks for what a loop over rows will need later.
-  void fetch_ahead(Index row) const { prefetch_at(entry_.data() + start_[at(row)], kStreamAhead); }
+  RLCORE_INLINE void fetch_ahead(Index row) const { prefetch_at(entry_.data() + start_[at(row)], kStreamAhead); }
 
  private:
   std::vector<Index, LargeAllocator<Index>> start_{0};
