@@ -16,7 +16,7 @@ inline double rounding_in_doubles(const Mdp& mdp, double magnitude) {
 
 /// Whether a rounding of Q and A is small beside the error of V, from which they have theirs.
 inline bool is_small_beside(double error, double rounding) {
-  constexpr double kSpare = 0.125;
+  constexpr double kSpare = 0.25;
   return rounding <= kSpare * error;
 }
 

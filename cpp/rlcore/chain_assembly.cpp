@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "rlcore/chain.hpp"
+#include "rlcore/shared_successors.hpp"
 
 namespace rlcore {
 namespace {
@@ -94,17 +95,20 @@ std::vector<Index> block_starts(const Chain& chain, Team& team) {
 /// directly would touch distant memory for every entry.
 ///
 /// Chunks of states and buckets are fixed by the model, so entries come in the same order for every team.
+/// for_rows(state, body) calls body(row, weight) for the rows that a state's row is the sum of.
+template <class ForRows>
 class Transposer {
  public:
-  Transposer(const Chain& chain, Team& team)
-      : chain_(chain),
+  Transposer(Index size, ForRows for_rows, Team& team)
+      : size_(size),
+        for_rows_(std::move(for_rows)),
         team_(team),
-        num_buckets_(num_blocks(chain.size())),
+        num_buckets_(num_blocks(size)),
         num_chunks_(std::min<Index>(16, num_buckets_)) {}
 
   CsrMatrix transpose() {
     count();
-    CsrMatrix matrix(chain_.size(), bucket_start_.back());
+    CsrMatrix matrix(size_, bucket_start_.back());
     place_in_bucket_ = Buffer<std::uint16_t>(bucket_start_.back());
     team_.for_blocks(num_chunks_, 1, [&](Index chunk, Index, Index) { deal(chunk, matrix); });
     std::vector<Index> entries(at(num_buckets_));
@@ -115,13 +119,12 @@ class Transposer {
   }
 
  private:
-  /// Calls body(state, row, weight) for the chosen rows of a chunk.
+  /// Calls body(state, row, weight) for the rows of a chunk.
   template <class Body>
   void for_rows_of_chunk(Index chunk, Body&& body) const {
-    const Index end = chain_.size() * (chunk + 1) / num_chunks_;
-    for (Index state = chain_.size() * chunk / num_chunks_; state < end; ++state) {
-      for_chosen_rows(chain_, state,
-                      [&](const Row& row, double weight) { body(static_cast<Column>(state), row, weight); });
+    const Index end = size_ * (chunk + 1) / num_chunks_;
+    for (Index state = size_ * chunk / num_chunks_; state < end; ++state) {
+      for_rows_(state, [&](const Row& row, double weight) { body(static_cast<Column>(state), row, weight); });
     }
   }
 
@@ -166,7 +169,7 @@ class Transposer {
     const std::uint16_t* const row_of = place_in_bucket_.data() + begin;
 
     const Index first_row = bucket * kBlock;
-    const Index num_rows = std::min(kBlock, chain_.size() - first_row);
+    const Index num_rows = std::min(kBlock, size_ - first_row);
     std::vector<Column> last_state(at(num_rows), -1);
     std::vector<Index> next(at(num_rows), 0);
     for (std::size_t k = 0; k < state.size(); ++k) {
@@ -194,7 +197,8 @@ class Transposer {
 
   static_assert(kBlock <= 65536);
 
-  const Chain& chain_;
+  Index size_;
+  ForRows for_rows_;
   Team& team_;
   Index num_buckets_;
   Index num_chunks_;
@@ -230,6 +234,17 @@ CsrMatrix Chain::transition(Team& team) const {
   return matrix;
 }
 
-CsrMatrix Chain::transposed_transition(Team& team) const { return Transposer(*this, team).transpose(); }
+CsrMatrix Chain::transposed_transition(Team& team) const {
+  const auto chosen = [this](Index state, auto&& body) { for_chosen_rows(*this, state, body); };
+  const auto unweighted = [&](Index state, auto&& body) { chosen(state, [&](const Row& row, double) { body(row); }); };
+  if (!share_successors(size(), unweighted)) return Transposer(size(), chosen, team).transpose();
+  // Fewer entries to deal out are worth another pass.
+  const CsrMatrix merged = transition(team);
+  const auto once = [&](Index state, auto&& body) {
+    const Index first = merged.first[state];
+    body(Row{merged.column.data() + first, merged.value.data() + first, merged.length[state]}, 1.0);
+  };
+  return Transposer(size(), once, team).transpose();
+}
 
 }  // namespace rlcore

@@ -2,43 +2,22 @@
 
 #include <algorithm>
 
+#include "rlcore/shared_successors.hpp"
+
 namespace rlcore {
 namespace {
 
-/// So many states tell whether actions share successors.
-constexpr Index kSampled = 1024;
-
-/// Merged rows must have at most this part of the model's entries.
-constexpr double kMostLeft = 0.5;
-
-/// The successors of a state, each once and in increasing order.
-void find_successors(const Mdp& mdp, Index state, std::vector<Column>& successors) {
-  successors.clear();
-  for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {
-    const Row row = mdp.row(pair);
-    successors.insert(successors.end(), row.column, row.column + row.length);
-  }
-  std::sort(successors.begin(), successors.end());
-  successors.erase(std::unique(successors.begin(), successors.end()), successors.end());
-}
-
-bool share_successors(const Mdp& mdp) {
-  const Index sampled = std::min(mdp.num_states(), kSampled);
-  double entries = 0.0, left = 0.0;
-  std::vector<Column> successors;
-  for (Index i = 0; i < sampled; ++i) {
-    const Index state = mdp.num_states() * i / sampled;
-    find_successors(mdp, state, successors);
-    left += static_cast<double>(successors.size());
-    entries += static_cast<double>(mdp.first_entry(mdp.first_pair(state + 1)) - mdp.first_entry(mdp.first_pair(state)));
-  }
-  return left <= kMostLeft * entries;
+/// Calls body(row) for every action of a state.
+auto rows_of(const Mdp& mdp) {
+  return [&mdp](Index state, auto&& body) {
+    for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) body(mdp.row(pair));
+  };
 }
 
 }  // namespace
 
 std::optional<MergedRows> MergedRows::of(const Mdp& mdp, Team& team) {
-  if (!share_successors(mdp)) return std::nullopt;
+  if (!share_successors(mdp.num_states(), rows_of(mdp))) return std::nullopt;
   MergedRows rows;
   rows.start.resize(at(mdp.num_states() + 1));
   rows.place.resize(at(mdp.num_entries()));
@@ -47,7 +26,7 @@ std::optional<MergedRows> MergedRows::of(const Mdp& mdp, Team& team) {
     std::vector<Column> successors;
     std::vector<Column>& part = parts[at(block)];
     for (Index state = first; state < last; ++state) {
-      find_successors(mdp, state, successors);
+      find_successors(state, rows_of(mdp), successors);
       part.insert(part.end(), successors.begin(), successors.end());
       rows.start[at(state + 1)] = std::ssize(successors);
       for (Index pair = mdp.first_pair(state); pair < mdp.first_pair(state + 1); ++pair) {

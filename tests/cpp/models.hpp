@@ -119,16 +119,16 @@ inline Model ring(Index num_states, double forward) {
   return model;
 }
 
-/// A walk on a torus of side x side states, a little faster to one side than to the other.
-inline Model torus(Index side) {
+/// A walk on a torus of side x side states, by default a little faster to one side than to the other.
+inline Model torus(Index side, double drift = 0.0625) {
   Model model;
   for (Index state = 0; state < side * side; ++state) {
     const Index row = state / side;
     const Index column = state % side;
     std::vector<std::pair<Index, double>> moves{{(row + 1) % side * side + column, 0.25},
                                                 {(row + side - 1) % side * side + column, 0.25},
-                                                {row * side + (column + 1) % side, 0.3125},
-                                                {row * side + (column + side - 1) % side, 0.1875}};
+                                                {row * side + (column + 1) % side, 0.25 + drift},
+                                                {row * side + (column + side - 1) % side, 0.25 - drift}};
     std::sort(moves.begin(), moves.end());
     for (const auto& [next, probability] : moves) model.add_entry(next, probability);
     model.end_pair(0.0);

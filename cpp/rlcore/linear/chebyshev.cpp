@@ -16,6 +16,7 @@
 #include "rlcore/linear/local_traits.hpp"
 #include "rlcore/linear/method.hpp"
 #include "rlcore/linear/pace.hpp"
+#include "rlcore/linear/wavefront.hpp"
 
 namespace rlcore::linear {
 namespace {
@@ -75,17 +76,20 @@ class ChebyshevIteration final : public LaneMethod {
     const RightSides<Number> b(lanes, *system.team);
     auto current = unset<Numbers<Number>>(system.size());
     auto previous = unset<Numbers<Number>>(system.size());
-    system.guess(b.numbers(), std::span<Number>(current));
-    system.guess(b.numbers(), std::span<Number>(previous));
+    begin<Number>(system, b.numbers(), lanes, current);
+    begin<Number>(system, b.numbers(), lanes, previous);
+    Wavefront front(system.matrix, b.numbers(), *system.team);
     std::vector<Course> courses(lanes.size());
     double weight = 1.0;
     std::size_t unfinished = lanes.size();
     for (Index sweeps = 1; unfinished > 0; ++sweeps) {
+      front.advance<Number>(current);
       if (sweeps % kBetweenLooks != 0) {
-        sweep<Nothing>(system, b.numbers(), current, previous, weight);
+        sweep<Nothing>(system, front, b.numbers(), current, previous, weight);
       } else {
         Extents<Number> all;
-        for (const Extents<Number>& part : sweep<Extents>(system, b.numbers(), current, previous, weight)) {
+        if (!front.is_everywhere()) all.include(Number{}, Number{});
+        for (const Extents<Number>& part : sweep<Extents>(system, front, b.numbers(), current, previous, weight)) {
           all.value.include(part.value);
           all.residual.include(part.residual);
         }
@@ -110,14 +114,26 @@ class ChebyshevIteration final : public LaneMethod {
     return outcomes;
   }
 
-  /// previous = x_k+1 in place of x_k-1, with a look at x_k and its residual in each block of states.
+  /// The system's guess; but in lanes where b is sparse b itself, so that x is too.
+  template <class Number>
+  static void begin(const System& system, std::span<const Number> b, std::span<const Lane> lanes, std::span<Number> x) {
+    system.guess(b, x);
+    for (std::size_t k = 0; k < lanes.size(); ++k) {
+      if (!Wavefront::is_sparse(lanes[k].b, *system.team)) continue;
+      system.team->for_blocks(system.size(), kBlock, [&](Index first, Index last, Index) {
+        for (auto i = at(first); i < at(last); ++i) lane(x[i], k) = lanes[k].b[i];
+      });
+    }
+  }
+
+  /// previous = x_k+1 in place of x_k-1, with a look at x_k and its residual in each strip of the front.
   template <template <class> class Look, class Number>
-  static std::vector<Look<Number>> sweep(const System& system, std::span<const Number> b,
+  static std::vector<Look<Number>> sweep(const System& system, const Wavefront& front, std::span<const Number> b,
                                          const Numbers<Number>& current, Numbers<Number>& previous, double weight) {
-    std::vector<Look<Number>> looks(at(num_blocks(system.size())));
+    std::vector<Look<Number>> looks(at(front.num_strips()));
     const Number* const x = current.data();
     Number* const y = previous.data();
-    system.team->for_blocks(system.size(), kBlock, [&](Index first, Index last, Index block) {
+    front.for_strips(*system.team, [&](Index first, Index last, Index k) {
       Look<Number> look;
       for (Index i = first; i < last; ++i) {
         system.matrix.fetch_ahead(i, last, x);
@@ -125,7 +141,7 @@ class ChebyshevIteration final : public LaneMethod {
         look.include(x[i], swept - x[i]);
         y[i] += weight * (swept - y[i]);
       }
-      looks[at(block)] = look;
+      looks[at(k)] = look;
     });
     return looks;
   }
