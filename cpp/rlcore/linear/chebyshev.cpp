@@ -78,7 +78,7 @@ class ChebyshevIteration final : public LaneMethod {
     auto previous = unset<Numbers<Number>>(system.size());
     begin<Number>(system, b.numbers(), lanes, current);
     begin<Number>(system, b.numbers(), lanes, previous);
-    Wavefront front(system.matrix, b.numbers(), *system.team);
+    Wavefront front(system.matrix, b.numbers(), std::span<const Number>(current), *system.team);
     std::vector<Course> courses(lanes.size());
     double weight = 1.0;
     std::size_t unfinished = lanes.size();

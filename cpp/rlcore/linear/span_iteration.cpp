@@ -15,6 +15,7 @@
 #include "rlcore/linear/local_traits.hpp"
 #include "rlcore/linear/method.hpp"
 #include "rlcore/linear/pace.hpp"
+#include "rlcore/linear/wavefront.hpp"
 
 namespace rlcore::linear {
 namespace {
@@ -138,10 +139,13 @@ class Sweeps final : public LaneMethod {
     std::span<Number> current = one;
     std::span<Number> following = other;
     system.guess(b.numbers(), current);
+    system.guess(b.numbers(), following);
+    Wavefront front(system.matrix, b.numbers(), std::span<const Number>(current), *system.team);
     std::vector<Course> courses;
     for (const Lane& lane : lanes) courses.emplace_back(system, probing_, lane.goal);
     for (std::size_t unfinished = lanes.size(); unfinished > 0;) {
-      const auto [value, change] = system.sweep<Number>(b.numbers(), current, following);
+      front.advance<Number>(current);
+      const auto [value, change] = system.sweep<Number>(front, b.numbers(), current, following);
       std::swap(current, following);
       for (std::size_t k = 0; k < lanes.size(); ++k) {
         Course& course = courses[k];

@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "rlcore/linear/wavefront.hpp"
+
 namespace rlcore::linear {
 namespace {
 
@@ -21,26 +23,45 @@ Number sum_over(Index size, Team& team, Term&& term) {
   return sum;
 }
 
+/// A sweep over so many parts; for_parts(body) calls body(first, last, part).
+template <class Number, class ForParts>
+System::SweepOf<Number> sweep_over(const System& system, Index num_parts, std::span<const Number> b,
+                                   std::span<const Number> x, std::span<Number> y, ForParts&& for_parts) {
+  std::vector<System::SweepOf<Number>> partial(at(num_parts));
+  for_parts([&](Index first, Index last, Index part) {
+    System::SweepOf<Number> extent;
+    for (Index row = first; row < last; ++row) {
+      const auto i = at(row);
+      system.matrix.fetch_ahead(row, last, x.data());
+      y[i] = b[i] + system.discount * system.matrix.row_product(row, x.data());
+      extent.value.include(y[i]);
+      extent.change.include(y[i] - x[i]);
+    }
+    partial[at(part)] = extent;
+  });
+  System::SweepOf<Number> all;
+  for (const System::SweepOf<Number>& extent : partial) {
+    all.value.include(extent.value);
+    all.change.include(extent.change);
+  }
+  return all;
+}
+
 }  // namespace
 
 template <class Number>
 System::SweepOf<Number> System::sweep(std::span<const Number> b, std::span<const Number> x, std::span<Number> y) const {
-  std::vector<SweepOf<Number>> partial(at(num_blocks(size())));
-  team->for_blocks(size(), kBlock, [&](Index first, Index last, Index block) {
-    SweepOf<Number> extent;
-    for (Index row = first; row < last; ++row) {
-      const auto i = at(row);
-      matrix.fetch_ahead(row, last, x.data());
-      y[i] = b[i] + discount * matrix.row_product(row, x.data());
-      extent.value.include(y[i]);
-      extent.change.include(y[i] - x[i]);
-    }
-    partial[at(block)] = extent;
-  });
-  SweepOf<Number> all;
-  for (const SweepOf<Number>& extent : partial) {
-    all.value.include(extent.value);
-    all.change.include(extent.change);
+  return sweep_over(*this, num_blocks(size()), b, x, y, [&](auto&& body) { team->for_blocks(size(), kBlock, body); });
+}
+
+template <class Number>
+System::SweepOf<Number> System::sweep(const Wavefront& front, std::span<const Number> b, std::span<const Number> x,
+                                      std::span<Number> y) const {
+  SweepOf<Number> all =
+      sweep_over(*this, front.num_strips(), b, x, y, [&](auto&& body) { front.for_strips(*team, body); });
+  if (!front.is_everywhere()) {
+    all.value.include(Number{});
+    all.change.include(Number{});
   }
   return all;
 }
@@ -132,6 +153,8 @@ double dot(ConstVector x, ConstVector y, Team& team) { return dot<double>(x, y, 
 #define RLCORE_FOR_LANES(Number)                                                                                      \
   template System::SweepOf<Number> System::sweep(std::span<const Number>, std::span<const Number>, std::span<Number>) \
       const;                                                                                                          \
+  template System::SweepOf<Number> System::sweep(const Wavefront&, std::span<const Number>, std::span<const Number>,  \
+                                                 std::span<Number>) const;                                            \
   template void System::residual(std::span<const Number>, std::span<const Number>, std::span<Number>) const;          \
   template void System::apply(std::span<const Number>, std::span<Number>) const;                                      \
   template void System::guess(std::span<const Number>, std::span<Number>) const;                                      \

@@ -26,6 +26,8 @@ class ByDirection {
   std::array<T, 2> of_{};
 };
 
+class Wavefront;
+
 /// The system of one direction: M is P_pi (values) or its transpose (occupancies).
 struct System {
   CsrMatrix matrix;
@@ -45,6 +47,11 @@ struct System {
   };
   template <class Number>
   SweepOf<Number> sweep(std::span<const Number> b, std::span<const Number> x, std::span<Number> y) const;
+
+  /// The same where b, x and y are zero wherever the front has not come to.
+  template <class Number>
+  SweepOf<Number> sweep(const Wavefront& front, std::span<const Number> b, std::span<const Number> x,
+                        std::span<Number> y) const;
 
   /// The residual b - (I - discount M) x.
   template <class Number>

@@ -15,10 +15,11 @@ class Wavefront {
   /// Whether b is zero nearly everywhere.
   static bool is_sparse(ConstVector b, Team& team) { return is_sparse(strips_of(b, team)); }
 
-  /// At first, where b is not zero; everywhere at once, unless b is sparse and the chain local.
+  /// At first, where b or the first iterate is not zero; everywhere at once, unless both are sparse and the chain
+  /// local.
   template <class Number>
-  Wavefront(const CsrMatrix& matrix, std::span<const Number> b, Team& team)
-      : Wavefront(matrix, strips_of(b, team), team) {}
+  Wavefront(const CsrMatrix& matrix, std::span<const Number> b, std::span<const Number> x, Team& team)
+      : Wavefront(matrix, either(strips_of(b, team), strips_of(x, team)), team) {}
 
   /// To where rows read what is not zero in x, the last iterate.
   template <class Number>
@@ -56,6 +57,11 @@ class Wavefront {
       for (Index strip = begin; strip < end; ++strip) has[at(strip)] = has_some(b, strip) ? 1 : 0;
     });
     return has;
+  }
+
+  static std::vector<char> either(std::vector<char> one, const std::vector<char>& other) {
+    for (std::size_t strip = 0; strip < one.size(); ++strip) one[strip] |= other[strip];
+    return one;
   }
 
   /// Whether x is not zero somewhere in a strip.
