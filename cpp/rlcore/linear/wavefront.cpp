@@ -22,12 +22,12 @@ bool Wavefront::find_sources(const CsrMatrix& matrix, Team& team) {
   constexpr std::size_t kMost = 32;
   sources_.resize(at(num_strips_));
   std::atomic<bool> are_few{true};
-  team.for_blocks(size_, kBlock, [&](Index begin, Index end, Index) {
+  std::atomic<Index> next{0};
+  team.run([&](int) {
     std::vector<Index> seen(at(num_strips_), -1);  // by which strip last
-    for (Index first = begin; first < end && are_few; first += kStrip) {
-      const Index strip = first / kStrip;
+    for (Index strip = next++; strip < num_strips_ && are_few; strip = next++) {
       std::vector<Index>& sources = sources_[at(strip)];
-      for (Index row = first; row < std::min(first + kStrip, end); ++row) {
+      for (Index row = strip * kStrip; row < std::min((strip + 1) * kStrip, size_); ++row) {
         const Column* const columns = matrix.column.data() + matrix.first[row];
         for (Index k = 0; k < matrix.length[row]; ++k) {
           const Index source = columns[k] / kStrip;
