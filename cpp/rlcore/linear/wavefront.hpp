@@ -72,6 +72,7 @@ class Wavefront {
   }
 
   static bool is_sparse(const std::vector<char>& has);
+
   /// False, if a strip reads many others: what it knows is soon known everywhere.
   bool find_sources(const CsrMatrix& matrix, Team& team);
   void advance();
