@@ -20,9 +20,9 @@ void find_successors(Index state, ForRows&& for_rows, std::vector<Column>& succe
 /// Whether merging leaves at most half of the entries, as far as some of the states tell.
 template <class ForRows>
 bool share_successors(Index num_states, ForRows&& for_rows) {
-  constexpr Index kSampled = 1024;
   constexpr double kMostLeft = 0.5;
-  const Index sampled = std::min(num_states, kSampled);
+  // Little beside a pass over all, in small models too.
+  const Index sampled = std::clamp<Index>(num_states / 64, std::min<Index>(num_states, 64), 1024);
   double entries = 0.0, left = 0.0;
   std::vector<Column> successors;
   for (Index i = 0; i < sampled; ++i) {

@@ -77,7 +77,9 @@ class ChebyshevIteration final : public LaneMethod {
     auto current = unset<Numbers<Number>>(system.size());
     auto previous = unset<Numbers<Number>>(system.size());
     begin<Number>(system, b.numbers(), lanes, current);
-    begin<Number>(system, b.numbers(), lanes, previous);
+    system.team->for_blocks(system.size(), kBlock, [&](Index first, Index last, Index) {
+      std::copy(current.begin() + first, current.begin() + last, previous.begin() + first);
+    });
     Wavefront front(system.matrix, b.numbers(), std::span<const Number>(current), *system.team);
     std::vector<Course> courses(lanes.size());
     double weight = 1.0;
