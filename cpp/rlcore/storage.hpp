@@ -23,6 +23,16 @@ RLCORE_INLINE void prefetch(const void* address) {
 #endif
 }
 
+/// The same for memory that is read in order: into the second cache, from which it comes fast enough. The few places
+/// where the first one waits for memory are left to reads at random.
+RLCORE_INLINE void prefetch_in_order(const void* address) {
+#if defined(__GNUC__)
+  __builtin_prefetch(address, 0, 2);
+#else
+  static_cast<void>(address);
+#endif
+}
+
 /// How many entries ahead of the one at work to prefetch.
 inline constexpr Index kLookahead = 40;
 
@@ -33,7 +43,7 @@ inline constexpr std::ptrdiff_t kStreamAhead = 512;
 template <class T>
 RLCORE_INLINE void prefetch_at(const T* entry, std::ptrdiff_t places) {
   const auto offset = static_cast<std::uintptr_t>(places * static_cast<std::ptrdiff_t>(sizeof(T)));
-  prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(entry) + offset));
+  prefetch_in_order(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(entry) + offset));
 }
 
 /// Asks for what a loop that reads an array from front to back will need later, as it comes to the entries from `begin`
