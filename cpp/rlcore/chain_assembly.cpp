@@ -152,6 +152,9 @@ class Transposer {
       for (Index k = 0; k < row.length; ++k) {
         const Column column = row.column[k];
         const Index place = cursor[at(column / kBlock)]++;
+        prefetch_next_line(matrix.column.data() + place);
+        prefetch_next_line(matrix.value.data() + place);
+        prefetch_next_line(place_in_bucket_.data() + place);
         matrix.column[place] = state;
         matrix.value[place] = weight * row.probability[k];
         place_in_bucket_[place] = static_cast<std::uint16_t>(column % kBlock);
