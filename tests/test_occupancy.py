@@ -54,20 +54,22 @@ def test_visits_are_never_negative() -> None:
         assert rl.occupancy(mdp, rl.random_policy(mdp, seed), 0.999, initial=np.eye(500)[seed]).visits.min() >= 0.0
 
 
+@pytest.mark.parametrize(("gamma", "stay"), [(0.99, 0.0), (0.99, 0.5), (0.5, 0.5)])
 @pytest.mark.parametrize("num_states", [20, 2000])
-def test_states_that_cannot_be_reached_have_no_visits(num_states: int) -> None:
+def test_states_that_cannot_be_reached_have_no_visits(num_states: int, gamma: float, stay: float) -> None:
     """Two halves without a way between them: dense LU and sweeps alike leave exact zeros in the other half."""
     half = num_states // 2
     transition = np.zeros((num_states, num_states))
     random = np.random.default_rng(0)
     for state in range(num_states):
         transition[state, random.choice(half, 4, replace=False) + (state // half) * half] = 0.25
+    transition = (1 - stay) * transition + stay * np.eye(num_states)
     mdp = rl.MDP(transition, np.zeros(num_states), initial=np.eye(num_states)[0])
     policy = np.ones((num_states, 1))
-    found = rl.occupancy(mdp, policy, 0.99)
+    found = rl.occupancy(mdp, policy, gamma)
     assert (found.visits[half:] == 0.0).all()
-    assert found.visits[:half].sum() == pytest.approx(100.0)
-    assert (rl.successor_representation(mdp, policy, 0.99, [num_states - 1])[0, :half] == 0.0).all()
+    assert found.visits[:half].sum() == pytest.approx(1 / (1 - gamma))
+    assert (rl.successor_representation(mdp, policy, gamma, [num_states - 1])[0, :half] == 0.0).all()
 
 
 def test_batches_have_leading_axes() -> None:

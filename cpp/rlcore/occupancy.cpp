@@ -1,6 +1,7 @@
 #include "rlcore/occupancy.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 
@@ -15,6 +16,33 @@ namespace {
 /// Bounds are formed from sums of at most `terms` numbers, each rounded at most so often.
 double outward(Index terms) { return 1.0 + (static_cast<double>(terms) + 32.0) * kUnitRoundoff; }
 
+/// Whether every doubtful state is begun in, or is entered from one that has more visits. Such steps back never return
+/// to where they were: they end in a start, or in a state beyond doubt, and all doubtful states are reached.
+bool all_are_fed(const Chain& chain, const TwofoldVector& initial, const TwofoldVector& visits,
+                 const std::vector<char>& doubtful, Team& team) {
+  std::vector<char> fed(visits.size());
+  team.for_blocks(chain.size(), kBlock, [&](Index first, Index last, Index) {
+    for (Index state = first; state < last; ++state) {
+      const double has = visits[at(state)].hi;
+      if (initial[at(state)].hi != 0.0) std::atomic_ref(fed[at(state)]).store(1, std::memory_order_relaxed);
+      if (has == 0.0) continue;
+      chain.for_chosen_pairs(state, [&](Index pair, double) {
+        const Row row = chain.mdp().row(pair);
+        for (Index k = 0; k < row.length; ++k) {
+          prefetch(&visits[at(row.upcoming(k))]);
+          const auto to = at(row.column[k]);
+          if (row.probability[k] == 0.0 || !(visits[to].hi < has)) continue;
+          std::atomic_ref(fed[to]).store(1, std::memory_order_relaxed);
+        }
+      });
+    }
+  });
+  for (std::size_t state = 0; state < visits.size(); ++state) {
+    if (doubtful[state] != 0 && fed[state] == 0) return false;
+  }
+  return true;
+}
+
 /// Visits are not negative, and states that cannot be reached are not visited: what rounding left there is
 /// set to zero, which brings it nearer. More visits than can be in error are proof that a state is reached. And what is
 /// too little for all the digits of a double counts as nothing.
@@ -25,13 +53,20 @@ void tidy(linear::Solution& solution, const Chain& chain, const TwofoldVector& i
   constexpr double kLeast = std::numeric_limits<double>::min();
   std::vector<char> doubtful(visits.size());
   double lost = 0.0;
+  bool has_noise = false;
   for (std::size_t state = 0; state < visits.size(); ++state) {
     doubtful[state] = visits[state].hi >= kLeast && visits[state].hi <= error ? 1 : 0;
     if (!(visits[state].hi < kLeast) || visits[state].hi == 0.0) continue;
-    if (visits[state].hi > 0.0) lost += kLeast;
+    if (visits[state].hi > 0.0) {
+      lost += kLeast;
+    } else {
+      has_noise = true;
+    }
     visits[state] = {};
   }
   if (lost > 0.0) solution.certificate.error_bound = (error + lost) * outward(ssize(visits));
+  // Noise has peaks that nothing feeds, and half of it is negative.
+  if (!has_noise && all_are_fed(chain, initial, visits, doubtful, team)) return;
   const std::vector<char> reached = reachable(chain, initial, doubtful);
   for (std::size_t state = 0; state < visits.size(); ++state) {
     if (doubtful[state] != 0 && reached[state] == 0) visits[state] = {};
