@@ -12,13 +12,13 @@ import scipy.sparse.linalg
 import rlcore as rl
 
 
-def two_random_graphs(num_states: int) -> rl.MDP:
+def two_random_graphs(num_states: int, meeting: float) -> rl.MDP:
     """Two random graphs that hardly meet: sweeps do not mix, and factors fill up."""
     random = np.random.default_rng(0)
     half = num_states // 2
     column = random.integers(0, half, (num_states, 4)) + half * (np.arange(num_states)[:, None] >= half)
     column = np.concatenate([column, (np.arange(num_states)[:, None] + half) % num_states], axis=1)
-    weight = np.tile([0.25 - 1e-5 / 4] * 4 + [1e-5], (num_states, 1))
+    weight = np.tile([(1 - meeting) / 4] * 4 + [meeting], (num_states, 1))
     rows = np.repeat(np.arange(num_states), 5)
     shape = (num_states, num_states)
     transition = scipy.sparse.csr_array((weight.ravel(), (rows, column.ravel())), shape=shape)
@@ -57,7 +57,8 @@ LAYERED = rl.gallery.layered(100, 100, stay=0.5)
 GRID = rl.gallery.slippery_grid(200)
 SHUFFLED = shuffled(GRID)
 LEAPS = leaps(5000, 8)
-CLUSTERS = two_random_graphs(10_000)
+CLUSTERS = two_random_graphs(10_000, meeting=1e-5)
+SEPARATE = two_random_graphs(10_000, meeting=0.0)
 
 ANSWERED_BY = [
     ("dense LU", FOREST, rl.uniform_policy(FOREST), 0.999),
@@ -73,6 +74,7 @@ ANSWERED_BY = [
     ("MILUT-BiCGSTAB", GRID, greedy(GRID), 0.99),
     ("ILUT-BiCGSTAB", GRID, greedy(GRID), 0.99999),
     ("BiCGSTAB", CLUSTERS, rl.uniform_policy(CLUSTERS), 0.99999),
+    ("BiCGSTAB", SEPARATE, rl.uniform_policy(SEPARATE), 0.99999),
 ]
 
 

@@ -68,7 +68,7 @@ class Bicgstab {
   std::vector<Outcome> solve(Monitor& monitor) {
     // The preconditioner's own answer is the first guess.
     precondition(b_.numbers(), x_);
-    begin(std::vector<char>(kLanesOf<Number>, 1));
+    begin(std::vector<char>(kLanesOf<Number>, 1), 0.0);
     measure();
     for (std::size_t k = 0; k < lanes_.size(); ++k) runs_.push_back({lane(now_, k), 0, lane_of_x(k)});
     Index iteration = 0;
@@ -78,7 +78,7 @@ class Bicgstab {
       measure();
       const std::vector<char> broken = take_stock(iteration, monitor);
       if (std::find(broken.begin(), broken.end(), 1) == broken.end()) continue;
-      begin(broken);
+      begin(broken, 1.0);
       measure();
     }
     return conclude();
@@ -161,21 +161,37 @@ class Bicgstab {
     answer_ = system_.norm(extent_over(system_.size(), team_, [&](std::size_t i) { return x_[i]; }));
   }
 
-  /// Starts the recurrence of some lanes from x, with the residual as its own shadow.
-  void begin(const std::vector<char>& chosen) {
+  /// Starts the recurrence of some lanes from x, with the residual as its own shadow; after a breakdown, with as much
+  /// noise beside it. A residual in a few states that are soon left for good has nothing in common with what becomes of
+  /// it, and its shadow would lose it at once, however often it began.
+  void begin(const std::vector<char>& chosen, double noise) {
     Numbers<Number>& residual = second_image_;
     a_.residual(b_.numbers(), x_, residual);
     system_.remove_free_part<Number>(residual);
     const Number square = dot<Number>(residual, residual, team_);
     for (std::size_t k = 0; k < kLanesOf<Number>; ++k) {
       if (chosen[k] == 0) continue;
+      const double of_noise = noise * std::sqrt(lane(square, k) / static_cast<double>(system_.size()));
       for_states([&](std::size_t i) {
-        lane(residual_[i], k) = lane(shadow_[i], k) = lane(residual[i], k);
+        lane(residual_[i], k) = lane(residual[i], k);
+        lane(shadow_[i], k) = lane(residual[i], k) + of_noise * random_sign(i);
         lane(search_[i], k) = lane(image_[i], k) = 0.0;
       });
       lane(rho_, k) = lane(alpha_, k) = lane(omega_, k) = 1.0;
-      lane(shadow_square_, k) = lane(residual_square_, k) = lane(shadow_residual_, k) = lane(square, k);
     }
+    const Number shadow_square = dot<Number>(shadow_, shadow_, team_);
+    const Number shadow_residual = dot<Number>(shadow_, residual_, team_);
+    for (std::size_t k = 0; k < kLanesOf<Number>; ++k) {
+      if (chosen[k] == 0) continue;
+      lane(residual_square_, k) = lane(square, k);
+      lane(shadow_square_, k) = lane(shadow_square, k);
+      lane(shadow_residual_, k) = lane(shadow_residual, k);
+    }
+  }
+
+  /// The same for every solve.
+  static double random_sign(std::size_t i) {
+    return ((i * 0x9E3779B97F4A7C15) >> 63) != 0 ? 1.0 : -1.0;  // 2^64 / phi (Knuth, TAOCP 3, 6.4)
   }
 
   /// One iteration: a step along the search direction, then one that minimises the residual. A lane whose recurrence
