@@ -16,7 +16,7 @@ BLOCKS = rl.gallery.nearly_decomposable(50)
 LAYERED = rl.gallery.layered(60, 80, stay=0.5)
 GRID = rl.gallery.slippery_grid(80)
 SHUFFLED = shuffled(GRID)
-CLUSTERS = two_random_graphs(6000)
+CLUSTERS = two_random_graphs(6000, meeting=1e-5)
 
 # With more states than one block of a loop holds, but for what only small models reach.
 SOLVED_BY = [
