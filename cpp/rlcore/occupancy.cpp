@@ -65,6 +65,7 @@ void tidy(linear::Solution& solution, const Chain& chain, const TwofoldVector& i
     visits[state] = {};
   }
   if (lost > 0.0) solution.certificate.error_bound = (error + lost) * outward(ssize(visits));
+  if (std::find(doubtful.begin(), doubtful.end(), 1) == doubtful.end()) return;
   // Noise has peaks that nothing feeds, and half of it is negative.
   if (!has_noise && all_are_fed(chain, initial, visits, doubtful, team)) return;
   const std::vector<char> reached = reachable(chain, initial, doubtful);
